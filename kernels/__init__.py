@@ -1,0 +1,47 @@
+"""The compiled kernels of the target that this processor runs best.
+
+MINIDL_ISA=generic|avx2|avx512 in the environment forces a target.
+"""
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+
+from .cpu import targets
+
+SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+def load(target: str, dtype) -> ModuleType:
+    """The kernels of one target and element type, whichever target is active."""
+    return import_module(f".{target}_{SUFFIXES[np.dtype(dtype)]}", __name__)
+
+
+def _choose() -> str:
+    forced = os.environ.get("MINIDL_ISA")
+    available = targets()
+    if forced and forced not in available:
+        raise ImportError(f"MINIDL_ISA={forced!r}: this processor runs {', '.join(available)}")
+    return forced or available[0]
+
+
+_target = _choose()
+_modules = {dtype: load(_target, dtype) for dtype in SUFFIXES}
+
+
+def isa() -> str:
+    """The active target: "avx512", "avx2" or "generic"."""
+    return _target
+
+
+def debug() -> bool:
+    """Whether the kernels were built with MINIDL_DEBUG=1, their bounds checked."""
+    return _modules[np.dtype(np.float32)].DEBUG
+
+
+def of(dtype) -> ModuleType:
+    """The kernels of the active target for float32 or float64. KeyError for another dtype."""
+    return _modules[np.dtype(dtype)]

@@ -1,0 +1,2 @@
+"""The kernels for AVX-512 in float32."""
+include "all.pxi"

@@ -1,0 +1,10 @@
+/* What the processor, and the operating system's saving of its registers, allow. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#define HAS_AVX512                                                             \
+  (HAS_AVX2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && \
+   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+#else
+#define HAS_AVX2 0
+#define HAS_AVX512 0
+#endif

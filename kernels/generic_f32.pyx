@@ -1,0 +1,2 @@
+"""The kernels for any processor in float32."""
+include "all.pxi"

@@ -1,0 +1,2 @@
+"""The kernels for any processor in float64."""
+include "all.pxi"

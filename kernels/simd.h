@@ -1,0 +1,137 @@
+/* The vector of the target: its type, and how to load, store, select and multiply-add it.
+
+   A kernel module is compiled with one target's flags and one element type (MINIDL_F64 or float32).
+   Everything else about a kernel stands in the .pxi files, which know neither. */
+#ifndef MINIDL_SIMD_H
+#define MINIDL_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef MINIDL_F64
+typedef double real;
+typedef int64_t integer;
+#else
+typedef float real;
+typedef int32_t integer;
+#endif
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+/* Bytes of a vector, and the rows of the product's register tile: 12 x 2 vectors fill AVX-512's 32
+   registers, 6 x 2 the 16 of the others. */
+#if defined(__AVX512F__)
+#define VEC_BYTES 64
+#define TILE_ROWS 12
+#elif defined(__AVX2__)
+#define VEC_BYTES 32
+#define TILE_ROWS 6
+#elif defined(__GNUC__)
+#define VEC_BYTES 16
+#define TILE_ROWS 6
+#else
+#define VEC_BYTES ((int)sizeof(real)) /* no vector extension: one lane */
+#define TILE_ROWS 6
+#endif
+#define LANES ((int)(VEC_BYTES / (int)sizeof(real)))
+
+#ifdef __GNUC__
+#define INLINE static inline __attribute__((always_inline))
+typedef real vec __attribute__((vector_size(VEC_BYTES)));
+typedef integer mask __attribute__((vector_size(VEC_BYTES)));
+#else
+#define INLINE static __inline
+typedef real vec;
+typedef integer mask;
+#endif
+
+INLINE vec load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
+INLINE void store(real *p, vec v) { memcpy(p, &v, sizeof v); }
+INLINE mask bits(vec v) { mask m; memcpy(&m, &v, sizeof m); return m; }
+INLINE vec from_bits(mask m) { vec v; memcpy(&v, &m, sizeof v); return v; }
+
+#ifdef __GNUC__
+INLINE vec broadcast(real x) { return x - (vec){0}; }
+INLINE mask broadcast_bits(integer x) { return x + (mask){0}; }
+#if VEC_BYTES == 16 && defined(__SSE2__) && defined(MINIDL_F64)
+/* gcc 12 stops with an internal error where it folds a choice between doubles without SSE4.1 */
+INLINE mask greater(vec a, vec b) { return (mask)_mm_cmpgt_pd((__m128d)a, (__m128d)b); }
+#else
+INLINE mask greater(vec a, vec b) { return a > b; }
+#endif
+INLINE mask shift_right(mask m, int n) { /* logical */
+#ifdef MINIDL_F64
+  typedef uint64_t unsigned_mask __attribute__((vector_size(VEC_BYTES)));
+#else
+  typedef uint32_t unsigned_mask __attribute__((vector_size(VEC_BYTES)));
+#endif
+  return (mask)((unsigned_mask)m >> n);
+}
+#else
+INLINE vec broadcast(real x) { return x; }
+INLINE mask broadcast_bits(integer x) { return x; }
+INLINE mask greater(vec a, vec b) { return -(mask)(a > b); }
+INLINE mask shift_right(mask m, int n) {
+#ifdef MINIDL_F64
+  return (mask)((uint64_t)m >> n);
+#else
+  return (mask)((uint32_t)m >> n);
+#endif
+}
+#endif
+
+/* a where m is set, b elsewhere */
+INLINE vec choose(mask m, vec a, vec b) { return from_bits((bits(a) & m) | (bits(b) & ~m)); }
+
+/* a b + c in one rounding where the target has it (AVX2 and AVX-512), in two elsewhere */
+INLINE vec fma_(vec a, vec b, vec c) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__) && defined(MINIDL_F64)
+  return (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__AVX2__)
+  return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
+/* The first n lanes (0 <= n <= LANES): the others load as zero and are not stored. */
+INLINE vec load_part(const real *p, ptrdiff_t n) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__) && defined(MINIDL_F64)
+  return (vec)_mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)));
+#elif defined(__AVX2__)
+  return (vec)_mm256_maskload_ps(
+      p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
+#else
+  vec v = broadcast(0);
+  memcpy(&v, p, (size_t)n * sizeof(real));
+  return v;
+#endif
+}
+INLINE void store_part(real *p, vec v, ptrdiff_t n) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#elif defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif defined(__AVX2__) && defined(MINIDL_F64)
+  _mm256_maskstore_pd(
+      p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)), (__m256d)v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(
+      p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)), (__m256)v);
+#else
+  memcpy(p, &v, (size_t)n * sizeof(real));
+#endif
+}
+
+#endif

@@ -1,0 +1,48 @@
+# The element, the vector and the mask of this target, from simd.h. To Cython they are a float and an
+# int; the C compiler knows their width.
+
+cdef extern from "simd.h" nogil:
+    ctypedef float real
+    ctypedef float vec
+    ctypedef int mask
+    const int LANES, TILE_ROWS
+    vec load(const real* p) noexcept
+    void store(real* p, vec v) noexcept
+    vec load_part(const real* p, Py_ssize_t n) noexcept
+    void store_part(real* p, vec v, Py_ssize_t n) noexcept
+    vec broadcast(real x) noexcept
+    mask broadcast_bits(long long x) noexcept
+    mask bits(vec v) noexcept
+    vec from_bits(mask m) noexcept
+    mask greater(vec a, vec b) noexcept
+    mask shift_right(mask m, int n) noexcept
+    vec choose(mask m, vec a, vec b) noexcept
+    vec fma "fma_"(vec a, vec b, vec c) noexcept
+
+
+cdef inline vec load_strided(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
+    """The n <= LANES elements at p, p + step, ...; zero behind them."""
+    cdef real lanes[16]
+    cdef Py_ssize_t i
+    if step == 1:
+        return load(p) if n == LANES else load_part(p, n)
+    for i in range(LANES):
+        lanes[i] = p[i * step] if i < n else 0
+    return load(lanes)
+
+
+cdef inline void store_first(real* p, vec v, Py_ssize_t n) noexcept nogil:
+    """Store the first n <= LANES lanes."""
+    if n == LANES:
+        store(p, v)
+    else:
+        store_part(p, v, n)
+
+
+cdef inline void store_strided(real* p, Py_ssize_t step, vec v, Py_ssize_t n) noexcept nogil:
+    """Store the first n <= LANES lanes at p, p + step, ..."""
+    cdef real lanes[16]
+    cdef Py_ssize_t i
+    store(lanes, v)
+    for i in range(n):
+        p[i * step] = lanes[i]

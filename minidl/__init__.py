@@ -1,0 +1,19 @@
+"""minidl: a small deep-learning framework for small and medium networks on a CPU."""
+
+__version__ = "0.1.0"
+
+try:
+    from . import kernels
+except ModuleNotFoundError as error:
+    if error.name != f"{__name__}.kernels" and not (error.name or "").startswith(f"{__name__}.kernels."):
+        raise
+    raise ImportError(
+        f"minidl's compiled kernels are not here ({__path__[0]}). Run 'pip install .' in the source folder "
+        "and start Python elsewhere, or 'pip install -e .' to work on the source in place."
+    ) from error
+
+from . import data, functional, nn, optim
+from .functional import *  # noqa: F403
+from .random import manual_seed
+from .tensor import Parameter, Tensor, no_grad, tensor
+from .training import Evaluation, evaluate, fit

@@ -1,0 +1,96 @@
+"""What may watch a training run and stop it."""
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from .optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from .nn import Module
+
+
+class Callback:
+    """The base: ``fit`` calls these methods; override what is of interest.
+
+    on_train_begin(model, optimizer, epochs) once; on_epoch_end(epoch, logs) after each epoch, counted
+    from 1, logs a dict of the history's columns: a true result stops the training, and text says why;
+    on_train_end() once.
+    """
+
+    def on_train_begin(self, model: Module, optimizer: Optimizer, epochs: int) -> None:
+        pass
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> object:
+        return None
+
+    def on_train_end(self) -> None:
+        pass
+
+
+class EarlyStopping(Callback):
+    """Stop when ``monitor`` has not fallen by more than ``min_delta`` for ``patience`` epochs.
+
+    At the end the model has the weights of its best epoch, unless ``restore_best`` is False.
+    Raises ValueError for a patience below 1 or a negative min_delta, and, when training, for a quantity
+    that the run does not record.
+    """
+
+    def __init__(self, patience: int = 10, monitor: str = "validation_loss", min_delta: float = 0.0,
+                 restore_best: bool = True):
+        if patience < 1 or not min_delta >= 0:
+            raise ValueError(f"EarlyStopping: expected patience >= 1 and min_delta >= 0, got {patience}, {min_delta}")
+        self.patience, self.monitor = patience, monitor
+        self.min_delta, self.restore_best = min_delta, restore_best
+
+    def on_train_begin(self, model, optimizer, epochs):
+        self.model, self.best, self.best_epoch, self.best_state = model, math.inf, 0, None
+
+    def on_epoch_end(self, epoch, logs):
+        value = logs.get(self.monitor)
+        if value is None:
+            raise ValueError(f"EarlyStopping: this run records no {self.monitor!r}; give fit validation data")
+        if value < self.best - self.min_delta:
+            self.best, self.best_epoch, self.best_state = value, epoch, self.model.state_dict()
+        elif epoch - self.best_epoch >= self.patience:
+            return f"no better {self.monitor} than {self.best:.4g} (epoch {self.best_epoch})"
+        return None
+
+    def on_train_end(self):
+        if self.restore_best and self.best_state is not None:
+            self.model.load_state_dict(self.best_state)
+
+
+class Progress(Callback):
+    """The state of the run on standard error: a bar on a terminal, elsewhere about ten plain lines."""
+
+    WIDTH = 24
+
+    def __init__(self, stream=None):
+        self.stream = sys.stderr if stream is None else stream
+
+    def on_train_begin(self, model, optimizer, epochs):
+        self.epochs, self.begin, self.drawn = epochs, time.perf_counter(), 0.0
+        self.bar = self.stream.isatty()
+
+    def on_epoch_end(self, epoch, logs):
+        last = epoch == self.epochs
+        text = f"epoch {epoch}/{self.epochs}  " + "  ".join(
+            f"{name.replace('_', ' ')} {logs[name]:.4g}{' %' if name.endswith('error') else ''}"
+            for name in ("loss", "error", "validation_loss", "validation_error") if logs[name] is not None)
+        now = time.perf_counter()
+        if not self.bar:
+            if last or epoch * 10 // self.epochs > (epoch - 1) * 10 // self.epochs:
+                print(f"{text}  {now - self.begin:.1f} s", file=self.stream)
+        elif last or now - self.drawn > 0.1:
+            self.drawn = now
+            filled = self.WIDTH * epoch // self.epochs
+            left = (now - self.begin) / epoch * (self.epochs - epoch)
+            print(f"\r\x1b[K[{'#' * filled}{'.' * (self.WIDTH - filled)}] {text}  {left:.0f} s left",
+                  end="", file=self.stream, flush=True)
+
+    def on_train_end(self):
+        if self.bar:
+            print(file=self.stream)

@@ -1,0 +1,32 @@
+"""Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that evaluation is free."""
+from __future__ import annotations
+
+import math
+
+from .. import random
+from .operation import Operation
+
+scaled = Operation("dropout", lambda x, scale: x * scale, lambda g, y, x, scale: g * scale)
+
+
+def check_probability(name: str, p: float) -> None:
+    if not 0 <= p < 1 or math.isnan(p):
+        raise ValueError(f"{name}: expected a probability 0 <= p < 1, got {p}")
+
+
+def draw_scale(x, p: float, generator):
+    """0 with probability p and 1 / (1 - p) otherwise, for each element of x."""
+    kept = generator.random(x.shape, dtype=x.dtype) >= p
+    return kept * x.dtype.type(1 / (1 - p))
+
+
+def dropout(x, p: float = 0.5, training: bool = True, *, generator=None):
+    """x with each element set to zero with probability p and scaled by 1 / (1 - p) otherwise.
+
+    Without ``training``, x itself. ``generator``: a seed or a numpy.random.Generator. ValueError for p
+    outside [0, 1).
+    """
+    check_probability("dropout", p)
+    if not training or p == 0:
+        return x
+    return scaled(x, scale=draw_scale(x, p, random.generator(generator)))

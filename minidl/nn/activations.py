@@ -1,0 +1,101 @@
+"""The activations: modules around the elementwise operations."""
+from __future__ import annotations
+
+import numpy as np
+
+from .. import functional
+from .module import Module
+
+
+class Activation(Module):
+    """y = f(x), dx = f'(x) dy: value and derivative are the operation's."""
+
+    operation: functional.Operation
+
+    def __init__(self) -> None:
+        self.settings: dict = {}
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """f(x), elementwise. TypeError unless x is a float32 or float64 array."""
+        y = self.operation.value(x, **self.settings)
+        self.saved = x, y
+        return y
+
+    def backward(self, gradient: np.ndarray) -> np.ndarray:
+        """The gradient of the input, for that of the output."""
+        x, y = self.require_saved()
+        if not isinstance(gradient, np.ndarray) or gradient.dtype != x.dtype:
+            came = gradient.dtype if isinstance(gradient, np.ndarray) else type(gradient).__name__
+            raise TypeError(f"{self}: expected gradient of dtype {x.dtype}, got {came}")
+        if gradient.shape != x.shape:
+            raise ValueError(f"{self}: expected gradient of shape {x.shape}, got {gradient.shape}")
+        return self.operation.derivatives[0](gradient, y, x, **self.settings)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
+
+class ReLU(Activation):
+    """max(0, x); the derivative at 0 is 0. ``inplace`` is PyTorch's and changes nothing here."""
+
+    operation = functional.relu
+
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+
+
+class LeakyReLU(Activation):
+    """x where x > 0, negative_slope x elsewhere."""
+
+    operation = functional.leaky_relu
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
+        self.settings = {"negative_slope": float(negative_slope)}
+
+
+class ELU(Activation):
+    """x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016)."""
+
+    operation = functional.elu
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False):
+        self.settings = {"alpha": float(alpha)}
+
+
+class SELU(Activation):
+    """1.0507 ELU(x) with alpha 1.6733: the constants of self-normalising networks (Klambauer et al. 2017)."""
+
+    operation = functional.selu
+
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+
+
+class Sigmoid(Activation):
+    """1 / (1 + e^-x), with derivative y (1 - y)."""
+
+    operation = functional.sigmoid
+
+
+class Tanh(Activation):
+    """tanh x, with derivative 1 - y²."""
+
+    operation = functional.tanh
+
+
+class Softmax(Activation):
+    """e^x / Σ e^x along ``dim``, by default the last axis."""
+
+    operation = functional.softmax
+
+    def __init__(self, dim: int = -1):
+        self.settings = {"dim": dim}
+
+
+class LogSoftmax(Activation):
+    """x - log Σ e^x along ``dim``, by default the last axis."""
+
+    operation = functional.log_softmax
+
+    def __init__(self, dim: int = -1):
+        self.settings = {"dim": dim}

@@ -1,0 +1,88 @@
+"""The losses: modules around the operations that compare an output with a target."""
+from __future__ import annotations
+
+import numpy as np
+
+from .. import functional
+from ..functional.losses import check_reduction
+from ..tensor import Tensor
+from .module import Module
+
+
+class Loss(Module):
+    """loss = f(output, target): value and derivative are the operation's.
+
+    ``forward`` gives a float for arrays; ``backward(1.0)`` the gradient of the output. Called with a
+    Tensor as output, the loss is a Tensor on the tape.
+    """
+
+    operation: functional.Operation
+    reductions: tuple[str, ...] = ("mean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean"):
+        check_reduction(type(self).__name__, reduction, self.reductions)
+        self.reduction = reduction
+
+    def __call__(self, output, target):
+        if isinstance(output, Tensor):
+            return self.operation(output, target, reduction=self.reduction)
+        return self.forward(output, target)
+
+    def forward(self, output: np.ndarray, target: np.ndarray):
+        """The loss: a float, or with reduction "none" an array."""
+        for name, x in (("output", output), ("target", target)):
+            if not isinstance(x, np.ndarray):
+                raise TypeError(f"{self}: expected the {name} as an array, got {type(x).__name__}")
+        if output.dtype not in (np.float32, np.float64):
+            raise TypeError(f"{self}: expected an output of float32 or float64, got {output.dtype}")
+        if not output.size:
+            raise ValueError(f"{self}: expected at least one sample, got an output of shape {output.shape}")
+        loss, kept = self.operation.value(output, target, reduction=self.reduction)
+        self.saved = output, target, kept
+        return loss if self.reduction == "none" else float(loss)
+
+    def backward(self, gradient=1.0) -> np.ndarray:
+        """The gradient of the output. RuntimeError before a forward."""
+        output, target, kept = self.require_saved()
+        return self.operation.derivatives[0](gradient, kept, output, target, reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
+
+
+class MSELoss(Loss):
+    """Squared error Σ (z - t)² over outputs z and targets t of one shape (N, ...), reduced by
+
+    "mean": divided by the number of elements, as in PyTorch; gradient 2 (z - t) / elements.
+    "sum": as it is, report 000; gradient 2 (z - t).
+    "batchmean": divided by N, reports 001 and 002; gradient 2 (z - t) / N.
+    "none": a loss for each element.
+
+    Raises ValueError for differing shapes, TypeError for differing dtypes.
+    """
+
+    operation = functional.mse_loss
+    reductions = ("mean", "sum", "batchmean", "none")
+
+
+class CrossEntropyLoss(Loss):
+    """-Σ log softmax(z)[n, t_n] over logits z (N, C), divided by N ("mean") or not ("sum", "none").
+
+    Targets are integer labels (N,) or rows of probabilities (N, C), of which one-hot rows are a case:
+    -Σ t log softmax(z). Gradient: softmax(z) - onehot(t), over N for the mean.
+
+    Raises ValueError for other shapes and labels outside 0..C-1, TypeError for labels that are no
+    integers.
+    """
+
+    operation = functional.cross_entropy
+
+
+class NLLLoss(Loss):
+    """-Σ z[n, t_n] over log-probabilities z (N, C) and integer labels t (N,); report 003, equation 2,
+    after LogSoftmax. Gradient: -1 at [n, t_n], over N for the mean.
+
+    Raises as CrossEntropyLoss.
+    """
+
+    operation = functional.nll_loss

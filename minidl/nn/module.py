@@ -1,0 +1,203 @@
+"""Module: what every layer, container and loss is.
+
+A module computes ``forward(x)`` on arrays and ``backward(gradient)``, which adds to the gradients of
+its parameters and returns the gradient of its input. What backward needs, forward leaves in
+``self.saved``; nothing else may carry it, so that a module can be used several times in one graph.
+
+A module called on a Tensor is recorded on the tape. One that defines ``backward`` is differentiated by
+it; one that defines only ``forward``, written with Tensors, modules and operations, is differentiated
+by the tape.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .. import storage
+from ..tensor import Parameter, Tensor, record, recording
+
+
+class Module:
+    """The base of all modules. Children and parameters are its attributes; nothing is registered."""
+
+    training = True
+    saved = None
+
+    def forward(self, *inputs):
+        """The output for the inputs."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def backward(self, gradient):
+        """Add to the parameters' gradients; return the gradient of the input (a tuple if several).
+
+        For a module that defines only forward, through what the tape recorded when it was called.
+        Raises RuntimeError before a forward.
+        """
+        inputs, output = self.require_saved()
+        output.backward(np.asarray(gradient, output.dtype), retain_graph=True)
+        gradients = tuple(x.grad for x in inputs)
+        for x in inputs:
+            x.grad = None
+        return gradients[0] if len(gradients) == 1 else gradients
+
+    def accumulate(self, gradient) -> None:
+        """backward() where nobody asks for the gradient of the input."""
+        self.backward(gradient)
+
+    def __call__(self, *inputs):
+        explicit = type(self).backward is not Module.backward
+        if any(isinstance(x, Tensor) for x in inputs):
+            return self._recorded(inputs) if explicit else self.forward(*inputs)
+        if explicit or not recording():
+            return self.forward(*inputs)
+        tensors = [Tensor(x, requires_grad=getattr(x, "dtype", None) in (np.float32, np.float64)) for x in inputs]
+        output = self.forward(*tensors)
+        self.saved = [x for x in tensors if x.requires_grad], output
+        return output.data if isinstance(output, Tensor) else output
+
+    def _recorded(self, inputs) -> Tensor:
+        """The output as one node of the tape, whose derivative is backward()."""
+        y = self.forward(*(x.data if isinstance(x, Tensor) else x for x in inputs))
+        asked = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
+        if not (recording() and (any(asked) or any(True for _ in self.named_parameters()))):
+            return Tensor(np.asarray(y))
+        states = [(module, module.saved) for module in self.modules()]
+
+        def gradients(g):
+            for module, saved in states:
+                module.saved = saved
+            if not any(asked):
+                self.accumulate(g)
+                return [None] * len(inputs)
+            dx = self.backward(g)
+            return dx if isinstance(dx, tuple) else (dx, *[None] * (len(inputs) - 1))
+
+        tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x)) for x in inputs]
+        return record(type(self).__name__, np.asarray(y), tensors, gradients)
+
+    def require_saved(self):
+        """What forward left for backward. RuntimeError if there was no forward."""
+        if self.saved is None:
+            raise RuntimeError(f"{self}: backward called before forward")
+        return self.saved
+
+    # What it is made of
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of the attributes that are modules."""
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def children(self) -> list[Module]:
+        return [module for _, module in self.named_children()]
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """(dotted name, module) of itself and all below, each once."""
+        seen = set()
+
+        def walk(module, name):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+                for child_name, child in module.named_children():
+                    yield from walk(child, f"{name}.{child_name}" if name else child_name)
+
+        return walk(self, prefix)
+
+    def modules(self) -> list[Module]:
+        return [module for _, module in self.named_modules()]
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(dotted name, Parameter) of all that it holds, each once, however often it is used."""
+        seen = set()
+        for name, module in self.named_modules():
+            for own_name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{name}.{own_name}" if name else own_name, value
+
+    def parameters(self) -> list[Parameter]:
+        """The Parameters of the module and all below it; each learns its dotted name."""
+        found = []
+        for name, parameter in self.named_parameters():
+            parameter.name = name
+            found.append(parameter)
+        return found
+
+    def param(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The reports' list of (value, gradient) pairs; [] for a module without parameters."""
+        return [(parameter.data, parameter.grad) for parameter in self.parameters()]
+
+    @property
+    def flat_parameters(self) -> np.ndarray:
+        """All parameters as one array, of which each Parameter is a view."""
+        return storage.flatten(self.parameters())[0]
+
+    @property
+    def flat_gradients(self) -> np.ndarray:
+        """All gradients as one array, in the order of flat_parameters."""
+        return storage.flatten(self.parameters())[1]
+
+    # What can be set
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set all gradients to zero (they are always arrays; the argument is PyTorch's)."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> Module:
+        """Into training mode, in which dropout drops; returns the module."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Into evaluation mode; returns the module."""
+        return self.train(False)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters by PyTorch's names ("0.weight", of shape (out, in))."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state) -> None:
+        """Copy ``state`` into the parameters.
+
+        Everything is checked first: ValueError for names that are missing or too many and for shapes
+        that differ, TypeError for another dtype, and the module stays as it was.
+        """
+        own = dict(self.named_parameters())
+        missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
+        if missing or extra:
+            raise ValueError(f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
+        values = {name: np.asarray(getattr(state[name], "data", state[name])
+                                   if isinstance(state[name], Tensor) else state[name]) for name in own}
+        for name, parameter in own.items():
+            if values[name].shape != parameter.shape:
+                raise ValueError(
+                    f"load_state_dict: {name}: expected shape {parameter.shape}, got {values[name].shape}")
+            if values[name].dtype != parameter.dtype:
+                raise TypeError(
+                    f"load_state_dict: {name}: expected dtype {parameter.dtype}, got {values[name].dtype}")
+        for name, parameter in own.items():
+            parameter.data = values[name]
+
+    # What it looks like
+
+    def extra_repr(self) -> str:
+        """The settings, as they stand between the parentheses of the repr."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        head = f"{type(self).__name__}({self.extra_repr()}"
+        return head + ")" if not lines else "\n".join([head, *lines, ")"])
+
+    def summary(self) -> str:
+        """A table of the modules, their settings and their numbers of parameters, and the total."""
+        rows = [(name or "(model)", f"{type(module).__name__}({module.extra_repr()})",
+                 sum(value.numel() for value in vars(module).values() if isinstance(value, Parameter)))
+                for name, module in self.named_modules()]
+        wide, wider = (max(len(row[i]) for row in rows) for i in (0, 1))
+        lines = [f"{name:<{wide}}  {kind:<{wider}}  {count:>10,}" for name, kind, count in rows]
+        total = sum(parameter.numel() for parameter in self.parameters())
+        return "\n".join([*lines, f"{'total':<{wide}}  {'':<{wider}}  {total:>10,}"])

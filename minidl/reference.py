@@ -1,0 +1,187 @@
+"""What every compiled kernel computes: the textbook formula, in NumPy.
+
+A function here has the name, the arguments and the side effects of its twin in ``minidl.kernels``: it
+writes its last array in place and leaves the others alone. This is the specification that the compiled
+code is read against and tested against. All arrays of a call share one dtype. A product says here which
+sum it is; the compiled one rounds that sum in its own fixed way, one fused multiply-add a term, in
+index order.
+
+Infinities and NaN are answers, as IEEE arithmetic has them, and never warnings.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+Array = np.ndarray
+Kernel = TypeVar("Kernel", bound=Callable)
+
+SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
+
+
+def _ieee(kernel: Kernel) -> Kernel:
+    """``kernel`` without NumPy's floating-point warnings."""
+    return np.errstate(all="ignore")(kernel)
+
+
+# Products and sums
+
+@_ieee
+def matmul(a: Array, b: Array, c: Array) -> None:
+    """c = a b, for a (M, K), b (K, N), c (M, N)."""
+    c[...] = a @ b
+
+
+@_ieee
+def linear(x: Array, weight: Array, bias: Array | None, y: Array) -> None:
+    """y = x weightᵀ + bias, for x (N, I), weight (O, I), bias (O,) or None, y (N, O)."""
+    y[...] = x @ weight.T
+    if bias is not None:
+        y += bias
+
+
+@_ieee
+def linear_input_gradient(dy: Array, weight: Array, dx: Array) -> None:
+    """dx = dy weight, for dy (N, O), weight (O, I), dx (N, I)."""
+    dx[...] = dy @ weight
+
+
+@_ieee
+def linear_weight_gradient(x: Array, dy: Array, dweight: Array) -> None:
+    """dweight += dyᵀ x, for x (N, I), dy (N, O), dweight (O, I)."""
+    dweight += dy.T @ x
+
+
+@_ieee
+def column_sum(dy: Array, db: Array) -> None:
+    """db += Σ_n dy[n], for dy (N, O), db (O,): the gradient of a bias."""
+    db += dy.sum(axis=0)
+
+
+@_ieee
+def total(x: Array) -> float:
+    """Σ x over all of x (N, M): one double accumulator, row after row, for both dtypes."""
+    return float(np.add.accumulate(np.append(0.0, x), dtype=np.float64)[-1])
+
+
+# Elementwise: x, y, dy, dx are (N, M), and a derivative stands under its function
+
+@_ieee
+def exp(x: Array, y: Array) -> None:
+    """y = e^x."""
+    y[...] = np.exp(x)
+
+
+@_ieee
+def log(x: Array, y: Array) -> None:
+    """y = ln x: -inf at ±0, NaN below."""
+    y[...] = np.log(x)
+
+
+@_ieee
+def relu(x: Array, y: Array) -> None:
+    """y = max(x, 0), and NaN where x is NaN."""
+    y[...] = np.maximum(x, 0)
+
+
+@_ieee
+def relu_backward(dy: Array, x: Array, dx: Array) -> None:
+    """dx = dy if x > 0 else 0."""
+    dx[...] = np.where(x > 0, dy, 0)
+
+
+@_ieee
+def leaky_relu(x: Array, y: Array, negative_slope: float) -> None:
+    """y = x if x > 0 else negative_slope x."""
+    y[...] = np.where(x > 0, x, negative_slope * x)
+
+
+@_ieee
+def leaky_relu_backward(dy: Array, x: Array, dx: Array, negative_slope: float) -> None:
+    """dx = dy if x > 0 else negative_slope dy."""
+    dx[...] = np.where(x > 0, dy, negative_slope * dy)
+
+
+@_ieee
+def elu(x: Array, y: Array, alpha: float) -> None:
+    """y = x if x > 0 else alpha (e^x - 1)."""
+    y[...] = np.where(x > 0, x, alpha * np.expm1(x))
+
+
+@_ieee
+def elu_backward(dy: Array, x: Array, dx: Array, alpha: float) -> None:
+    """dx = dy (1 if x > 0 else alpha e^x)."""
+    dx[...] = dy * np.where(x > 0, 1, alpha * np.exp(x))
+
+
+@_ieee
+def selu(x: Array, y: Array) -> None:
+    """y = SELU_SCALE (x if x > 0 else SELU_ALPHA (e^x - 1))."""
+    y[...] = SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x))
+
+
+@_ieee
+def selu_backward(dy: Array, x: Array, dx: Array) -> None:
+    """dx = dy SELU_SCALE (1 if x > 0 else SELU_ALPHA e^x)."""
+    dx[...] = dy * (SELU_SCALE * np.where(x > 0, 1, SELU_ALPHA * np.exp(x)))
+
+
+@_ieee
+def tanh(x: Array, y: Array) -> None:
+    """y = tanh x."""
+    y[...] = np.tanh(x)
+
+
+@_ieee
+def tanh_backward(dy: Array, y: Array, dx: Array) -> None:
+    """dx = dy (1 - y²), for y = tanh x."""
+    dx[...] = dy * (1 - y * y)
+
+
+@_ieee
+def sigmoid(x: Array, y: Array) -> None:
+    """y = 1 / (1 + e^-x), as e^x / (1 + e^x) where x < 0: no power of e overflows."""
+    e = np.exp(-np.abs(x))
+    y[...] = np.where(x < 0, e, 1) / (1 + e)
+
+
+@_ieee
+def sigmoid_backward(dy: Array, y: Array, dx: Array) -> None:
+    """dx = dy y (1 - y), for y = sigmoid x."""
+    dx[...] = dy * y * (1 - y)
+
+
+# Over the rows: x, y, dy, dx are (N, M), max and Σ run over a row
+
+def _below_maximum(x: Array) -> Array:
+    """x - max: at most 0, so that no power of e overflows."""
+    return x - x.max(axis=1, keepdims=True, initial=-np.inf)
+
+
+@_ieee
+def softmax(x: Array, y: Array) -> None:
+    """y = e^(x - max) / Σ e^(x - max)."""
+    e = np.exp(_below_maximum(x))
+    y[...] = e / e.sum(axis=1, keepdims=True)
+
+
+@_ieee
+def softmax_backward(dy: Array, y: Array, dx: Array) -> None:
+    """dx = y (dy - Σ dy y), for y = softmax x."""
+    dx[...] = y * (dy - (dy * y).sum(axis=1, keepdims=True))
+
+
+@_ieee
+def log_softmax(x: Array, y: Array) -> None:
+    """y = (x - max) - ln Σ e^(x - max)."""
+    z = _below_maximum(x)
+    y[...] = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+@_ieee
+def log_softmax_backward(dy: Array, y: Array, dx: Array) -> None:
+    """dx = dy - e^y Σ dy, for y = log_softmax x."""
+    dx[...] = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)

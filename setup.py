@@ -1,0 +1,62 @@
+"""Build the kernels: one extension for each target and element type, from the same sources.
+
+MINIDL_DEBUG=1 in the environment builds with bounds checks and without optimisation.
+"""
+import os
+import platform
+import sys
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("MINIDL_DEBUG", "0") not in ("", "0")
+X86 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
+GNU = sys.platform != "win32"  # gcc or clang; MSVC has no vector types and builds the generic target
+
+# The one place of compiler directives and flags. No contraction: a fused multiply-add stands where the
+# source says so, and nowhere else, or the bits would depend on the compiler.
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "embedsignature": True,
+}
+FLAGS = ["-O1" if DEBUG else "-O3", "-g" if DEBUG else "-g0", "-ffp-contract=off", "-fno-math-errno",
+         "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
+TARGETS = {"generic": []}
+if X86 and GNU:
+    TARGETS["avx2"] = ["-mavx2", "-mfma"]
+    TARGETS["avx512"] = [*TARGETS["avx2"], "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"]
+
+
+def extension(name, flags=(), macros=()):
+    if GNU and macros:  # the loops are written to be inlined with constant sizes
+        macros = [*macros, ("CYTHON_INLINE", "inline __attribute__((always_inline))")]
+    return Extension(
+        f"minidl.kernels.{name}", [f"kernels/{name}.pyx"], extra_compile_args=[*FLAGS, *flags],
+        define_macros=[*macros, ("MINIDL_DEBUG", str(int(DEBUG)))],
+        depends=sorted(glob("kernels/*.pxi") + glob("kernels/*.h")))
+
+
+class ParallelBuild(build_ext):
+    """Compile the extensions side by side."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+
+EXTENSIONS = [extension("cpu")] + [
+    extension(f"{target}_{dtype}", flags, [(f"MINIDL_{dtype.upper()}", "1")])
+    for target, flags in TARGETS.items() for dtype in ("f32", "f64")]
+
+if __name__ == "__main__":
+    setup(
+        ext_modules=cythonize(
+            EXTENSIONS, include_path=["kernels"], compiler_directives=DIRECTIVES, force=DEBUG,
+            build_dir="build/cython"),
+        cmdclass={"build_ext": ParallelBuild})
