@@ -85,8 +85,7 @@ def linear_input_gradient(const real[:, :] dy not None, const real[:, :] weight 
     product(dy, weight, dx)
 
 
-def linear_weight_gradient(const real[:, :] x not None, const real[:, :] dy not None, real[:, :] dweight not None):
-    """dweight += dy^T x: (N, I) (N, O) -> (O, I), one of whose strides is one."""
+cdef inline int weight_gradient(const real[:, :] x, const real[:, :] dy, real[:, :] dweight) except -1:
     cdef Py_ssize_t n = x.shape[0], i = x.shape[1], o = dy.shape[1]
     cdef const real* px = matrix(x, n, i)
     cdef const real* pg = matrix(dy, n, o)
@@ -98,18 +97,40 @@ def linear_weight_gradient(const real[:, :] x not None, const real[:, :] dy not 
     else:
         gemm(o, i, n, pg, col_step(dy), row_step(dy), px, row_step(x), col_step(x), pw, ws0, pw, ws0)
     regained(state)
+    return 0
 
 
-# Sums
-
-def column_sum(const real[:, :] dy not None, real[:] db not None):
-    """db += sum over n of dy[n]: (N, O) -> (O,)."""
+cdef inline int bias_gradient(const real[:, :] dy, real[:] db) except -1:
     cdef Py_ssize_t n = dy.shape[0], o = dy.shape[1]
     cdef const real* pg = matrix(dy, n, o)
     cdef real* pb = <real*>vector(db, o)
     cdef PyThreadState* state = released(n * o)
     column_sums(pg, row_step(dy), col_step(dy), pb, db.strides[0] // <Py_ssize_t>sizeof(real), n, o)
     regained(state)
+    return 0
+
+
+def linear_weight_gradient(const real[:, :] x not None, const real[:, :] dy not None, real[:, :] dweight not None):
+    """dweight += dy^T x: (N, I) (N, O) -> (O, I), one of whose strides is one."""
+    weight_gradient(x, dy, dweight)
+
+
+def linear_gradients(
+    const real[:, :] x not None, const real[:, :] dy not None, real[:, :] dweight not None, real[:] db
+):
+    """dweight += dy^T x and db += sum over n of dy[n] (None: a layer without bias), in one call."""
+    if db is not None:
+        vector(db, dy.shape[1])
+    weight_gradient(x, dy, dweight)
+    if db is not None:
+        bias_gradient(dy, db)
+
+
+# Sums
+
+def column_sum(const real[:, :] dy not None, real[:] db not None):
+    """db += sum over n of dy[n]: (N, O) -> (O,)."""
+    bias_gradient(dy, db)
 
 
 def picked_total(const real[:, :] z not None, const int64_t[:] labels not None):

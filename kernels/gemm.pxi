@@ -66,7 +66,8 @@ cdef inline void column(
     """All rows of a column of tiles, the highest tiles first."""
     cdef Py_ssize_t i = 0
     while rows - i >= TILE_ROWS:
-        tile(TILE_ROWS, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        tile(TILE_ROWS, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0,
+             start + i * ss0, ss0, c + i * cs0, cs0)
         i += TILE_ROWS
     if TILE_ROWS > 8 and rows - i >= 8:
         tile(8, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)

@@ -5,18 +5,25 @@ cdef void column_sums(
     const real* g, Py_ssize_t gs0, Py_ssize_t gs1, real* out, Py_ssize_t os0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """out[j] += sum over i of g[i, j]."""
-    cdef Py_ssize_t i, j, n
-    cdef vec acc
-    j = 0
+    # Four vectors at a time: an addition takes longer than the next one waits to begin.
+    cdef Py_ssize_t i, j = 0, n
+    cdef int v
+    cdef vec acc[4]
+    while os0 == 1 and gs1 == 1 and cols - j >= 4 * LANES:
+        for v in range(4):
+            acc[v] = load(out + j + v * LANES)
+        for i in range(rows):
+            for v in range(4):
+                acc[v] = acc[v] + load(g + i * gs0 + j + v * LANES)
+        for v in range(4):
+            store(out + j + v * LANES, acc[v])
+        j += 4 * LANES
     while j < cols:
         n = min(cols - j, LANES)
-        acc = load_strided(out + j * os0, os0, n)
+        acc[0] = load_strided(out + j * os0, os0, n)
         for i in range(rows):
-            acc = acc + load_strided(g + i * gs0 + j * gs1, gs1, n)
-        if os0 == 1:
-            store_first(out + j, acc, n)
-        else:
-            store_strided(out + j * os0, os0, acc, n)
+            acc[0] = acc[0] + load_strided(g + i * gs0 + j * gs1, gs1, n)
+        store_strided(out + j * os0, os0, acc[0], n)
         j += LANES
 
 
@@ -32,49 +39,36 @@ cdef double grand_total(
     return acc
 
 
-cdef inline real row_max(const real* x, Py_ssize_t xs1, Py_ssize_t cols) noexcept nogil:
-    """The largest of a row; NaN if one is NaN."""
-    cdef real largest = x[0], value
+# A function of a row takes LANES rows at a time, a row a lane: the sum along a row stays in order, and
+# the vectors are full however short the row. In the pointers below, i is the first row of the strip.
+
+cdef inline vec strip_max(const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
+    """The largest of each row. A NaN that it passes over still reaches the sum."""
+    cdef vec largest = load_strided(x, xs0, n), v
     cdef Py_ssize_t j
     for j in range(1, cols):
-        value = x[j * xs1]
-        if value > largest or value != value:
-            largest = value
-        if largest != largest:
-            break
+        v = load_strided(x + j * xs1, xs0, n)
+        largest = choose(greater(v, largest), v, largest)
     return largest
-
-
-cdef inline real exp_row(
-    const real* x, Py_ssize_t xs1, Py_ssize_t cols, real shift, real* e, const bint keep
-) noexcept nogil:
-    """Sum over j of e^(x[j] - shift); the terms are kept in e if keep."""
-    cdef real lanes[16]
-    cdef real acc = 0
-    cdef vec v
-    cdef Py_ssize_t j = 0, n, i
-    while j < cols:
-        n = min(cols - j, LANES)
-        v = vexp(load_strided(x + j * xs1, xs1, n) - broadcast(shift), broadcast(0))
-        if keep:
-            store_first(e + j, v, n)
-        store(lanes, v)
-        for i in range(n):
-            acc += lanes[i]
-        j += LANES
-    return acc
 
 
 cdef void softmax_rows(
     const real* x, Py_ssize_t xs0, Py_ssize_t xs1, real* y, Py_ssize_t ys0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """y[i, j] = e^(x[i, j] - max) / sum over j of e^(x[i, j] - max)."""
-    cdef Py_ssize_t i, j
-    cdef real acc
-    for i in range(rows):
-        acc = exp_row(x + i * xs0, xs1, cols, row_max(x + i * xs0, xs1, cols), y + i * ys0, True)
+    cdef Py_ssize_t i = 0, j, n
+    cdef vec largest, acc, v
+    while i < rows:
+        n = min(rows - i, LANES)
+        largest = strip_max(x + i * xs0, xs0, xs1, n, cols)
+        acc = broadcast(0)
         for j in range(cols):
-            y[i * ys0 + j] /= acc
+            v = vexp(load_strided(x + i * xs0 + j * xs1, xs0, n) - largest, acc)
+            store_strided(y + i * ys0 + j, ys0, v, n)
+            acc = acc + v
+        for j in range(cols):
+            store_strided(y + i * ys0 + j, ys0, load_strided(y + i * ys0 + j, ys0, n) / acc, n)
+        i += LANES
 
 
 cdef void dsoftmax_rows(
@@ -82,29 +76,38 @@ cdef void dsoftmax_rows(
     real* d, Py_ssize_t ds0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """d[i, j] = y[i, j] (g[i, j] - sum over j of g[i, j] y[i, j])."""
-    cdef Py_ssize_t i, j
-    cdef real acc
-    for i in range(rows):
-        acc = 0
+    cdef Py_ssize_t i = 0, j, n
+    cdef vec acc
+    while i < rows:
+        n = min(rows - i, LANES)
+        acc = broadcast(0)
         for j in range(cols):
-            acc += g[i * gs0 + j * gs1] * y[i * ys0 + j * ys1]
+            acc = acc + (load_strided(g + i * gs0 + j * gs1, gs0, n)
+                         * load_strided(y + i * ys0 + j * ys1, ys0, n))
         for j in range(cols):
-            d[i * ds0 + j] = y[i * ys0 + j * ys1] * (g[i * gs0 + j * gs1] - acc)
+            store_strided(
+                d + i * ds0 + j, ds0,
+                load_strided(y + i * ys0 + j * ys1, ys0, n) * (load_strided(g + i * gs0 + j * gs1, gs0, n) - acc), n)
+        i += LANES
 
 
 cdef void log_softmax_rows(
     const real* x, Py_ssize_t xs0, Py_ssize_t xs1, real* y, Py_ssize_t ys0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """y[i, j] = (x[i, j] - max) - log(sum over j of e^(x[i, j] - max))."""
-    cdef Py_ssize_t i, j
-    cdef real lanes[16]
-    cdef real largest
-    for i in range(rows):
-        largest = row_max(x + i * xs0, xs1, cols)
-        lanes[0] = exp_row(x + i * xs0, xs1, cols, largest, NULL, False)
-        store(lanes, vlog(broadcast(lanes[0]), broadcast(0)))
+    cdef Py_ssize_t i = 0, j, n
+    cdef vec largest, acc
+    while i < rows:
+        n = min(rows - i, LANES)
+        largest = strip_max(x + i * xs0, xs0, xs1, n, cols)
+        acc = broadcast(0)
         for j in range(cols):
-            y[i * ys0 + j] = (x[i * xs0 + j * xs1] - largest) - lanes[0]
+            acc = acc + vexp(load_strided(x + i * xs0 + j * xs1, xs0, n) - largest, acc)
+        acc = vlog(acc, acc)
+        for j in range(cols):
+            store_strided(
+                y + i * ys0 + j, ys0, (load_strided(x + i * xs0 + j * xs1, xs0, n) - largest) - acc, n)
+        i += LANES
 
 
 cdef void dlog_softmax_rows(
@@ -112,20 +115,16 @@ cdef void dlog_softmax_rows(
     real* d, Py_ssize_t ds0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """d[i, j] = g[i, j] - e^y[i, j] sum over j of g[i, j]."""
-    cdef Py_ssize_t i, j, n
+    cdef Py_ssize_t i = 0, j, n
     cdef vec acc
-    cdef real sum_
-    for i in range(rows):
-        sum_ = 0
+    while i < rows:
+        n = min(rows - i, LANES)
+        acc = broadcast(0)
         for j in range(cols):
-            sum_ += g[i * gs0 + j * gs1]
-        acc = broadcast(sum_)
-        j = 0
-        while j < cols:
-            n = min(cols - j, LANES)
-            store_first(
-                d + i * ds0 + j,
-                load_strided(g + i * gs0 + j * gs1, gs1, n)
-                - vexp(load_strided(y + i * ys0 + j * ys1, ys1, n), acc) * acc,
-                n)
-            j += LANES
+            acc = acc + load_strided(g + i * gs0 + j * gs1, gs0, n)
+        for j in range(cols):
+            store_strided(
+                d + i * ds0 + j, ds0,
+                load_strided(g + i * gs0 + j * gs1, gs0, n)
+                - vexp(load_strided(y + i * ys0 + j * ys1, ys0, n), acc) * acc, n)
+        i += LANES

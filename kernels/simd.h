@@ -5,6 +5,7 @@
 #ifndef MINIDL_SIMD_H
 #define MINIDL_SIMD_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -98,6 +99,25 @@ INLINE vec fma_(vec a, vec b, vec c) {
   return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
   return a * b + c;
+#endif
+}
+
+/* The square root of each lane */
+INLINE vec root_of(vec v) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  return (vec)_mm512_sqrt_pd((__m512d)v);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_sqrt_ps((__m512)v);
+#elif defined(__AVX2__) && defined(MINIDL_F64)
+  return (vec)_mm256_sqrt_pd((__m256d)v);
+#elif defined(__AVX2__)
+  return (vec)_mm256_sqrt_ps((__m256)v);
+#else
+  real lanes[LANES];
+  store(lanes, v);
+  for (int i = 0; i < LANES; i++)
+    lanes[i] = sizeof(real) == 8 ? (real)sqrt(lanes[i]) : (real)sqrtf((float)lanes[i]);
+  return load(lanes);
 #endif
 }
 

@@ -17,6 +17,7 @@ cdef extern from "simd.h" nogil:
     mask greater(vec a, vec b) noexcept
     mask shift_right(mask m, int n) noexcept
     vec choose(mask m, vec a, vec b) noexcept
+    vec root_of(vec v) noexcept
     vec fma "fma_"(vec a, vec b, vec c) noexcept
 
 

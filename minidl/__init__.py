@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 try:
-    from . import kernels
+    from . import kernels  # type: ignore[attr-defined]
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}.kernels" and not (error.name or "").startswith(f"{__name__}.kernels."):
         raise
@@ -13,7 +13,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import data, functional, nn, optim
+from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
 from .random import manual_seed
-from .tensor import Parameter, Tensor, no_grad, tensor
+from .tape import no_grad
+from .tensor import Parameter, Tensor, tensor
 from .training import Evaluation, evaluate, fit

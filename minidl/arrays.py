@@ -27,7 +27,9 @@ def unsupported(name: str, x) -> TypeError:
 
 def as_matrix(x: np.ndarray) -> np.ndarray:
     """x as (rows, last axis), a view where its strides allow."""
-    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if x.ndim else x.reshape(1, 1)
+    if x.ndim == 0:
+        return x.reshape(1, 1)
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def unary(name: str) -> Callable:
@@ -61,6 +63,8 @@ def binary(name: str) -> Callable:
         dx = np.empty(x.shape, x.dtype)
         if x.ndim == 2:
             kernel(dy, x, dx, *settings)
+        elif dy.shape != x.shape:
+            raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}")
         else:
             kernel(as_matrix(dy), as_matrix(x), as_matrix(dx), *settings)
         return dx
@@ -68,22 +72,40 @@ def binary(name: str) -> Callable:
     return call
 
 
-exp, log, tanh, sigmoid = map(unary, ("exp", "log", "tanh", "sigmoid"))
-relu, leaky_relu, elu, selu = map(unary, ("relu", "leaky_relu", "elu", "selu"))
-softmax, log_softmax = map(unary, ("softmax", "log_softmax"))
-tanh_backward, sigmoid_backward = map(binary, ("tanh_backward", "sigmoid_backward"))
-relu_backward, leaky_relu_backward = map(binary, ("relu_backward", "leaky_relu_backward"))
-elu_backward, selu_backward = map(binary, ("elu_backward", "selu_backward"))
-softmax_backward, log_softmax_backward = map(binary, ("softmax_backward", "log_softmax_backward"))
+exp = unary("exp")
+log = unary("log")
+relu, relu_backward = unary("relu"), binary("relu_backward")
+leaky_relu, leaky_relu_backward = unary("leaky_relu"), binary("leaky_relu_backward")
+elu, elu_backward = unary("elu"), binary("elu_backward")
+selu, selu_backward = unary("selu"), binary("selu_backward")
+tanh, tanh_backward = unary("tanh"), binary("tanh_backward")
+sigmoid, sigmoid_backward = unary("sigmoid"), binary("sigmoid_backward")
+softmax, softmax_backward = unary("softmax"), binary("softmax_backward")
+log_softmax, log_softmax_backward = unary("log_softmax"), binary("log_softmax_backward")
 
-_matmul, _linear, _total = map(compiled, ("matmul", "linear", "total"))
+_matmul = compiled("matmul")
+_linear = compiled("linear")
 _input_gradient = compiled("linear_input_gradient")
-_weight_gradient, _column_sum = map(compiled, ("linear_weight_gradient", "column_sum"))
+_linear_gradients = compiled("linear_gradients")
+_column_sum = compiled("column_sum")
+_total = compiled("total")
+_picked_total = compiled("picked_total")
+_add_at_labels = compiled("add_at_labels")
 
 
 def total(x: np.ndarray) -> float:
     """The sum of all elements, one by one in the order of the index, in double."""
     return _total[x.dtype](as_matrix(x))
+
+
+def picked_total(z: np.ndarray, labels: np.ndarray) -> float:
+    """Σ_n z[n, labels[n]], in the order of n, in double. ValueError for a label outside the columns."""
+    return _picked_total[z.dtype](z, labels.astype(np.int64, copy=False))
+
+
+def add_at_labels(z: np.ndarray, labels: np.ndarray, value: float) -> None:
+    """z[n, labels[n]] += value."""
+    _add_at_labels[z.dtype](z, labels.astype(np.int64, copy=False), value)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -122,11 +144,11 @@ def linear_input_gradient(dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return dx
 
 
-def add_weight_gradient(x: np.ndarray, dy: np.ndarray, dweight: np.ndarray) -> None:
-    """dweight += dyᵀ x: (N, I) (N, O) -> (O, I)."""
-    _weight_gradient[x.dtype](x, dy, dweight)
+def add_linear_gradients(x: np.ndarray, dy: np.ndarray, dweight: np.ndarray, dbias: np.ndarray | None) -> None:
+    """dweight += dyᵀ x and dbias += Σ_n dy[n]: (N, I) (N, O) -> (O, I), (O,)."""
+    _linear_gradients[x.dtype](x, dy, dweight, dbias)
 
 
 def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:
-    """db += the sum of dy over its rows: (N, O) -> (O,)."""
+    """db += Σ_n dy[n]: (N, O) -> (O,)."""
     _column_sum[dy.dtype](dy, db)

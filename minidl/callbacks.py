@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from .history import EPOCH_COLUMNS
 from .optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ class Callback:
 
     on_train_begin(model, optimizer, epochs) once; on_epoch_end(epoch, logs) after each epoch, counted
     from 1, logs a dict of the history's columns: a true result stops the training, and text says why;
-    on_train_end() once.
+    on_train_end() once, unless an error ended the training. ``monitor`` names the history's column that
+    the callback needs, if any: fit refuses to start a run that will not record it.
     """
+
+    monitor: str | None = None
 
     def on_train_begin(self, model: Module, optimizer: Optimizer, epochs: int) -> None:
         pass
@@ -34,14 +38,18 @@ class EarlyStopping(Callback):
     """Stop when ``monitor`` has not fallen by more than ``min_delta`` for ``patience`` epochs.
 
     At the end the model has the weights of its best epoch, unless ``restore_best`` is False.
-    Raises ValueError for a patience below 1 or a negative min_delta, and, when training, for a quantity
-    that the run does not record.
+    Raises ValueError for a patience below 1, a negative min_delta or an unknown quantity, and, when
+    training, for one that the run does not record.
     """
 
     def __init__(self, patience: int = 10, monitor: str = "validation_loss", min_delta: float = 0.0,
                  restore_best: bool = True):
         if patience < 1 or not min_delta >= 0:
-            raise ValueError(f"EarlyStopping: expected patience >= 1 and min_delta >= 0, got {patience}, {min_delta}")
+            raise ValueError(
+                f"EarlyStopping: expected patience >= 1 and min_delta >= 0, got {patience}, {min_delta}")
+        if monitor not in EPOCH_COLUMNS:
+            known = ", ".join(EPOCH_COLUMNS)
+            raise ValueError(f"EarlyStopping: expected monitor to be one of {known}, got {monitor!r}")
         self.patience, self.monitor = patience, monitor
         self.min_delta, self.restore_best = min_delta, restore_best
 
@@ -51,7 +59,7 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, epoch, logs):
         value = logs.get(self.monitor)
         if value is None:
-            raise ValueError(f"EarlyStopping: this run records no {self.monitor!r}; give fit validation data")
+            raise ValueError(f"EarlyStopping: this run has no {self.monitor!r}: the targets are no classes")
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self.best_state = value, epoch, self.model.state_dict()
         elif epoch - self.best_epoch >= self.patience:

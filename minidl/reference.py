@@ -62,6 +62,26 @@ def column_sum(dy: Array, db: Array) -> None:
 
 
 @_ieee
+def linear_gradients(x: Array, dy: Array, dweight: Array, db: Array | None) -> None:
+    """dweight += dyᵀ x and db += Σ_n dy[n]: both gradients of a linear layer; db None for one without bias."""
+    linear_weight_gradient(x, dy, dweight)
+    if db is not None:
+        column_sum(dy, db)
+
+
+@_ieee
+def picked_total(z: Array, labels: Array) -> float:
+    """Σ_n z[n, labels[n]], for z (N, C), labels (N,): one double accumulator, in the order of n."""
+    return total(np.take_along_axis(z, labels[:, None], axis=1))
+
+
+@_ieee
+def add_at_labels(z: Array, labels: Array, value: float) -> None:
+    """z[n, labels[n]] += value for every n, for z (N, C), labels (N,)."""
+    z[np.arange(len(z)), labels] += z.dtype.type(value)
+
+
+@_ieee
 def total(x: Array) -> float:
     """Σ x over all of x (N, M): one double accumulator, row after row, for both dtypes."""
     return float(np.add.accumulate(np.append(0.0, x), dtype=np.float64)[-1])

@@ -1,85 +1,39 @@
-"""Tensor, Parameter, and the tape on which operations on them are recorded.
-
-A Tensor that came out of an operation remembers it in a Node: the inputs, and the function that turns
-the gradient of the output into theirs. backward() walks the nodes from the last to the first; each was
-numbered when it was made, so the order is a sort, and a chain of any length needs no recursion.
-"""
+"""Tensor and Parameter: arrays that remember how they were computed, and the gradients they gather."""
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from itertools import count
+from typing import Literal
 
 import numpy as np
 
+from .arrays import FLOATS
 from .storage import Store
-
-_serial = count()
-
-
-class _Recording(threading.local):
-    on = True
-
-
-_recording = _Recording()
-
-
-def recording() -> bool:
-    """Whether operations of this thread are put on the tape."""
-    return _recording.on
-
-
-class no_grad:
-    """Within ``with no_grad():``, or in a function so decorated, nothing is recorded."""
-
-    def __enter__(self) -> None:
-        self._before, _recording.on = _recording.on, False
-
-    def __exit__(self, *exception) -> None:
-        _recording.on = self._before
-
-    def __call__(self, function: Callable) -> Callable:
-        def wrapped(*args, **kwargs):
-            with no_grad():
-                return function(*args, **kwargs)
-        return wrapped
-
-
-class Node:
-    """One recorded operation: ``gradients(g)`` gives the gradient of each input, or None."""
-
-    __slots__ = ("gradients", "inputs", "name", "serial")
-
-    def __init__(self, name: str, inputs: Sequence[Tensor], gradients: Callable):
-        self.name, self.inputs, self.gradients, self.serial = name, inputs, gradients, next(_serial)
-
-    def free(self) -> None:
-        """Let go of what the derivative needs."""
-        self.inputs = self.gradients = None
+from .tape import Node, walk_back
 
 
 class Tensor:
     """A NumPy array that remembers how it was computed.
 
     ``data``: the array. ``grad``: its gradient, an array of the same shape, or None before the first
-    backward(). ``requires_grad``: whether operations on it are recorded. A list becomes a float32
-    array if it holds floats; an array keeps its dtype and its memory.
+    backward(). ``requires_grad``: whether operations on it are recorded. An array keeps its dtype and
+    its memory; numbers and lists are copied, their floats as float32.
 
-    Raises TypeError where a gradient is asked of a dtype other than float32 and float64.
+    Raises TypeError for what are no numbers, and where a gradient is asked of a dtype other than
+    float32 and float64.
     """
 
     __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
     __array_priority__ = 100  # array + tensor is the tensor's affair
 
     def __init__(self, data, requires_grad: bool = False):
-        if not isinstance(data, np.ndarray):
-            listed = not isinstance(data, np.generic)
-            data = np.asarray(data)
-            if listed and data.dtype == np.float64:
-                data = data.astype(np.float32)
-        if requires_grad and data.dtype not in (np.float32, np.float64):
+        data = as_array(data)
+        if data.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: expected numbers, got {data.dtype}")
+        if requires_grad and data.dtype not in FLOATS:
             raise TypeError(f"Tensor: only float32 and float64 have gradients, got {data.dtype}")
-        self.data, self.grad, self.requires_grad, self.node = data, None, requires_grad, None
+        self.data, self.requires_grad = data, requires_grad
+        self.grad: np.ndarray | None = None
+        self.node: Node | None = None
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -103,6 +57,7 @@ class Tensor:
         return self.data.item()
 
     def tolist(self):
+        """The elements as Python numbers, in nested lists."""
         return self.data.tolist()
 
     def numpy(self) -> np.ndarray:
@@ -118,39 +73,33 @@ class Tensor:
     def backward(self, gradient=None, retain_graph: bool = False) -> None:
         """Add to ``grad`` of every leaf that requires it the derivative of this Tensor.
 
-        gradient : array of this shape, by default 1, which a Tensor of one element alone may leave out.
+        gradient : an array or Tensor of this shape and dtype, or numbers; by default 1, which a Tensor
+            of one element alone may leave out.
         retain_graph : keep what the derivatives need, for another backward() through the same graph.
 
         Raises RuntimeError if nothing here requires a gradient, if the gradient is left out of a
-        Tensor of several elements, or if the graph was freed by an earlier backward().
+        Tensor of several elements, or if the graph was freed by an earlier backward(); ValueError and
+        TypeError for a gradient of another shape or dtype. The gradients are then as they were.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: this Tensor does not require grad and was not recorded")
-        if gradient is None:
+        gradient = self._gradient(gradient)
+        if self.node is None:
+            self.accumulate(gradient)
+        else:
+            walk_back(self.node, gradient, retain_graph)
+
+    def _gradient(self, given) -> np.ndarray:
+        """The gradient that backward() begins with."""
+        if given is None:
             if self.data.size != 1:
                 raise RuntimeError(
-                    f"backward: only one element has an implicit gradient; this Tensor has shape {self.shape}")
-            gradient = np.ones(self.shape, self.dtype)
-        gradient = gradient.data if isinstance(gradient, Tensor) else np.asarray(gradient, self.dtype)
-        if gradient.shape != self.shape:
-            raise ValueError(f"backward: expected a gradient of shape {self.shape}, got {gradient.shape}")
-        if self.node is None:
-            self._accumulate(gradient)
-            return
-        waiting = {self.node: gradient}
-        for node in _order(self.node):
-            for tensor, g in zip(node.inputs, node.gradients(waiting.pop(node)), strict=True):
-                if g is None or not tensor.requires_grad:
-                    continue
-                if tensor.node is None:
-                    tensor._accumulate(g)
-                else:
-                    waiting[tensor.node] = waiting[tensor.node] + g if tensor.node in waiting else g
-            if not retain_graph:
-                node.free()
+                    f"backward: expected a gradient of shape {self.shape}; only one element has it implied")
+            return np.ones(self.shape, self.dtype)
+        return _like(self, given, "backward: expected a gradient")
 
-    def _accumulate(self, gradient: np.ndarray) -> None:
-        # Never in place: the gradient may be an array that others hold too.
+    def accumulate(self, gradient: np.ndarray) -> None:
+        """grad += gradient, in a new array: that of the gradient may be another's too."""
         self.grad = np.array(gradient) if self.grad is None else self.grad + gradient
 
     def zero_(self) -> Tensor:
@@ -167,6 +116,11 @@ class Tensor:
     def __dlpack_device__(self):
         return self.data.__dlpack_device__()
 
+    def __reduce__(self):
+        if self.node is not None:
+            raise RuntimeError("a Tensor cannot be copied or pickled with the graph behind it: detach() it")
+        return _restore_tensor, (self.data, self.grad, self.requires_grad)
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -177,30 +131,39 @@ class Tensor:
         return bool(self.data)
 
     def __float__(self) -> float:
-        return float(self.data)
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if self.data.size == 1 and spec else self, "" if self.data.size != 1 else spec)
+        return format(self.item(), spec) if self.ndim == 0 else super().__format__(spec)
 
     def __repr__(self) -> str:
         body = np.array2string(self.data, separator=", ", prefix="tensor(")
         return f"tensor({body}{', requires_grad=True' if self.requires_grad else ''})"
 
 
-def _order(last: Node) -> list[Node]:
-    """The nodes that ``last`` came from, itself first, none before one that uses it."""
-    seen, stack = {last}, [last]
-    while stack:
-        node = stack.pop()
-        if node.inputs is None:
-            raise RuntimeError(
-                f"backward: the graph was freed by an earlier backward (at {node.name}); "
-                "pass retain_graph=True to the first one to go through it again")
-        for tensor in node.inputs:
-            if tensor.node is not None and tensor.node not in seen:
-                seen.add(tensor.node)
-                stack.append(tensor.node)
-    return sorted(seen, key=lambda node: -node.serial)
+def as_array(data) -> np.ndarray:
+    """The array of a Tensor or an array, as it is; one of numbers and lists, their floats as float32."""
+    if isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, Tensor):
+        return data.data
+    array = np.asarray(data)
+    listed = array.dtype == np.float64 and not isinstance(data, np.generic)
+    return array.astype(np.float32) if listed else array
+
+
+def _like(x: Tensor, value, expected: str) -> np.ndarray:
+    """The array of ``value``, which must have x's shape and dtype; mere numbers take on the dtype."""
+    typed = isinstance(value, (Tensor, np.ndarray))
+    array = as_array(value) if typed else np.asarray(value, x.dtype)
+    if array.shape != x.shape:
+        raise ValueError(f"{expected} of shape {x.shape}, got {array.shape}")
+    if array.dtype != x.dtype:
+        raise TypeError(f"{expected} of dtype {x.dtype}, got {array.dtype}")
+    return array
 
 
 def record(name: str, value: np.ndarray, inputs: Sequence[Tensor], gradients: Callable) -> Tensor:
@@ -211,27 +174,32 @@ def record(name: str, value: np.ndarray, inputs: Sequence[Tensor], gradients: Ca
 
 
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
-    """A Tensor of ``data`` (array, numbers or lists), copied only where ``dtype`` or a list asks for it."""
-    if isinstance(data, Tensor):
-        data = data.data
-    result = Tensor(data if dtype is None else np.asarray(data, dtype), requires_grad)
-    return result
+    """A Tensor of ``data``: an array, without a copy unless ``dtype`` asks for it, or numbers or lists."""
+    if dtype is not None:
+        data = np.asarray(data.data if isinstance(data, Tensor) else data, dtype)
+    return Tensor(data, requires_grad)
+
+
+def _restore_tensor(data, grad, requires_grad: bool) -> Tensor:
+    restored = Tensor(data, requires_grad)
+    restored.grad = grad
+    return restored
 
 
 class Parameter(Tensor):
     """A value that is trained, with its gradient: two views of one shape into a Store.
 
-    ``data`` and ``grad`` may be assigned to: the new value is copied into place, so that the views
-    stay in the store; None as a gradient is zero. ``order="F"`` keeps a matrix transposed in memory: a
-    Linear's weight has PyTorch's shape (out, in) and lies as (in, out), which its products read along
-    the rows.
+    ``data`` and ``grad`` may be assigned to: the new value, of the same shape and dtype, is copied into
+    place, so that the views stay in the store; None as a gradient is zero. ``order="F"`` keeps a matrix
+    transposed in memory: a Linear's weight has PyTorch's shape (out, in) and lies as (in, out), which its
+    products read along the rows.
 
-    Raises TypeError unless ``data`` is a float32 or float64 array.
+    Raises TypeError unless ``data`` is an array of float32 or float64 or a list of floats.
     """
 
-    def __init__(self, data, name: str = "parameter", order: str = "C"):
-        data = np.asarray(data.data if isinstance(data, Tensor) else data)
-        if data.dtype not in (np.float32, np.float64):
+    def __init__(self, data, name: str = "parameter", order: Literal["C", "F"] = "C"):
+        data = as_array(data)
+        if data.dtype not in FLOATS:
             raise TypeError(f"Parameter {name!r}: expected float32 or float64, got {data.dtype}")
         self.requires_grad, self.node = True, None
         self.name, self.order = name, order
@@ -258,7 +226,7 @@ class Parameter(Tensor):
 
     @data.setter
     def data(self, value) -> None:
-        self._data[...] = _of_shape(value, self)
+        self._data[...] = _like(self, value, f"Parameter {self.name!r}: expected values")
 
     @property
     def grad(self) -> np.ndarray:
@@ -266,29 +234,20 @@ class Parameter(Tensor):
 
     @grad.setter
     def grad(self, value) -> None:
-        self._grad[...] = 0 if value is None else _of_shape(value, self)
+        expected = f"Parameter {self.name!r}: expected a gradient"
+        self._grad[...] = 0 if value is None else _like(self, value, expected)
 
-    def _accumulate(self, gradient: np.ndarray) -> None:
+    def accumulate(self, gradient: np.ndarray) -> None:
         self._grad += gradient
 
     def __reduce__(self):
-        return _restore, (self._data.copy(), self._grad.copy(), self.name, self.order, self.requires_grad)
-
-    def __deepcopy__(self, memo):
-        return _restore(*self.__reduce__()[1])
+        return _restore_parameter, (self._data, self._grad, self.name, self.order, self.requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter({self.name}, shape={self.shape}, dtype={self.dtype})"
 
 
-def _of_shape(value, parameter: Parameter) -> np.ndarray:
-    value = np.asarray(value.data if isinstance(value, Tensor) else value)
-    if value.shape != parameter.shape:
-        raise ValueError(f"Parameter {parameter.name!r}: expected shape {parameter.shape}, got {value.shape}")
-    return value
-
-
-def _restore(data, grad, name: str, order: str, requires_grad: bool) -> Parameter:
+def _restore_parameter(data, grad, name: str, order: Literal["C", "F"], requires_grad: bool) -> Parameter:
     parameter = Parameter(data, name, order)
     parameter.grad = grad
     parameter.requires_grad = requires_grad

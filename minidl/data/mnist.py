@@ -5,10 +5,8 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
-from urllib.request import urlopen
 
 import numpy as np
 
@@ -136,6 +134,8 @@ def _verified(path: Path, digest: str) -> np.ndarray:
 
 def _download(name: str, digest: str, folder: Path, mirrors: tuple[str, ...]) -> None:
     """Save ``name``.gz in ``folder`` from the first mirror that serves it; FileNotFoundError if none does."""
+    from http.client import HTTPException  # here, since it doubles the time that importing minidl takes
+
     folder.mkdir(parents=True, exist_ok=True)
     path, failures = folder / f"{name}.gz", []
     with part_of(path) as part:
@@ -156,6 +156,8 @@ def _download(name: str, digest: str, folder: Path, mirrors: tuple[str, ...]) ->
 
 
 def _fetch(url: str, path: Path) -> None:
+    from urllib.request import urlopen
+
     with urlopen(url, timeout=TIMEOUT) as response, open(path, "wb") as file:
         while chunk := response.read(1 << 20):
             if file.tell() + len(chunk) > MAX_BYTES:

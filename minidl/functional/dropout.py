@@ -4,9 +4,11 @@ from __future__ import annotations
 import math
 
 from .. import random
+from ..arrays import FLOATS, unsupported
+from ..tensor import Tensor
 from .operation import Operation
 
-scaled = Operation("dropout", lambda x, scale: x * scale, lambda g, y, x, scale: g * scale)
+_scaled = Operation("dropout", lambda x, scale: x * scale, lambda g, y, x, scale: g * scale)
 
 
 def check_probability(name: str, p: float) -> None:
@@ -15,18 +17,20 @@ def check_probability(name: str, p: float) -> None:
 
 
 def draw_scale(x, p: float, generator):
-    """0 with probability p and 1 / (1 - p) otherwise, for each element of x."""
+    """0 with probability p and 1 / (1 - p) otherwise, for each element of x. TypeError unless of floats."""
+    if not hasattr(x, "dtype") or x.dtype not in FLOATS:
+        raise unsupported("dropout", x.data if isinstance(x, Tensor) else x)
     kept = generator.random(x.shape, dtype=x.dtype) >= p
     return kept * x.dtype.type(1 / (1 - p))
 
 
-def dropout(x, p: float = 0.5, training: bool = True, *, generator=None):
+def dropout(x, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator=None):
     """x with each element set to zero with probability p and scaled by 1 / (1 - p) otherwise.
 
-    Without ``training``, x itself. ``generator``: a seed or a numpy.random.Generator. ValueError for p
-    outside [0, 1).
+    Without ``training``, x itself. ``inplace`` is PyTorch's and changes nothing. ``generator``: a seed or
+    a numpy.random.Generator. ValueError for p outside [0, 1).
     """
     check_probability("dropout", p)
     if not training or p == 0:
         return x
-    return scaled(x, scale=draw_scale(x, p, random.generator(generator)))
+    return _scaled(x, scale=draw_scale(x, p, random.generator(generator)))

@@ -12,8 +12,6 @@ With z (N, C) the outputs and t the targets, labels (N,) of integers or rows (N,
 """
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from .. import arrays
@@ -27,20 +25,19 @@ def check_reduction(name: str, reduction: str, allowed=REDUCTIONS) -> None:
         raise ValueError(f"{name}: expected reduction {', '.join(map(repr, allowed))}, got {reduction!r}")
 
 
-def _reduced(name: str, losses: np.ndarray, reduction: str, count: int):
-    """The losses reduced, in their dtype."""
+def _reduced(name: str, dtype, reduction: str, count: int, total, losses):
+    """The loss in its dtype: total() over count, total(), or losses() one by one."""
     check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
     if reduction == "none":
-        return losses
-    sum_ = arrays.total(losses)
-    return losses.dtype.type(sum_ if reduction == "sum" else sum_ / count if count else math.nan)
+        return losses()
+    return dtype.type(total() if reduction == "sum" else total() / count)
 
 
 def _share(g, dtype, reduction: str, count: int, ndim: int):
-    """The gradient that each element's (or row's) loss receives."""
+    """The gradient that each element's, or each row's, loss receives."""
     if reduction == "none":
-        return g.reshape(g.shape + (1,) * (ndim - g.ndim))
-    return dtype.type(g) if reduction == "sum" else dtype.type(g / count)
+        return np.reshape(g, np.shape(g) + (1,) * (ndim - np.ndim(g)))
+    return dtype.type(g if reduction == "sum" else g / count)
 
 
 def _mse_count(z, reduction: str) -> int:
@@ -53,7 +50,9 @@ def _mse_value(z, t, reduction="mean"):
     if z.dtype != t.dtype:
         raise TypeError(f"MSELoss: expected a target of the output's dtype {z.dtype}, got {t.dtype}")
     difference = z - t
-    return _reduced("MSELoss", difference * difference, reduction, _mse_count(z, reduction)), difference
+    squares = difference * difference
+    return _reduced("MSELoss", z.dtype, reduction, _mse_count(z, reduction),
+                    lambda: arrays.total(squares), lambda: squares), difference
 
 
 def _mse_gradient(g, difference, z, t, reduction="mean"):
@@ -61,57 +60,58 @@ def _mse_gradient(g, difference, z, t, reduction="mean"):
 
 
 def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
-    """That t (N,) holds integers within the C classes of z (N, C)."""
+    """That t (N,) holds a label for each row of z (N, C)."""
     if z.ndim != 2:
         raise ValueError(f"{name}: expected an output of shape (N, C), got {z.shape}")
     if t.ndim == 1 and t.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected labels of an integer dtype, got {t.dtype}")
     if t.shape != z.shape[:1]:
         raise ValueError(f"{name}: expected labels of shape {z.shape[:1]}, got {t.shape}")
-    if t.size and (t.min() < 0 or t.max() >= z.shape[1]):
-        wrong = t[(t < 0) | (t >= z.shape[1])][0]
-        raise ValueError(f"{name}: expected labels from 0 to {z.shape[1] - 1}, got {wrong}")
 
 
-def _picked(z, t) -> np.ndarray:
-    """The flat index of [n, t_n] for every n."""
-    return np.arange(0, z.size, z.shape[1]) + t
+def _picked(name: str, z: np.ndarray, t: np.ndarray, reduction: str):
+    """-Σ_n z[n, t_n], reduced."""
+    try:
+        return _reduced(name, z.dtype, reduction, len(z), lambda: -arrays.picked_total(z, t),
+                        lambda: -np.take_along_axis(z, t[:, None], axis=1)[:, 0])
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _nll_value(z, t, reduction="mean"):
     check_labels("NLLLoss", z, t)
-    picked = _picked(z, t)
-    return _reduced("NLLLoss", -z.reshape(-1)[picked], reduction, len(z)), picked
+    return _picked("NLLLoss", z, t, reduction), None
 
 
-def _nll_gradient(g, picked, z, t, reduction="mean"):
+def _nll_gradient(g, kept, z, t, reduction="mean"):
     dz = np.zeros_like(z)
-    share = _share(g, z.dtype, reduction, len(z), 1)
-    dz.reshape(-1)[picked] = -share
+    arrays.add_at_labels(dz, t, -1)
+    dz *= _share(g, z.dtype, reduction, len(z), 2)
     return dz
 
 
 def _cross_entropy_value(z, t, reduction="mean"):
-    if t.ndim == 2:
-        if t.shape != z.shape:
-            raise ValueError(f"CrossEntropyLoss: expected rows of probabilities {z.shape}, got {t.shape}")
-        if t.dtype != z.dtype:
-            raise TypeError(f"CrossEntropyLoss: expected probabilities of {z.dtype}, got {t.dtype}")
+    if t.ndim != 2:
+        check_labels("CrossEntropyLoss", z, t)
         log_p = arrays.log_softmax(z)
-        return _reduced("CrossEntropyLoss", -(t * log_p).sum(axis=1), reduction, len(z)), (log_p, None)
-    check_labels("CrossEntropyLoss", z, t)
-    log_p, picked = arrays.log_softmax(z), _picked(z, t)
-    return _reduced("CrossEntropyLoss", -log_p.reshape(-1)[picked], reduction, len(z)), (log_p, picked)
+        return _picked("CrossEntropyLoss", log_p, t, reduction), log_p
+    if t.shape != z.shape:
+        raise ValueError(f"CrossEntropyLoss: expected rows of probabilities {z.shape}, got {t.shape}")
+    if t.dtype != z.dtype:
+        raise TypeError(f"CrossEntropyLoss: expected probabilities of {z.dtype}, got {t.dtype}")
+    log_p = arrays.log_softmax(z)
+    products = t * log_p
+    return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z),
+                    lambda: -arrays.total(products), lambda: -products.sum(axis=1)), log_p
 
 
-def _cross_entropy_gradient(g, kept, z, t, reduction="mean"):
-    log_p, picked = kept
+def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
     dz = arrays.exp(log_p)
-    if picked is None:
+    if t.ndim == 1:
+        arrays.add_at_labels(dz, t, -1)
+    else:
         dz *= t.sum(axis=1, keepdims=True)
         dz -= t
-    else:
-        dz.reshape(-1)[picked] -= 1
     dz *= _share(g, z.dtype, reduction, len(z), 2)
     return dz
 

@@ -8,26 +8,38 @@ that the input receives, written on
     a, b, x     the inputs, arrays or numbers
     and the settings that the value was called with.
 
-Called with arrays an operation gives an array; with a Tensor among its inputs, a Tensor on the tape.
+Where an input was broadcast or promoted to another dtype, the derivative need not know: its gradient is
+summed and cast back here. An operation without derivatives gives results off the tape.
+
+Called with arrays an operation gives an array; with a Tensor among its inputs, a Tensor. Dtypes follow
+NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's and do not widen it.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from ..tensor import Tensor, record, recording
+from ..tape import recording
+from ..tensor import Tensor, record
+
+INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
 
 
 class Operation:
     """A value and its derivatives, one for each input.
 
-    ``settings`` names what may follow the inputs by position; ``keeps`` says that the value gives
-    (y, kept).
+    ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
+    changes nothing. ``keeps`` says that the value gives (y, kept).
+
+    Raises TypeError for inputs that are neither Tensors, arrays nor numbers.
     """
 
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), keeps: bool = False):
         self.name, self.value, self.derivatives = name, value, derivatives
+        self.arity = len(derivatives) or math.inf
         self.settings, self.keeps = settings, keeps
 
     def run(self, *inputs, **settings):
@@ -35,34 +47,62 @@ class Operation:
         y = self.value(*inputs, **settings)
         return y if self.keeps else (y, y)
 
+    def derivative(self, i: int) -> Callable:
+        """The derivative for input i."""
+        return self.derivatives[i]
+
     def __call__(self, *inputs, **settings):
-        if self.settings and len(inputs) > len(self.derivatives):
-            count = len(self.derivatives)
-            settings = dict(zip(self.settings, inputs[count:], strict=False), **settings)
-            inputs = inputs[:count]
+        if settings or len(inputs) > self.arity:
+            inputs, settings = self._arranged(inputs, settings)
         if not any(isinstance(x, Tensor) for x in inputs):
             return self.run(*inputs, **settings)[0]
-        values = [x.data if isinstance(x, Tensor) else _plain(x) for x in inputs]
+        values = [self._value_of(x) for x in inputs]
         y, kept = self.run(*values, **settings)
         asked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
-        if not (asked and recording()):
+        if not (asked and self.derivatives and recording()):
             return Tensor(np.asarray(y))
 
         def gradients(g):
-            return [self.derivatives[i](g, kept, *values, **settings) for i in asked]
+            return [fit(self.derivative(i)(g, kept, *values, **settings), values[i]) for i in asked]
 
         return record(self.name, np.asarray(y), [inputs[i] for i in asked], gradients)
 
+    def _arranged(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
+        """The inputs alone, and all settings by name."""
+        if len(inputs) > self.arity:
+            following = inputs[int(self.arity):]
+            if len(following) > len(self.settings):
+                most = self.arity + len(self.settings)
+                raise TypeError(f"{self.name}: expected at most {most} arguments, got {len(inputs)}")
+            settings = dict(zip(self.settings, following, strict=False), **settings)
+            inputs = inputs[:int(self.arity)]
+        if "inplace" in self.settings:
+            settings.pop("inplace", None)
+        return inputs, settings
 
-def _plain(x):
-    """NumPy's scalars as Python's, which do not widen a float32 array."""
-    return x.item() if isinstance(x, np.generic) else x
+    def _value_of(self, x):
+        """x as an array or as a Python number."""
+        if isinstance(x, Tensor):
+            return x.data
+        if not isinstance(x, INPUTS):
+            raise TypeError(f"{self.name}: expected Tensors, arrays or numbers, got {type(x).__name__}")
+        return x.item() if isinstance(x, np.generic) else x
 
 
-def fit(g: np.ndarray, x) -> np.ndarray:
-    """g, summed over the axes along which x was broadcast."""
-    shape = np.shape(x)
-    if g.shape == shape:
-        return g
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1), keepdims=True)
+class Joining(Operation):
+    """An operation on any number of inputs; its one derivative is told first for which of them it is."""
+
+    def __init__(self, name: str, value: Callable, derivative: Callable, *, keeps: bool = False):
+        super().__init__(name, value, derivative, keeps=keeps)
+        self.arity = math.inf
+
+    def derivative(self, i: int) -> Callable:
+        return partial(self.derivatives[0], i)
+
+
+def fit(g, x: np.ndarray) -> np.ndarray:
+    """g in x's dtype, summed over the axes along which x was broadcast."""
+    if g.shape != x.shape:
+        g = g.sum(axis=tuple(range(g.ndim - x.ndim)))
+        g = g.sum(axis=tuple(i for i, n in enumerate(x.shape) if n == 1 and g.shape[i] != 1), keepdims=True)
+    return g.astype(x.dtype, copy=False)

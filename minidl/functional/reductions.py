@@ -4,19 +4,31 @@
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..tensor import as_array
 from .operation import Operation
+from .shapes import squeeze
 
 
 class Extreme(NamedTuple):
     """What max and min along an axis give: the values, and where they stand."""
 
-    values: object
-    indices: np.ndarray
+    values: Any
+    indices: Any
 
+
+def _names(dim, keepdim, axis, keepdims):
+    """(dim, keepdim), by whichever names they were given."""
+    if dim is not None and axis is not None:
+        raise TypeError("give dim or axis, not both")
+    dim = axis if dim is None else dim
+    return tuple(dim) if isinstance(dim, list) else dim, bool(keepdim or keepdims)
+
+
+# Sums and means
 
 def _spread(g, x, dim, keepdim):
     """g, given back the axes that a reduction took."""
@@ -25,57 +37,23 @@ def _spread(g, x, dim, keepdim):
     return np.broadcast_to(g, x.shape)
 
 
-def _count(x, dim) -> int:
-    return x.size if dim is None else int(np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
-
-
-def _sum_value(x, dim=None, keepdim=False):
-    return np.sum(x, axis=dim, keepdims=keepdim)
+def _count(x, dim):
+    """The number of elements that go into a mean, in x's dtype."""
+    return x.dtype.type(x.size if dim is None else np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
 
 
 def _mean_value(x, dim=None, keepdim=False):
-    return np.sum(x, axis=dim, keepdims=keepdim) / x.dtype.type(_count(x, dim))
+    if x.dtype.kind != "f":
+        raise TypeError(f"mean: expected floats, got {x.dtype}")
+    return np.sum(x, axis=dim, keepdims=keepdim) / _count(x, dim)
 
 
 _sum = Operation(
-    "sum", _sum_value, lambda g, y, x, dim=None, keepdim=False: _spread(g, x, dim, keepdim))
+    "sum", lambda x, dim=None, keepdim=False: np.sum(x, axis=dim, keepdims=keepdim),
+    lambda g, y, x, dim=None, keepdim=False: _spread(g, x, dim, keepdim))
 _mean = Operation(
     "mean", _mean_value,
-    lambda g, y, x, dim=None, keepdim=False: _spread(g / x.dtype.type(_count(x, dim)), x, dim, keepdim))
-
-
-def _extreme(name: str, reduce, arg_reduce):
-    """Over all: the gradient is shared by ties. Along an axis: it goes to the one that is named."""
-    over_all = Operation(
-        name, lambda x: reduce(x),
-        lambda g, y, x: g * (x == y) / x.dtype.type(np.count_nonzero(x == y)))
-
-    def pick(x, indices, dim, keepdim):
-        values = np.take_along_axis(x, indices, dim)
-        return values if keepdim else np.squeeze(values, dim)
-
-    def put(g, y, x, indices, dim, keepdim):
-        dx = np.zeros_like(x)
-        np.put_along_axis(dx, indices, g if keepdim else np.expand_dims(g, dim), dim)
-        return dx
-
-    along = Operation(name, pick, put)
-
-    def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
-        dim, keepdim = _names(dim, keepdim, axis, keepdims)
-        if dim is None:
-            return over_all(x)
-        data = x if isinstance(x, np.ndarray) else x.data
-        indices = np.expand_dims(arg_reduce(data, axis=dim), dim)
-        values = along(x, indices=indices, dim=dim, keepdim=keepdim)
-        return Extreme(values, indices if keepdim else np.squeeze(indices, dim))
-
-    call.__doc__ = f"The {name}; with an axis, the pair (values, indices), as in PyTorch."
-    return call
-
-
-max = _extreme("max", np.max, np.argmax)
-min = _extreme("min", np.min, np.argmin)
+    lambda g, y, x, dim=None, keepdim=False: _spread(g / _count(x, dim), x, dim, keepdim))
 
 
 def sum(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
@@ -85,19 +63,67 @@ def sum(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
 
 
 def mean(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
-    """The mean over all elements, or along one axis or several."""
+    """The mean over all elements, or along one axis or several. TypeError for what are no floats."""
     dim, keepdim = _names(dim, keepdim, axis, keepdims)
     return _mean(x, dim=dim, keepdim=keepdim)
 
 
-def argmax(x, dim=None, keepdim=False, *, axis=None, keepdims=False) -> np.ndarray:
-    """Where the largest element stands: an array of indices, without a gradient."""
-    dim, keepdim = _names(dim, keepdim, axis, keepdims)
-    return np.argmax(x if isinstance(x, np.ndarray) else x.data, axis=dim, keepdims=keepdim)
+# Extremes
+
+def _shared(g, y, x):
+    """The gradient of the extreme of all elements: ties share it."""
+    extreme = (x == y) | np.isnan(x)  # if one is NaN, y is
+    return g * extreme / x.dtype.type(np.count_nonzero(extreme))
 
 
-def _names(dim, keepdim, axis, keepdims):
-    if dim is not None and axis is not None:
-        raise TypeError("give dim or axis, not both")
-    dim = axis if dim is None else dim
-    return tuple(dim) if isinstance(dim, list) else dim, bool(keepdim or keepdims)
+def _pick(x, indices, dim, keepdim):
+    values = np.take_along_axis(x, indices, dim)
+    return values if keepdim else np.squeeze(values, dim)
+
+
+def _put(g, y, x, indices, dim, keepdim):
+    dx = np.zeros_like(x)
+    np.put_along_axis(dx, indices, g if keepdim else np.expand_dims(g, dim), dim)
+    return dx
+
+
+def _extreme(name: str, reduce, arg_reduce):
+    over_all = Operation(name, reduce, _shared)
+    along = Operation(name, _pick, _put)
+
+    def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
+        dim, keepdim = _names(dim, keepdim, axis, keepdims)
+        if dim is None:
+            return over_all(x)
+        if not isinstance(dim, (int, np.integer)):
+            raise TypeError(f"{name}: expected one axis as dim, got {type(dim).__name__}")
+        indices = arg_reduce(x, dim, keepdim=True)
+        values = along(x, indices=as_array(indices), dim=dim, keepdim=keepdim)
+        return Extreme(values, indices if keepdim else squeeze(indices, dim))
+
+    call.__doc__ = (
+        f"The {name} over all elements; with an axis, the pair (values, indices), as in PyTorch.\n\n"
+        "    Over all, ties share the gradient; along an axis the first of them receives it.")
+    return call
+
+
+# Without a derivative
+
+def _untaped(name: str, reduce, doc: str):
+    operation = Operation(name, reduce)
+
+    def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
+        dim, keepdim = _names(dim, keepdim, axis, keepdims)
+        return operation(x, axis=dim, keepdims=keepdim)
+
+    call.__doc__ = doc
+    return call
+
+
+argmax = _untaped("argmax", np.argmax, "Where the largest element stands (the first of several).")
+argmin = _untaped("argmin", np.argmin, "Where the smallest element stands (the first of several).")
+all = _untaped("all", np.all, "Whether all elements are true.")
+any = _untaped("any", np.any, "Whether any element is true.")
+
+max = _extreme("max", np.max, argmax)
+min = _extreme("min", np.min, argmin)

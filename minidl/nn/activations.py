@@ -24,12 +24,17 @@ class Activation(Module):
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """The gradient of the input, for that of the output."""
         x, y = self.require_saved()
+        try:
+            return self.operation.derivatives[0](gradient, y, x, **self.settings)
+        except (AttributeError, TypeError, ValueError):
+            raise self._refused(gradient, x) from None
+
+    def _refused(self, gradient, x: np.ndarray) -> Exception:
+        """Why the kernel did not take the gradient."""
         if not isinstance(gradient, np.ndarray) or gradient.dtype != x.dtype:
-            came = gradient.dtype if isinstance(gradient, np.ndarray) else type(gradient).__name__
-            raise TypeError(f"{self}: expected gradient of dtype {x.dtype}, got {came}")
-        if gradient.shape != x.shape:
-            raise ValueError(f"{self}: expected gradient of shape {x.shape}, got {gradient.shape}")
-        return self.operation.derivatives[0](gradient, y, x, **self.settings)
+            came = getattr(gradient, "dtype", type(gradient).__name__)
+            return TypeError(f"{self}: expected gradient of dtype {x.dtype}, got {came}")
+        return ValueError(f"{self}: expected gradient of shape {x.shape}, got {gradient.shape}")
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.settings.items())

@@ -69,29 +69,30 @@ class Sequential(ModuleList):
     def forward(self, x):
         saved = []
         for module in self._modules:
-            x = module(x)
+            x = module.forward(x) if module.explicit else module(x)
             saved.append(module.saved)
         self.saved = saved
         return x
 
     def backward(self, gradient):
-        for module, saved in zip(reversed(self._modules), reversed(self.require_saved()), strict=True):
-            module.saved = saved
-            gradient = module.backward(gradient)
-        return gradient
+        return self._backward_to(0, gradient)
 
     def accumulate(self, gradient) -> None:
-        """backward() as far as there are parameters."""
+        """backward() as far down as there are parameters."""
+        first = next((i for i, module in enumerate(self._modules) if module.has_parameters()), None)
+        if first is not None:
+            gradient = self._backward_to(first + 1, gradient)
+            self._modules[first].saved = self.saved[first]
+            self._modules[first].accumulate(gradient)
+
+    def _backward_to(self, end: int, gradient):
+        """The gradient of the input of module ``end``."""
         saved = self.require_saved()
-        first = next((i for i, module in enumerate(self._modules)
-                      if any(True for _ in module.named_parameters())), None)
-        if first is None:
-            return
-        for i in range(len(saved) - 1, first, -1):
-            self._modules[i].saved = saved[i]
-            gradient = self._modules[i].backward(gradient)
-        self._modules[first].saved = saved[first]
-        self._modules[first].accumulate(gradient)
+        for i in range(len(saved) - 1, end - 1, -1):
+            module = self._modules[i]
+            module.saved = saved[i]
+            gradient = module.backward(gradient)
+        return gradient
 
 
 class ModuleDict(Module):

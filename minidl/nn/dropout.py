@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import random
+from .. import arrays, random
 from ..functional.dropout import check_probability, draw_scale
 from .module import Module
 
@@ -23,15 +23,17 @@ class Dropout(Module):
         self.generator = None if generator is None else random.generator(generator)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        if not self.training or self.p == 0:
-            self.saved = 1
-            return x
-        self.saved = draw_scale(x, self.p, random.generator(self.generator))
-        return x * self.saved
+        if getattr(x, "dtype", None) not in arrays.FLOATS:
+            raise arrays.unsupported(str(self), x)
+        dropping = self.training and self.p > 0
+        scale = draw_scale(x, self.p, random.generator(self.generator)) if dropping else None
+        self.saved = x.shape, x.dtype, scale
+        return x if scale is None else x * scale
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        scale = self.require_saved()
-        return gradient if isinstance(scale, int) else gradient * scale
+        *output, scale = self.require_saved()
+        self.check_gradient(gradient, *output)
+        return gradient if scale is None else gradient * scale
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

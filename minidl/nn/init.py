@@ -9,10 +9,12 @@ import math
 import numpy as np
 
 from .. import random
-from ..tensor import Parameter
+from ..tensor import Parameter, Tensor
 
 
 def _set(parameter: Parameter, values) -> Parameter:
+    if not isinstance(parameter, Tensor):
+        raise TypeError(f"init: expected a Parameter, got {type(parameter).__name__}")
     parameter.data = np.asarray(values).astype(parameter.dtype)
     return parameter
 

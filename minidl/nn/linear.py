@@ -38,44 +38,58 @@ class Linear(Module):
         self.bias = Parameter(np.zeros(out_features, dtype), "bias") if bias else None
         bound = 1 / math.sqrt(in_features)
         init.uniform_(self.weight, -bound, bound, generator=generator)
-        if bias:
+        if self.bias is not None:
             init.uniform_(self.bias, -bound, bound, generator=generator)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x (..., in) -> y (..., out). A vector is one sample."""
-        weight = self.weight._data
-        if not isinstance(x, np.ndarray) or x.dtype != weight.dtype:
-            came = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise TypeError(f"{self}: expected input of dtype {weight.dtype}, got {came}")
-        if not x.ndim or x.shape[-1] != self.in_features:
-            raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
-        self.saved = rows = x if x.ndim == 2 else x.reshape(-1, self.in_features)
-        y = arrays.linear(rows, weight, None if self.bias is None else self.bias._data)
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+        # The kernel refuses what does not fit; only then is it looked at more closely.
+        try:
+            y = arrays.linear(x, self.weight._data, None if self.bias is None else self.bias._data)
+        except (AttributeError, IndexError, TypeError, ValueError):
+            return self._forward_other(x)
+        self.saved = x
+        return y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """dy (..., out) -> dx (..., in); dW and db are added to the parameters' gradients."""
-        dy = self._add_gradients(gradient)
+        dy = self._accumulated(gradient)
         dx = arrays.linear_input_gradient(dy, self.weight._data)
-        return dx if gradient.ndim == 2 else dx.reshape(*gradient.shape[:-1], self.in_features)
+        return dx if dy is gradient else dx.reshape(*gradient.shape[:-1], self.in_features)
 
     def accumulate(self, gradient: np.ndarray) -> None:
         """dW and db alone: without dx, a third of the work is saved."""
-        self._add_gradients(gradient)
+        self._accumulated(gradient)
 
-    def _add_gradients(self, gradient: np.ndarray) -> np.ndarray:
+    def _accumulated(self, gradient: np.ndarray) -> np.ndarray:
+        """dW += dyᵀ x and db += Σ dy; dy as a matrix."""
         x = self.require_saved()
+        try:
+            arrays.add_linear_gradients(x, gradient, self.weight._grad, None if self.bias is None else self.bias._grad)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return self._accumulated(self._gradient_rows(gradient, x))
+        return gradient
+
+    def _forward_other(self, x) -> np.ndarray:
+        """A vector, or a stack of matrices; an error for all else."""
+        dtype = self.weight.dtype
+        if not isinstance(x, np.ndarray) or x.dtype != dtype:
+            raise TypeError(f"{self}: expected input of dtype {dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
+        if not x.ndim or x.ndim == 2 or x.shape[-1] != self.in_features:
+            raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
+        y = self.forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def _gradient_rows(self, gradient, x: np.ndarray) -> np.ndarray:
+        """The gradient of a vector or a stack as a matrix; an error for all else."""
         if not isinstance(gradient, np.ndarray) or gradient.dtype != x.dtype:
-            came = gradient.dtype if isinstance(gradient, np.ndarray) else type(gradient).__name__
+            came = getattr(gradient, "dtype", type(gradient).__name__)
             raise TypeError(f"{self}: expected gradient of dtype {x.dtype}, got {came}")
-        dy = gradient if gradient.ndim == 2 else gradient.reshape(-1, gradient.shape[-1] if gradient.ndim else 1)
-        if dy.shape != (len(x), self.out_features):
+        fits = gradient.ndim not in (0, 2) and gradient.shape[-1] == self.out_features
+        if not fits or math.prod(gradient.shape[:-1]) != len(x):
             raise ValueError(
                 f"{self}: expected gradient of shape ({len(x)}, {self.out_features}), got {gradient.shape}")
-        arrays.add_weight_gradient(x, dy, self.weight._grad)
-        if self.bias is not None:
-            arrays.add_column_sum(dy, self.bias._grad)
-        return dy
+        return gradient.reshape(len(x), self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}{', bias=False' if self.bias is None else ''}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import functional
+from .. import arrays, functional
 from ..functional.losses import check_reduction
 from ..tensor import Tensor
 from .module import Module
@@ -30,10 +30,10 @@ class Loss(Module):
 
     def forward(self, output: np.ndarray, target: np.ndarray):
         """The loss: a float, or with reduction "none" an array."""
-        for name, x in (("output", output), ("target", target)):
-            if not isinstance(x, np.ndarray):
-                raise TypeError(f"{self}: expected the {name} as an array, got {type(x).__name__}")
-        if output.dtype not in (np.float32, np.float64):
+        if not (isinstance(output, np.ndarray) and isinstance(target, np.ndarray)):
+            came = type(output).__name__, type(target).__name__
+            raise TypeError(f"{self}: expected output and target as arrays, got {came[0]} and {came[1]}")
+        if output.dtype not in arrays.FLOATS:
             raise TypeError(f"{self}: expected an output of float32 or float64, got {output.dtype}")
         if not output.size:
             raise ValueError(f"{self}: expected at least one sample, got an output of shape {output.shape}")

@@ -11,18 +11,21 @@ by the tape.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from .. import storage
-from ..tensor import Parameter, Tensor, record, recording
+from .. import arrays, storage
+from ..tape import recording
+from ..tensor import Parameter, Tensor, record
 
 
 class Module:
     """The base of all modules. Children and parameters are its attributes; nothing is registered."""
 
     training = True
-    saved = None
+    saved: Any = None
+    explicit = False  # whether the class defines backward
 
     def forward(self, *inputs):
         """The output for the inputs."""
@@ -45,13 +48,17 @@ class Module:
         """backward() where nobody asks for the gradient of the input."""
         self.backward(gradient)
 
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        cls.explicit = cls.backward is not Module.backward
+
     def __call__(self, *inputs):
-        explicit = type(self).backward is not Module.backward
-        if any(isinstance(x, Tensor) for x in inputs):
-            return self._recorded(inputs) if explicit else self.forward(*inputs)
-        if explicit or not recording():
+        for x in inputs:
+            if isinstance(x, Tensor):
+                return self._recorded(inputs) if self.explicit else self.forward(*inputs)
+        if self.explicit:
             return self.forward(*inputs)
-        tensors = [Tensor(x, requires_grad=getattr(x, "dtype", None) in (np.float32, np.float64)) for x in inputs]
+        tensors = [Tensor(x, requires_grad=np.asarray(x).dtype in arrays.FLOATS) for x in inputs]
         output = self.forward(*tensors)
         self.saved = [x for x in tensors if x.requires_grad], output
         return output.data if isinstance(output, Tensor) else output
@@ -60,7 +67,7 @@ class Module:
         """The output as one node of the tape, whose derivative is backward()."""
         y = self.forward(*(x.data if isinstance(x, Tensor) else x for x in inputs))
         asked = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-        if not (recording() and (any(asked) or any(True for _ in self.named_parameters()))):
+        if not (recording() and (any(asked) or self.has_parameters())):
             return Tensor(np.asarray(y))
         states = [(module, module.saved) for module in self.modules()]
 
@@ -79,8 +86,20 @@ class Module:
     def require_saved(self):
         """What forward left for backward. RuntimeError if there was no forward."""
         if self.saved is None:
-            raise RuntimeError(f"{self}: backward called before forward")
+            raise RuntimeError(f"{self.title()}: backward called before forward")
         return self.saved
+
+    def check_gradient(self, gradient, shape: tuple[int, ...], dtype) -> None:
+        """Raise TypeError or ValueError unless ``gradient`` is an array of the output's shape and dtype."""
+        if not isinstance(gradient, np.ndarray) or gradient.dtype != dtype:
+            came = getattr(gradient, "dtype", type(gradient).__name__)
+            raise TypeError(f"{self.title()}: expected gradient of dtype {dtype}, got {came}")
+        if gradient.shape != shape:
+            raise ValueError(f"{self.title()}: expected gradient of shape {shape}, got {gradient.shape}")
+
+    def __getstate__(self) -> dict:
+        # What forward left for backward stays behind: a copy or a pickle begins before its first forward.
+        return {name: value for name, value in vars(self).items() if name != "saved"}
 
     # What it is made of
 
@@ -91,12 +110,12 @@ class Module:
     def children(self) -> list[Module]:
         return [module for _, module in self.named_children()]
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of itself and all below, each once."""
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """(dotted name, module) of itself and all below, each once, or under each of its names."""
         seen = set()
 
         def walk(module, name):
-            if id(module) not in seen:
+            if id(module) not in seen or not remove_duplicate:
                 seen.add(id(module))
                 yield name, module
                 for child_name, child in module.named_children():
@@ -107,12 +126,12 @@ class Module:
     def modules(self) -> list[Module]:
         return [module for _, module in self.named_modules()]
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(dotted name, Parameter) of all that it holds, each once, however often it is used."""
+    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """(dotted name, Parameter) of all that it holds, each once, or under each of its names."""
         seen = set()
-        for name, module in self.named_modules():
+        for name, module in self.named_modules(remove_duplicate=remove_duplicate):
             for own_name, value in vars(module).items():
-                if isinstance(value, Parameter) and id(value) not in seen:
+                if isinstance(value, Parameter) and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
                     yield f"{name}.{own_name}" if name else own_name, value
 
@@ -123,6 +142,11 @@ class Module:
             parameter.name = name
             found.append(parameter)
         return found
+
+    def has_parameters(self) -> bool:
+        """Whether it or a module below it holds a Parameter."""
+        return (any(isinstance(value, Parameter) for value in vars(self).values())
+                or any(child.has_parameters() for child in self.children()))
 
     def param(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The reports' list of (value, gradient) pairs; [] for a module without parameters."""
@@ -156,8 +180,12 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters by PyTorch's names ("0.weight", of shape (out, in))."""
-        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+        """Copies of all parameters by PyTorch's names ("0.weight", of shape (out, in)).
+
+        A parameter that is used in several places stands under each of its names, as in PyTorch.
+        """
+        named = self.named_parameters(remove_duplicate=False)
+        return {name: parameter.data.copy() for name, parameter in named}
 
     def load_state_dict(self, state) -> None:
         """Copy ``state`` into the parameters.
@@ -165,12 +193,12 @@ class Module:
         Everything is checked first: ValueError for names that are missing or too many and for shapes
         that differ, TypeError for another dtype, and the module stays as it was.
         """
-        own = dict(self.named_parameters())
-        missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
+        own = dict(self.named_parameters(remove_duplicate=False))
+        missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
         if missing or extra:
-            raise ValueError(f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
-        values = {name: np.asarray(getattr(state[name], "data", state[name])
-                                   if isinstance(state[name], Tensor) else state[name]) for name in own}
+            raise ValueError(
+                f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
+        values = {name: np.asarray(x.data if isinstance(x, Tensor) else x) for name, x in state.items()}
         for name, parameter in own.items():
             if values[name].shape != parameter.shape:
                 raise ValueError(
@@ -187,14 +215,17 @@ class Module:
         """The settings, as they stand between the parentheses of the repr."""
         return ""
 
+    def title(self) -> str:
+        """The class and the settings: the repr without the modules inside."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
     def __repr__(self) -> str:
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
-        head = f"{type(self).__name__}({self.extra_repr()}"
-        return head + ")" if not lines else "\n".join([head, *lines, ")"])
+        return self.title() if not lines else "\n".join([self.title()[:-1], *lines, ")"])
 
     def summary(self) -> str:
         """A table of the modules, their settings and their numbers of parameters, and the total."""
-        rows = [(name or "(model)", f"{type(module).__name__}({module.extra_repr()})",
+        rows = [(name or "(model)", module.title(),
                  sum(value.numel() for value in vars(module).values() if isinstance(value, Parameter)))
                 for name, module in self.named_modules()]
         wide, wider = (max(len(row[i]) for row in rows) for i in (0, 1))

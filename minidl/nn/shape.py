@@ -12,25 +12,36 @@ class Identity(Module):
     """y = x."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
+        self.saved = x.shape, x.dtype
         return x
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
+        self.check_gradient(gradient, *self.require_saved())
         return gradient
 
 
 class Flatten(Module):
-    """The axes from start_dim to end_dim as one: images (N, 28, 28) become rows (N, 784)."""
+    """The axes from start_dim to end_dim as one: images (N, 28, 28) become rows (N, 784).
+
+    Raises ValueError for an input that lacks these axes.
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        self.saved = x.shape
-        start, end = self.start_dim % x.ndim, self.end_dim % x.ndim
-        return x.reshape(x.shape[:start] + (math.prod(x.shape[start:end + 1]),) + x.shape[end + 1:])
+        start, end = (dim + x.ndim if dim < 0 else dim for dim in (self.start_dim, self.end_dim))
+        if not 0 <= start <= end < x.ndim:
+            raise ValueError(
+                f"{self}: expected an input that has these axes, in this order, got shape {x.shape}")
+        y = x.reshape(*x.shape[:start], math.prod(x.shape[start:end + 1]), *x.shape[end + 1:])
+        self.saved = x.shape, y.shape, x.dtype
+        return y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        return gradient.reshape(self.require_saved())
+        input_shape, *output = self.require_saved()
+        self.check_gradient(gradient, *output)
+        return gradient.reshape(input_shape)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

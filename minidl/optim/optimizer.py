@@ -182,7 +182,7 @@ class Optimizer:
         for group in self.param_groups:
             group["lr"] = value
 
-    def _current(self) -> list[Flat]:
+    def flats(self) -> list[Flat]:
         """The flat groups, looked up again if any parameter has moved since the last call."""
         if self._moves != storage.moves():
             for flat in self._flats:
@@ -193,7 +193,7 @@ class Optimizer:
     @np.errstate(all="ignore")
     def step(self) -> None:
         """Update every parameter from its gradient."""
-        for group, flat in zip(self.param_groups, self._current(), strict=True):
+        for group, flat in zip(self.param_groups, self.flats(), strict=True):
             flat.step += 1
             self.update(group, flat)
 
@@ -203,7 +203,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to zero. Gradients are always arrays here, whatever ``set_to_none`` says."""
-        for flat in self._current():
+        for flat in self.flats():
             for _, gradients in flat.runs:
                 gradients.fill(0)
 

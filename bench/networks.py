@@ -1,0 +1,180 @@
+"""The networks that are timed, one training step of each: with minidl, by hand in NumPy, with PyTorch.
+
+A step is forward, softmax cross-entropy, backward and plain SGD, in float32. Every rival begins with
+the same weights and sees the same batch.
+"""
+from __future__ import annotations
+
+import math
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+from machine import torch
+
+import minidl
+
+WIDTHS = {"S": (2, 25, 25, 25, 2), "M": (784, 128, 10), "M3": (784, 256, 256, 10)}
+LEARNING_RATE = 0.01
+
+
+def is_tanh(network: str) -> bool:
+    """S has tanh between its layers; the others have relu."""
+    return network == "S"
+
+
+def batch(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """x (size, in), normal, and labels (size,)."""
+    rng = np.random.default_rng(size)
+    x = rng.standard_normal((size, WIDTHS[network][0]), np.float32)
+    return x, rng.integers(0, WIDTHS[network][-1], size)
+
+
+def weights(network: str) -> list[np.ndarray]:
+    """W (in, out) and b (out,) of each layer in turn, uniform in ±1/√in."""
+    rng = np.random.default_rng(0)
+    return [rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(math.sqrt(n))
+            for n, m in pairwise(WIDTHS[network]) for shape in ((n, m), (m,))]
+
+
+def forward_flops(network: str, size: int) -> int:
+    """Of the products: 2 for each weight and sample."""
+    return 2 * size * sum(n * m for n, m in pairwise(WIDTHS[network]))
+
+
+def step_flops(network: str, size: int) -> int:
+    """Of the products: y, dW and dx of each layer, without the dx of the first."""
+    first = 2 * size * WIDTHS[network][0] * WIDTHS[network][1]
+    return 3 * forward_flops(network, size) - first
+
+
+class Minidl:
+    """minidl's modules on arrays: the explicit protocol, as ``fit`` uses it."""
+
+    def __init__(self, network: str, size: int):
+        self.x, self.y = batch(network, size)
+        layers: list[minidl.nn.Module] = []
+        for n, m in pairwise(WIDTHS[network]):
+            layers += [minidl.nn.Linear(n, m), minidl.nn.Tanh() if is_tanh(network) else minidl.nn.ReLU()]
+        self.model = minidl.nn.Sequential(layers[:-1])
+        for parameter, value in zip(self.model.parameters(), weights(network), strict=True):
+            parameter.data = value.T
+        self.criterion = minidl.nn.CrossEntropyLoss()
+        self.optimizer = minidl.optim.SGD(self.model.parameters(), lr=LEARNING_RATE)
+
+    def predict(self) -> np.ndarray:
+        return self.model(self.x)
+
+    def step(self) -> float:
+        loss = self.criterion(self.model(self.x), self.y)
+        self.optimizer.zero_grad()
+        self.model.accumulate(self.criterion.backward())
+        self.optimizer.step()
+        return loss
+
+    def weights(self) -> list[np.ndarray]:
+        return [parameter.data.T for parameter in self.model.parameters()]
+
+
+class MinidlTape(Minidl):
+    """minidl on its tape: PyTorch's protocol."""
+
+    def step(self) -> float:
+        loss = self.criterion(self.model(minidl.tensor(self.x)), self.y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+class ByHand:
+    """The step written out in NumPy, in place wherever NumPy can; in float64 it is the judge of all."""
+
+    def __init__(self, network: str, size: int, dtype=np.float32):
+        x, self.y = batch(network, size)
+        self.x, self.rows, self.tanh = x.astype(dtype), np.arange(size), is_tanh(network)
+        values = [value.astype(dtype) for value in weights(network)]
+        self.layers = list(zip(values[::2], values[1::2], strict=True))
+
+    def forward(self) -> list[np.ndarray]:
+        """The input of each layer, and the output of the last."""
+        values = [self.x]
+        for i, (w, b) in enumerate(self.layers):
+            z = values[-1] @ w
+            z += b
+            if i < len(self.layers) - 1:
+                np.tanh(z, out=z) if self.tanh else np.maximum(z, 0, out=z)
+            values.append(z)
+        return values
+
+    def predict(self) -> np.ndarray:
+        return self.forward()[-1]
+
+    def step(self) -> float:
+        *inputs, z = self.forward()
+        z -= z.max(axis=1, keepdims=True)
+        p = np.exp(z, out=z)
+        p /= p.sum(axis=1, keepdims=True)
+        loss = -np.log(p[self.rows, self.y]).mean()
+        p[self.rows, self.y] -= 1
+        p /= len(p)
+        gradient = p
+        for i in reversed(range(len(self.layers))):
+            (w, b), x = self.layers[i], inputs[i]
+            dw, db = x.T @ gradient, gradient.sum(axis=0)
+            if i:
+                gradient = gradient @ w.T
+                gradient *= 1 - x * x if self.tanh else x > 0
+            dw *= LEARNING_RATE
+            w -= dw
+            b -= LEARNING_RATE * db
+        return float(loss)
+
+    def weights(self) -> list[np.ndarray]:
+        return [value for layer in self.layers for value in layer]
+
+
+class PyTorch:
+    """PyTorch, eager."""
+
+    def __init__(self, network: str, size: int):
+        self.x, self.y = map(torch.from_numpy, batch(network, size))
+        layers: list[torch.nn.Module] = []
+        for n, m in pairwise(WIDTHS[network]):
+            layers += [torch.nn.Linear(n, m), torch.nn.Tanh() if is_tanh(network) else torch.nn.ReLU()]
+        self.model = torch.nn.Sequential(*layers[:-1])
+        with torch.no_grad():
+            for parameter, value in zip(self.model.parameters(), weights(network), strict=True):
+                parameter.copy_(torch.from_numpy(value.T))
+        self.criterion = torch.nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE)
+
+    def predict(self) -> np.ndarray:
+        with torch.inference_mode():
+            return self.model(self.x).numpy()
+
+    def step(self) -> float:
+        loss = self.criterion(self.model(self.x), self.y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def weights(self) -> list[np.ndarray]:
+        return [parameter.detach().numpy().T for parameter in self.model.parameters()]
+
+
+RIVALS = {"minidl": Minidl, "minidl tape": MinidlTape, "NumPy": ByHand}
+if torch:
+    RIVALS["PyTorch"] = PyTorch
+
+
+def checked(rival: str, network: str, size: int):
+    """A rival that is right: its outputs, and its loss and weights after a step, are those of float64."""
+    contestant, judge = RIVALS[rival](network, size), ByHand(network, size, np.float64)
+    agree = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    agree(contestant.predict(), judge.predict())
+    agree(contestant.step(), judge.step())
+    for mine, right in zip(contestant.weights(), judge.weights(), strict=True):
+        agree(mine, right)
+    return contestant

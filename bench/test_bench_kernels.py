@@ -1,0 +1,129 @@
+"""Every compiled kernel beside its NumPy twin and PyTorch's function of the same meaning."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+import pytest
+from machine import torch
+
+from minidl import kernels, reference
+
+WIDTH = {"I": 256, "O": 256, "C": 10}  # of inputs, of outputs, of classes; N is the size of the batch
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: the axes of its arguments in order ("N" alone: labels), and PyTorch's way to the result.
+
+    ``written`` are the arguments that hold the results (none: it is returned), ``product`` the axes of
+    the multiply-adds; inputs are uniform in [low, 1).
+    """
+    name: str
+    arguments: str
+    torch: Callable
+    settings: tuple[float, ...] = ()
+    written: tuple[int, ...] = (-1,)
+    product: str = ""
+    low: float = -1
+
+
+def unary(name: str, function: Callable, *settings: float, **more) -> Kernel:
+    return Kernel(name, "NO NO", lambda x, y, *s: function(x, *s), settings, **more)
+
+
+def derivative(name: str, function: Callable, *settings: float) -> Kernel:
+    return Kernel(f"{name}_backward", "NO NO NO", lambda dy, x, dx, *s: function(dy, x, *s), settings)
+
+
+KERNELS = {kernel.name: kernel for kernel in (
+    Kernel("matmul", "NI IO NO", lambda a, b, c: torch.mm(a, b, out=c), product="NIO"),
+    Kernel("linear", "NI OI O NO", lambda x, w, b, y: torch.nn.functional.linear(x, w, b), product="NIO"),
+    Kernel("linear_input_gradient", "NO OI NI", lambda dy, w, dx: torch.mm(dy, w, out=dx), product="NIO"),
+    Kernel("linear_weight_gradient", "NI NO OI", lambda x, dy, dw: dw.addmm_(dy.T, x), product="NIO"),
+    Kernel("linear_gradients", "NI NO OI O", lambda x, dy, dw, db: (dw.addmm_(dy.T, x), db.add_(dy.sum(0))),
+           written=(-2, -1), product="NIO"),
+    Kernel("column_sum", "NO O", lambda dy, db: db.add_(dy.sum(0))),
+    Kernel("total", "NO", lambda x: x.sum(dtype=torch.float64), written=()),
+    Kernel("picked_total", "NC N", lambda z, t: z.gather(1, t[:, None]).sum(dtype=torch.float64), written=()),
+    Kernel("add_at_labels", "NC N", lambda z, t, v: z.scatter_add_(1, t[:, None], torch.full((len(t), 1), v)),
+           (0.5,), written=(0,)),
+    unary("exp", lambda x: torch.exp(x)),
+    unary("log", lambda x: torch.log(x), low=0.1),
+    unary("relu", lambda x: torch.relu(x)),
+    unary("leaky_relu", lambda x, slope: torch.nn.functional.leaky_relu(x, slope), 0.01),
+    unary("elu", lambda x, alpha: torch.nn.functional.elu(x, alpha), 1.3),
+    unary("selu", lambda x: torch.selu(x)),
+    unary("tanh", lambda x: torch.tanh(x)),
+    unary("sigmoid", lambda x: torch.sigmoid(x)),
+    derivative("relu", lambda dy, x: torch.ops.aten.threshold_backward(dy, x, 0)),
+    derivative("leaky_relu", lambda dy, x, slope: torch.ops.aten.leaky_relu_backward(
+        dy, x, slope, False), 0.01),
+    derivative("elu", lambda dy, x, alpha: torch.ops.aten.elu_backward(dy, alpha, 1, 1, False, x), 1.3),
+    derivative("selu", lambda dy, x: torch.ops.aten.elu_backward(
+        dy, reference.SELU_ALPHA, reference.SELU_SCALE, 1, False, x)),
+    derivative("tanh", lambda dy, y: torch.ops.aten.tanh_backward(dy, y)),
+    derivative("sigmoid", lambda dy, y: torch.ops.aten.sigmoid_backward(dy, y)),
+    Kernel("softmax", "NC NC", lambda x, y: torch.softmax(x, 1, out=y)),
+    Kernel("softmax_backward", "NC NC NC", lambda dy, y, dx: torch.ops.aten._softmax_backward_data(
+        dy, y, 1, y.dtype)),
+    Kernel("log_softmax", "NC NC", lambda x, y: torch.log_softmax(x, 1, out=y)),
+    Kernel("log_softmax_backward", "NC NC NC", lambda dy, y, dx: torch.ops.aten._log_softmax_backward_data(
+        dy, y, 1, y.dtype)),
+)}
+RIVALS = {
+    "minidl": lambda kernel: getattr(kernels.of(np.float32), kernel.name),
+    "NumPy": lambda kernel: getattr(reference, kernel.name),
+}
+if torch:
+    RIVALS["PyTorch"] = lambda kernel: kernel.torch
+
+
+def arguments(kernel: Kernel, size: int, transposed: bool = False) -> list[np.ndarray]:
+    """The arrays of a call; a weight (O, I) lies in memory as (I, O) if ``transposed``."""
+    rng, axes = np.random.default_rng(0), WIDTH | {"N": size}
+    made = []
+    for letters in kernel.arguments.split():
+        shape = [axes[letter] for letter in letters]
+        x = rng.uniform(kernel.low, 1, shape).astype(np.float32)
+        if letters == "N":
+            x = rng.integers(0, axes["C"], shape)
+        made.append(x.T.copy().T if letters == "OI" and transposed else x)
+    return made
+
+
+def results(kernel: Kernel, arrays: list[np.ndarray], returned) -> list:
+    """What a call returned; minidl and NumPy return nothing where they wrote to its arguments."""
+    if returned is None:
+        return [arrays[i] for i in kernel.written]
+    return list(returned) if isinstance(returned, tuple) else [returned]
+
+
+def right_results(kernel: Kernel, size: int) -> list:
+    """What the twin says in float64."""
+    wide = [x.astype(np.float64) if x.dtype == np.float32 else x for x in arguments(kernel, size)]
+    return results(kernel, wide, getattr(reference, kernel.name)(*wide, *kernel.settings))
+
+
+@pytest.mark.parametrize("rival", RIVALS)
+@pytest.mark.parametrize("size", [4, 16, 128])
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel(timed, name, size, rival):
+    kernel = KERNELS[name]
+    arrays = arguments(kernel, size, transposed=rival == "minidl")  # each as it keeps its weights
+    taken = [torch.from_numpy(x) for x in arrays] if rival == "PyTorch" else arrays
+    call = partial(RIVALS[rival](kernel), *taken, *kernel.settings)
+    for result, right in zip(results(kernel, arrays, call()), right_results(kernel, size), strict=True):
+        np.testing.assert_allclose(result, right, rtol=1e-4, atol=1e-4)
+    flops = 2 * prod((WIDTH | {"N": size})[axis] for axis in kernel.product) if kernel.product else 0
+    timed(call, group=f"{name}, batch {size}", samples=size, flops=flops,
+          elements=0 if flops else arrays[0].size)
+
+
+def test_no_kernel_is_left_out():
+    functions = {name for name, value in vars(kernels.of(np.float32)).items()
+                 if callable(value) and not isinstance(value, type) and not name.startswith("_")}
+    assert functions == set(KERNELS)

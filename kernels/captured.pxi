@@ -1,0 +1,386 @@
+# Program: what Python builds the captured step with, and runs it by.
+
+cdef dict ACTIONS = {}  # name -> address of the action
+
+
+cdef void register(str name, action run):
+    ACTIONS[name] = <size_t>run
+
+
+register("exp", run_exp)
+register("relu", run_relu)
+register("leaky_relu", run_leaky_relu)
+register("elu", run_elu)
+register("selu", run_selu)
+register("tanh", run_tanh)
+register("sigmoid", run_sigmoid)
+register("softmax", run_softmax)
+register("log_softmax", run_log_softmax)
+register("relu_backward", run_relu_backward)
+register("leaky_relu_backward", run_leaky_relu_backward)
+register("elu_backward", run_elu_backward)
+register("selu_backward", run_selu_backward)
+register("tanh_backward", run_tanh_backward)
+register("sigmoid_backward", run_sigmoid_backward)
+register("softmax_backward", run_softmax_backward)
+register("log_softmax_backward", run_log_softmax_backward)
+register("scaled", run_scaled)
+register("dropout_scale", run_dropout_scale)
+register("squared_error", run_squared_error)
+register("times_share", run_times_share)
+register("soft_loss", run_soft_loss)
+register("soft_gradient", run_soft_gradient)
+register("picked", run_picked)
+register("label_gradient", run_label_gradient)
+register("wrong", run_wrong)
+
+REDUCTIONS = {"sum": 0, "rows": 1, "elements": 2}
+
+# Which operands of a call are the batch's, and change from run to run
+cdef enum:
+    A_IS_INPUT = 1
+    B_IS_INPUT = 2
+    B_IS_TARGET = 4
+
+
+cdef class Update:
+    """The calls that update one parameter group, and the Python objects that their settings live in."""
+
+    cdef object group, flat, bound
+    cdef str kind
+    cdef tuple names
+    cdef Py_ssize_t first, count
+
+    def __init__(self, kind, group, flat, names):
+        self.kind, self.group, self.flat, self.names, self.bound = kind, group, flat, names, None
+
+
+cdef class Program:
+    """A list of kernel calls over arrays of up to ``capacity`` rows.
+
+    The methods append a call each; an operand of None is the batch's input, or target. ``forward_ends``,
+    ``loss_ends`` mark where the forward pass and the loss end. Calling the program runs it.
+    """
+
+    cdef Call* calls
+    cdef Py_ssize_t count, room, forward_end, loss_end
+    cdef list kept, functions, updates, watched, watched_lists
+    cdef Py_ssize_t output_call, output_width
+    cdef int* flags
+    cdef int64_t* labels
+    cdef double loss_value, wrong_value
+    cdef Py_ssize_t width, target_width, classes, operations
+    cdef readonly Py_ssize_t capacity
+    cdef real* gathered
+    cdef real* gathered_target
+    cdef int64_t* gathered_labels
+
+    def __cinit__(self):
+        self.calls, self.flags, self.count, self.room = NULL, NULL, 0, 0
+        self.gathered, self.gathered_target, self.gathered_labels = NULL, NULL, NULL
+
+    def __init__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
+        """Batches of up to capacity rows of width; labels of 0..classes-1, or target rows of target_width."""
+        self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
+        self.kept, self.functions, self.updates = [], [], []
+        self.watched, self.watched_lists = [], []
+        self.forward_end = self.loss_end = -1
+
+    def __dealloc__(self):
+        free(self.calls)
+        free(self.flags)
+
+    # Building
+
+    cdef Call* append(self, action run, function=None) except NULL:
+        if self.count == self.room:
+            self.room = 2 * self.room + 16
+            self.calls = <Call*>realloc(self.calls, self.room * sizeof(Call))
+            self.flags = <int*>realloc(self.flags, self.room * sizeof(int))
+            if self.calls is NULL or self.flags is NULL:
+                raise MemoryError
+        cdef Call* call = &self.calls[self.count]
+        memset(call, 0, sizeof(Call))
+        call.run, call.labels = run, &self.labels
+        self.flags[self.count] = 0
+        self.functions.append(function)
+        self.count += 1
+        return call
+
+    cdef real* address(self, array) except? NULL:
+        """Where an array begins, which is kept alive from now on."""
+        self.kept.append(array)
+        return <real*><size_t>array.ctypes.data
+
+    cdef int set_a(self, Call* call, array) except -1:
+        if array is None:
+            self.flags[self.count - 1] |= A_IS_INPUT
+            return 0
+        call.a = self.address(array)
+        call.as0, call.as1 = array.strides[0] // sizeof(real), array.strides[1] // sizeof(real)
+        return 0
+
+    cdef int set_b(self, Call* call, array, int flag) except -1:
+        if array is None:
+            self.flags[self.count - 1] |= flag
+            return 0
+        call.b = self.address(array)
+        call.bs0, call.bs1 = array.strides[0] // sizeof(real), array.strides[1] // sizeof(real)
+        return 0
+
+    def linear(self, x, weight, bias, y):
+        """y = x weight^T + bias."""
+        cdef Call* call = self.append(run_linear)
+        self.set_a(call, x)
+        self.set_b(call, weight, 0)
+        call.bias = NULL if bias is None else self.address(bias)
+        call.y, call.depth, call.cols = self.address(y), weight.shape[1], weight.shape[0]
+        self.operations += call.depth * call.cols
+
+    def input_gradient(self, dy, weight, dx):
+        """dx = dy weight."""
+        cdef Call* call = self.append(run_input_gradient)
+        self.set_a(call, dy)
+        self.set_b(call, weight, 0)
+        call.y, call.depth, call.cols = self.address(dx), weight.shape[0], weight.shape[1]
+        self.operations += call.depth * call.cols
+
+    def parameter_gradients(self, x, dy, dweight, db, bint fresh):
+        """dweight, lying as (in, out), and db (or None) for x and dy; fresh: written, not added to."""
+        cdef Call* call = self.append(run_parameter_gradients)
+        self.set_a(call, x)
+        self.set_b(call, dy, 0)
+        call.y, call.y2 = self.address(dweight), NULL if db is None else self.address(db)
+        call.depth, call.cols, call.fresh = dweight.shape[1], dweight.shape[0], fresh
+        self.operations += call.depth * call.cols
+
+    def apply(self, str name, a, y, b=None, double setting=0, str reduction="sum", bint fresh=False,
+              bint against_target=False, bint has_b=False):
+        """The action called name: y from a (and b; against_target: the batch's rows)."""
+        cdef Call* call = self.append(<action><size_t>ACTIONS[name])
+        self.set_a(call, a)
+        if has_b or against_target or b is not None:
+            self.set_b(call, b, B_IS_TARGET if against_target else B_IS_INPUT)
+        call.cols = y.shape[1]
+        call.y, call.setting, call.count, call.fresh = self.address(y), setting, REDUCTIONS[reduction], fresh
+        call.number = &self.wrong_value if name == "wrong" else &self.loss_value
+        self.operations += 8 * call.cols
+
+    def zero(self, array):
+        """Set a flat array to zero."""
+        cdef Call* call = self.append(run_zero)
+        call.y, call.depth = self.address(array), array.size
+
+    def python(self, function):
+        """Call function(rows), a float: None, or the loss."""
+        self.append(NULL, function)
+
+    def update(self, kind, group, flat, names):
+        """Update the parameters of one group by the rule called kind: SGD, Adam, AdamW or Adadelta."""
+        cdef Update update = Update(kind, group, flat, names)
+        cdef Call* call
+        update.first, update.count = self.count, len(flat.runs)
+        for values, gradients in flat.runs:
+            call = self.append(run_sgd if kind == "SGD" else run_adadelta if kind == "Adadelta" else run_adam)
+            call.y, call.a, call.depth = self.address(values), self.address(gradients), values.size
+        self.updates.append(update)
+
+    def forward_ends(self, output):
+        """The last call that writes ``output`` may write it elsewhere; see forward()."""
+        cdef real* y = self.address(output)
+        self.forward_end, self.output_call, self.output_width = self.count, -1, output.shape[1]
+        for i in range(self.count):
+            if self.calls[i].run is not NULL and self.calls[i].y == y:
+                self.output_call = i
+
+    def loss_ends(self):
+        self.loss_end = self.count
+
+    def watch(self, dict namespace, names):
+        """Be stale once one of these names stands for another object."""
+        for name in names:
+            self.watched.append((namespace, name, namespace[name]))
+
+    def watch_list(self, list items):
+        """Be stale once the list holds other objects."""
+        self.watched_lists.append((items, list(items)))
+
+    def stale(self):
+        """Whether anything watched has changed since."""
+        cdef dict namespace
+        cdef list items, were
+        for entry in self.watched:
+            namespace = <dict>(<tuple>entry)[0]
+            if namespace.get((<tuple>entry)[1]) is not (<tuple>entry)[2]:
+                return True
+        for entry in self.watched_lists:
+            items, were = <list>(<tuple>entry)[0], <list>(<tuple>entry)[1]
+            if len(items) != len(were):
+                return True
+            for i in range(len(items)):
+                if items[i] is not were[i]:
+                    return True
+        return False
+
+    def gather_into(self, x, rows, labels):
+        """Where batches that are picked by index are put together."""
+        self.gathered = self.address(x)
+        if rows is not None:
+            self.gathered_target = self.address(rows)
+        if labels is not None:
+            self.gathered_labels = <int64_t*>self.address(labels)
+
+    # Running
+
+    cdef int settle(self, Update update) except -1:
+        """Count the step, and write the group's settings of now into its calls."""
+        cdef double s[10]
+        cdef double lr, step, beta1, beta2
+        cdef Py_ssize_t i, start = 0
+        cdef Call* call
+        group, flat = update.group, update.flat
+        flat.step = flat.step + 1
+        cdef bint first = False, stateful = True
+        lr = group["lr"]
+        if update.kind == "SGD":
+            s[1], s[3] = group["momentum"], group["weight_decay"]
+            s[4], s[5] = group["nesterov"], group["maximize"]
+            stateful = s[1] != 0
+            first = stateful and "momentum_buffer" not in flat.state
+            s[0], s[2] = lr, 1 if first else 1 - <double>group["dampening"]
+        elif update.kind == "Adadelta":
+            s[1] = group["rho"]
+            s[0], s[2], s[3], s[4] = lr, 1 - s[1], group["eps"], group["weight_decay"]
+        else:
+            beta1, beta2 = group["betas"]
+            step, s[2] = flat.step, group["eps"]
+            s[0], s[1] = lr / (1 - power(beta1, step)), square_root(1 - power(beta2, step))
+            s[3], s[4], s[5], s[6] = beta1, 1 - beta1, beta2, 1 - beta2
+            if update.kind == "AdamW":
+                s[7], s[8] = 0, 1 - lr * <double>group["weight_decay"]
+            else:
+                s[7], s[8] = group["weight_decay"], 1
+        cdef bint bind = stateful and update.bound is not flat.state
+        if bind:
+            flat.blocks(*update.names)  # which makes what is missing
+        for i in range(update.first, update.first + update.count):
+            call = &self.calls[i]
+            memcpy(call.s, s, sizeof(s))
+            if bind:
+                call.y2 = self.address(flat.state[update.names[0]][start:])
+                if len(update.names) > 1:
+                    call.y3 = self.address(flat.state[update.names[1]][start:])
+                start += call.depth
+        if bind:
+            update.bound = flat.state
+        return 0
+
+    cdef int walk(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
+        """Run the calls from begin to end; other threads run meanwhile if it takes long."""
+        cdef Py_ssize_t i = begin
+        cdef PyThreadState* state
+        while i < end:
+            state = released(rows * self.operations)
+            while i < end and self.calls[i].run is not NULL:
+                self.calls[i].run(&self.calls[i], rows)
+                i += 1
+            regained(state)
+            if i < end:
+                value = self.functions[i](rows)
+                if value is not None:
+                    self.loss_value = value
+                i += 1
+        return 0
+
+    cdef int set_batch(self, const real* x, Py_ssize_t xs0, Py_ssize_t xs1,
+                       const real* t, Py_ssize_t ts0, Py_ssize_t ts1) except -1:
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if self.flags[i] & A_IS_INPUT:
+                self.calls[i].a, self.calls[i].as0, self.calls[i].as1 = x, xs0, xs1
+            if self.flags[i] & B_IS_INPUT:
+                self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = x, xs0, xs1
+            if self.flags[i] & B_IS_TARGET:
+                self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = t, ts0, ts1
+        return 0
+
+    def run(self, const real[:, :] x not None, target, const Py_ssize_t[:] index=None, bint guard=False):
+        """One step on the batch x (N, width), or x[index]; the loss.
+
+        target: int64 labels (N,), or rows in the element type. guard: a loss that is not finite changes
+        no parameter.
+        """
+        cdef Py_ssize_t rows = x.shape[0] if index is None else index.shape[0]
+        cdef const int64_t[:] labels
+        cdef const real[:, :] t
+        cdef const real* px
+        cdef const real* pt = NULL
+        cdef Py_ssize_t i, j, xs0, xs1, ts0 = 0, ts1 = 0
+        if x.shape[1] != self.width:
+            raise ValueError(f"expected an input of shape (N, {self.width}), got {(x.shape[0], x.shape[1])}")
+        if not 0 < rows <= self.capacity:
+            raise ValueError(f"expected 1 to {self.capacity} rows, got {rows}")
+        px, xs0, xs1 = &x[0, 0], row_step(x), col_step(x)
+        if index is not None:
+            for i in range(rows):
+                if not 0 <= index[i] < x.shape[0]:
+                    raise IndexError(f"expected indices from 0 to {x.shape[0] - 1}, got {index[i]}")
+                if xs1 == 1:
+                    memcpy(self.gathered + i * self.width, px + index[i] * xs0, self.width * sizeof(real))
+                else:
+                    for j in range(self.width):
+                        self.gathered[i * self.width + j] = px[index[i] * xs0 + j * xs1]
+        if self.classes:
+            labels = target
+            if labels.shape[0] != x.shape[0]:
+                raise ValueError(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
+            if index is not None:
+                for i in range(rows):
+                    self.gathered_labels[i] = labels[index[i]]
+                self.labels = self.gathered_labels
+            elif labels.strides[0] == sizeof(int64_t):
+                self.labels = <int64_t*>&labels[0]
+            else:
+                for i in range(rows):
+                    self.gathered_labels[i] = labels[i]
+                self.labels = self.gathered_labels
+            for i in range(rows):
+                if self.labels[i] < 0 or self.labels[i] >= self.classes:
+                    raise ValueError(f"expected labels from 0 to {self.classes - 1}, got {self.labels[i]}")
+        elif self.target_width:
+            t = target
+            if t.shape[0] != x.shape[0] or t.shape[1] != self.target_width:
+                raise ValueError(
+                    f"expected a target of shape {(x.shape[0], self.target_width)}, got {(t.shape[0], t.shape[1])}")
+            pt, ts0, ts1 = &t[0, 0], row_step(t), col_step(t)
+            if index is not None:
+                for i in range(rows):
+                    for j in range(self.target_width):
+                        self.gathered_target[i * self.target_width + j] = pt[index[i] * ts0 + j * ts1]
+                pt, ts0, ts1 = self.gathered_target, self.target_width, 1
+        if index is not None:
+            px, xs0, xs1 = self.gathered, self.width, 1
+        self.set_batch(px, xs0, xs1, pt, ts0, ts1)
+        self.walk(0, self.loss_end, rows)
+        if guard and not isfinite(self.loss_value):
+            return self.loss_value
+        for update in self.updates:
+            self.settle(update)
+        self.walk(self.loss_end, self.count, rows)
+        return self.loss_value
+
+    def forward(self, const real[:, :] x not None, real[:, ::1] y not None):
+        """The forward pass alone: x (N, width) -> y (N, width of the output)."""
+        cdef Py_ssize_t rows = x.shape[0]
+        if x.shape[1] != self.width:
+            raise ValueError(f"expected an input of shape (N, {self.width}), got {(x.shape[0], x.shape[1])}")
+        if not 0 < rows <= self.capacity:
+            raise ValueError(f"expected 1 to {self.capacity} rows, got {rows}")
+        self.set_batch(&x[0, 0], row_step(x), col_step(x), NULL, 0, 0)
+        self.calls[self.output_call].y = <real*>matrix(y, rows, self.output_width)
+        self.walk(0, self.forward_end, rows)
+
+    @property
+    def wrong(self):
+        """The number of rows of the last batch whose largest output is not the label's."""
+        return <Py_ssize_t>self.wrong_value

@@ -1,0 +1,51 @@
+"""The command ``minidl``: finds the subcommand, and turns what goes wrong into a line and an exit code."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from . import __version__
+from .commands.common import FAILED, INTERRUPTED, USAGE, CommandError
+
+COMMANDS = ("train", "reproduce", "sweep")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(message, USAGE)
+
+
+def parser() -> Parser:
+    """The parser of all subcommands; the one that is chosen leaves its ``run`` in the result."""
+    top = Parser(prog="minidl", description="A small deep-learning framework for small networks on a CPU.")
+    top.add_argument("--version", action="version", version=f"minidl {__version__}")
+    subparsers = top.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
+    for name in COMMANDS:
+        command = importlib.import_module(f".commands.{name}", __package__)
+        sub = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 failed, 2 wrong use, 130 Ctrl-C."""
+    try:
+        args = parser().parse_args(arguments)
+        return args.run(args)
+    except CommandError as error:
+        return _tell(str(error), error.code)
+    except OSError as error:
+        return _tell(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED)
+
+
+def _tell(message: str, code: int) -> int:
+    print(f"minidl: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,50 @@
+"""What the commands share: errors of one line, numbers from the command line, where results go."""
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import runs
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
+
+
+class CommandError(Exception):
+    """What the user is told, in one line, and the exit code."""
+
+    def __init__(self, message: str, code: int = FAILED):
+        super().__init__(message)
+        self.code = code
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A type for argparse: an int >= ``least``."""
+    def convert(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise ValueError
+        return value
+
+    convert.__name__ = f"int >= {least}"  # argparse: "invalid int >= 1 value: '0'"
+    return convert
+
+
+@contextmanager
+def announced_folder(path: Path) -> Iterator[Path]:
+    """runs.run_folder(path); says so on standard error when it is going to replace another."""
+    with runs.run_folder(path) as folder:
+        if path.exists() and any(path.iterdir()):
+            print(f"the run in {path} will be replaced", file=sys.stderr)
+        yield folder
+
+
+def can_plot(skipped: str) -> bool:
+    """Whether matplotlib is there; if not, say so on standard error."""
+    there = importlib.util.find_spec("matplotlib") is not None
+    if not there:
+        print(f"{skipped}: matplotlib is not installed; pip install 'minidl[plot]' brings it",
+              file=sys.stderr)
+    return there

@@ -1,0 +1,87 @@
+"""``minidl reproduce``: the reports' experiments again, each table beside the report's own figures."""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from .. import executors, runs
+from ..papers import EXPERIMENTS, Experiment, Result, available, measured, reproduce
+from ..table import as_csv, as_text
+from .common import USAGE, CommandError, announced_folder, at_least, can_plot
+
+HELP = "run the reports' experiments and print their tables beside the reports' own"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which experiments, and where their tables and figures go."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}, or all")
+    parser.add_argument("--list", action="store_true", help="list the experiments")
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), metavar="DIR",
+                        help="folder of the tables and figures (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print all rows as one JSON array")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N",
+                        help="of all randomness (default: %(default)s)")
+    parser.add_argument("--executor", default="processes", metavar="WHERE",
+                        help="serial, processes, processes:N, dask:ADDRESS or mpi (default: %(default)s)")
+
+
+def run(args: argparse.Namespace, rounds: int | None = None) -> int:
+    """Run, print and write; ``rounds`` other than the reports' are for tests."""
+    if args.list:
+        print("\n".join(f"{name:<16}  {EXPERIMENTS[name].source}" for name in EXPERIMENTS))
+        return 0
+    chosen = [EXPERIMENTS[name] for name in _names(args.names)]
+    try:
+        executors.opened(args.executor)
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from error
+    with announced_folder(args.out) as folder:
+        try:
+            outcomes = reproduce(chosen, seed=args.seed, rounds=rounds, executor=args.executor)
+        except (ImportError, RuntimeError, FloatingPointError) as error:
+            raise CommandError(str(error)) from error
+        results = [result for experiment in chosen
+                   for result in measured(experiment, outcomes[experiment.name])]
+        rows = [result.as_dict() for result in results]
+        runs.write_json(folder / "rows.json", rows)
+        (folder / "rows.csv").write_text(as_csv(rows), newline="")
+        if can_plot("no figures"):
+            for experiment in chosen:
+                (folder / experiment.name).mkdir()
+                experiment.figures(outcomes[experiment.name], folder / experiment.name)
+    for experiment in chosen:
+        for trial in experiment.trials.keys() - available(experiment).keys():
+            library = experiment.needs[trial]
+            print(f"{experiment.name}: no rows for {trial}: {library} is not installed; "
+                  f"pip install 'minidl[{library}]' brings it", file=sys.stderr)
+    if args.json:
+        print(json.dumps(rows, allow_nan=False))
+    else:
+        print("\n\n".join(_text(experiment, results) for experiment in chosen))
+        print(f"\ntables and figures: {args.out}")
+    return 0
+
+
+def _names(names: list[str]) -> Iterable[str]:
+    """The experiments asked for, each once."""
+    unknown = [name for name in names if name not in EXPERIMENTS and name != "all"]
+    if unknown or not names:
+        came = f"unknown experiment {unknown[0]!r}" if unknown else "no experiment named"
+        raise CommandError(f"{came}; known are {', '.join(EXPERIMENTS)}, and all", USAGE)
+    return EXPERIMENTS if "all" in names else dict.fromkeys(names)
+
+
+def _text(experiment: Experiment, results: list[Result]) -> str:
+    """The experiment's tables, ours beside the report's, errors in percent."""
+    rows = [{"table": result.table, "row": result.row, "report": _spread(result.paper_mean, result.paper_sd),
+             "minidl": _spread(result.mean, result.sd), "rounds": result.rounds}
+            for result in results if result.experiment == experiment.name]
+    return "\n".join([f"{experiment.name}: {experiment.source}, errors in %", as_text(rows),
+                      *(f"({note})" for note in experiment.notes)])
+
+
+def _spread(mean: float, sd: float | None) -> str:
+    return f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}"

@@ -1,0 +1,39 @@
+"""Tensors from nothing and from NumPy, and PyTorch's names for the dtypes."""
+from __future__ import annotations
+
+import numpy as np
+
+from . import random
+from .tensor import Tensor
+
+float32, float64, int64 = np.float32, np.float64, np.int64
+long = int64
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A Tensor on the array's own memory. TypeError for anything but an array."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected an array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def zeros(*size, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape ``size``, given as numbers or as one tuple."""
+    return Tensor(np.zeros(_shape(size), dtype), requires_grad)
+
+
+def ones(*size, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape ``size``."""
+    return Tensor(np.ones(_shape(size), dtype), requires_grad)
+
+
+def randn(*size, generator=None, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """Samples of the standard normal distribution, of the shape ``size``.
+
+    ``generator``: a seed or a numpy.random.Generator; by default minidl's own stream.
+    """
+    return Tensor(np.asarray(random.generator(generator).standard_normal(_shape(size), dtype)), requires_grad)
+
+
+def _shape(size) -> tuple[int, ...]:
+    return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size

@@ -1,0 +1,26 @@
+"""Copies and casts: the elements stay where they are, and so do the gradients."""
+from __future__ import annotations
+
+import numpy as np
+
+from .operation import Operation
+
+_cast = Operation("to", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g)
+clone = Operation("clone", np.copy, lambda g, y, x: g)
+contiguous = Operation("contiguous", lambda x: np.asarray(x, order="C"), lambda g, y, x: g)
+
+
+def to(x, dtype):
+    """x in another dtype, or x itself if it has it already, as on the one device, "cpu".
+
+    A cast to integers or booleans has no derivative. Raises TypeError for what is no dtype.
+    """
+    if dtype == "cpu":
+        return x
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"to: expected a dtype or the device 'cpu', got {dtype!r}") from None
+    if dtype == x.dtype:
+        return x
+    return _cast(x if dtype.kind == "f" else x.detach(), dtype=dtype)

@@ -1,0 +1,62 @@
+"""The kernels that are not in the table of test_kernels.py: two gradients at once, and those of labels."""
+import numpy as np
+import pytest
+
+from minidl import kernels, reference
+
+every_target = pytest.mark.parametrize("target", kernels.targets())
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda dtype: dtype.__name__)
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_gradients_are_those_of_the_two_kernels(target, dtype, order, bias):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(0)
+    for n, i, o in [(1, 1, 1), (0, 3, 2), (17, 9, 33), (100, 25, 25)]:
+        x, dy = rng.normal(size=(n, i)).astype(dtype), rng.normal(size=(n, o)).astype(dtype)
+        dweight, db = np.array(rng.normal(size=(o, i)), dtype, order=order), rng.normal(size=o).astype(dtype)
+        both, b = dweight.copy(order="K"), db.copy()
+        module.linear_gradients(x, dy, both, b if bias else None)
+        module.linear_weight_gradient(x, dy, dweight)
+        if bias:
+            module.column_sum(dy, db)
+        np.testing.assert_array_equal(both, dweight)
+        np.testing.assert_array_equal(b, db)
+
+
+@every_target
+def test_linear_gradients_with_a_bias_that_does_not_fit_change_nothing(target):
+    dweight, db = np.ones((2, 3), np.float32), np.ones(3, np.float32)
+    with pytest.raises(ValueError, match=r"expected an array of shape \(2,\), got \(3,\)"):
+        kernels.load(target, np.float32).linear_gradients(
+            np.ones((4, 3), np.float32), np.ones((4, 2), np.float32), dweight, db)
+    assert (dweight == 1).all()
+    assert (db == 1).all()
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("n, c", [(0, 3), (1, 1), (17, 2), (100, 10)])
+def test_label_kernels_are_their_twins(target, dtype, n, c):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(n)
+    z, labels = rng.normal(size=(n, c)).astype(dtype), rng.integers(0, c, n)
+    assert module.picked_total(z, labels) == reference.picked_total(z, labels)
+    assert module.picked_total(z[::-1], labels) == reference.picked_total(z[::-1], labels)
+    ours, twins = z.copy(), z.copy()
+    module.add_at_labels(ours, labels, -0.1)
+    reference.add_at_labels(twins, labels, -0.1)
+    np.testing.assert_array_equal(ours, twins)
+
+
+@every_target
+@pytest.mark.parametrize("labels", [[0, 3], [0, -1], [0], [0, 1, 2], [2**40, 0]])
+def test_labels_that_do_not_fit_change_nothing(target, labels):
+    module, z = kernels.load(target, np.float32), np.ones((2, 3), np.float32)
+    labels = np.array(labels, np.int64)
+    with pytest.raises(ValueError, match="expected labels"):
+        module.picked_total(z, labels)
+    with pytest.raises(ValueError, match="expected labels"):
+        module.add_at_labels(z, labels, 1.0)
+    assert (z == 1).all()
