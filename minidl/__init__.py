@@ -18,4 +18,5 @@ from .functional import *  # noqa: F403
 from .random import manual_seed
 from .tape import no_grad
 from .tensor import Parameter, Tensor, tensor
+from .capture import capture
 from .training import Evaluation, evaluate, fit

@@ -186,9 +186,12 @@ class CapturedStep:
             raise NotCapturable(f"capture: {criterion!r} has no kernels of its own")
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
         self.guard = False  # whether a loss that is not finite leaves the parameters as they were
-        self.dtype = model.parameters()[0].dtype
+        linear = next((module for module in model.modules() if isinstance(module, nn.Linear)), None)
+        if linear is None:
+            raise NotCapturable("capture: a model without a Linear has nothing to train")
+        self.width, self.dtype = linear.in_features, linear.weight.dtype
         self._capacity, self._program = 0, None
-        self._build(16, *self._widths(), labels=True)  # says now what cannot be taken
+        self._build(16, labels=True)  # says now what cannot be taken
 
     def __call__(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None = None) -> float:
         """Train on the batch; the loss before the update."""
@@ -211,12 +214,8 @@ class CapturedStep:
         """How many of the last batch's labels were not the largest output."""
         return self._program.wrong
 
-    def _widths(self) -> tuple[int]:
-        first = next(module for module in self.model.modules() if isinstance(module, nn.Linear))
-        return (first.in_features,)
-
     def _rebuilt(self, rows: int, y: np.ndarray):
-        self._build(max(rows, self._capacity), *self._widths(), labels=y.ndim == 1 and y.dtype.kind in "iu")
+        self._build(max(rows, self._capacity), labels=y.ndim == 1 and y.dtype.kind in "iu")
         return self._program
 
     def _run_other(self, x, y, index) -> float:
@@ -224,7 +223,7 @@ class CapturedStep:
         labels = y.ndim == 1 and y.dtype.kind in "iu"
         rows = len(x) if index is None else len(index)
         if labels != self._labels:
-            self._build(max(rows, self._capacity), *self._widths(), labels=labels)
+            self._build(max(rows, self._capacity), labels=labels)
         if x.dtype != self.dtype:
             raise TypeError(f"capture: expected input of dtype {self.dtype}, got {x.dtype}")
         if x.ndim != 2:
@@ -235,18 +234,16 @@ class CapturedStep:
     def _first(self) -> Module:
         return next(module for module in self.model.modules() if not isinstance(module, nn.Sequential))
 
-    def _build(self, capacity: int, width: int, labels: bool) -> None:
+    def _build(self, capacity: int, labels: bool) -> None:
         """Write the whole program anew."""
         if labels and isinstance(self.criterion, nn.MSELoss):
             labels = False
         optimizer = self.optimizer
         trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        out = self._width_out(width)
+        width, out = self.width, self._width_out()
         program = kernels.of(self.dtype).Program(capacity, width, out if labels else 0, 0 if labels else out)
         builder = Builder(program, self.dtype, capacity, trained)
         z, out = _write(builder, self.model, None, width)
-        if z is None:
-            raise NotCapturable("capture: a model without layers has nothing to train")
         program.forward_ends(z)
         if labels and out > 1:
             program.apply("wrong", z, z)
@@ -267,9 +264,8 @@ class CapturedStep:
                             np.zeros(capacity, np.int64) if labels else None)
         self._program, self._capacity, self._labels, self._output = program, capacity, labels, z
 
-    def _width_out(self, width: int) -> int:
-        last = [module.out_features for module in self.model.modules() if isinstance(module, nn.Linear)]
-        return last[-1] if last else width
+    def _width_out(self) -> int:
+        return [module for module in self.model.modules() if isinstance(module, nn.Linear)][-1].out_features
 
     def _write_backward(self, builder: Builder, dz: np.ndarray) -> None:
         """The layers in reverse, down to the first that has parameters."""

@@ -36,11 +36,13 @@ def error_curves(errors: Mapping[str, Sequence[float]], *, title: str, ylabel: s
 
 def learning_rates(rates: Mapping[str, Sequence[float]], *, title: str, steps_per_epoch: int = 1) -> Figure:
     """Learning rates by epoch, a curve for each name; the sequences have ``steps_per_epoch`` values each."""
-    return _curves(rates, title=title, xlabel="epoch", ylabel="learning rate", per_epoch=steps_per_epoch, bottom=0)
+    return _curves(rates, title=title, xlabel="epoch", ylabel="learning rate", per_epoch=steps_per_epoch,
+                   bottom=0)
 
 
-def errors_by_setting(settings: Sequence[object], errors: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-                      *, title: str, xlabel: str) -> Figure:
+def errors_by_setting(settings: Sequence[object],
+                      errors: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str,
+                      xlabel: str) -> Figure:
     """Means with standard deviations, in percent, at each setting: errors = {name: (means, deviations)}."""
     figure, axes = _axes(title, xlabel, "error (%)")
     places = np.arange(len(settings))
@@ -65,8 +67,8 @@ def classified(points: np.ndarray, labels: np.ndarray, predicted: np.ndarray, *,
             ("misclassified", ~right, {"color": WRONG, "marker": "X", "s": 45})):
         axes.scatter(*points[chosen].T, label=f"{name} ({np.count_nonzero(chosen)})", linewidths=0, **style)
     angle = np.linspace(0, 2 * np.pi, 361)
-    axes.plot(centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle), color="black", linewidth=1,
-              label="disk")
+    axes.plot(centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle), color="black",
+              linewidth=1, label="disk")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False, columnspacing=1,
                 handletextpad=0.3)

@@ -104,7 +104,8 @@ class Recipe:
     def network(self, generator: np.random.Generator) -> nn.Sequential:
         """Linear, activation and dropout by turns, with initial weights drawn from ``generator``."""
         names = (self.activation,) if isinstance(self.activation, str) else self.activation
-        layers = [self._linear(*sizes, generator) for sizes in pairwise((self.inputs, *self.hidden, self.outputs))]
+        widths = (self.inputs, *self.hidden, self.outputs)
+        layers = [self._linear(*sizes, generator) for sizes in pairwise(widths)]
         modules: list[nn.Module] = []
         for i, layer in enumerate(layers[:-1]):
             modules += [layer, _named("activation", ACTIVATIONS, names[i % len(names)])()]
@@ -116,7 +117,7 @@ class Recipe:
         return nn.Sequential(modules)
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
-        """The labels as the loss wants them: integers, one-hot rows, or for one output a column of 0 and 1."""
+        """The labels as the loss wants them: integers, one-hot rows, or for one output a column."""
         if self.loss.startswith("cross_entropy"):
             return labels
         return data.one_hot(labels, self.outputs) if self.outputs > 1 else labels[:, None].astype(np.float32)
@@ -124,9 +125,9 @@ class Recipe:
     def fit(self, built: Built, train: Sequence, *, validation: Sequence | None = None, seed=None,
             callbacks: Sequence[Callback] = (), progress: bool = False) -> History:
         """Train what ``build`` made; the arguments are those of ``minidl.fit``."""
-        return fit(built.model, built.criterion, built.optimizer, train, validation=validation, epochs=self.epochs,
-                   batch_size=self.batch_size, seed=seed, scheduler=built.scheduler, callbacks=callbacks,
-                   progress=progress)
+        return fit(built.model, built.criterion, built.optimizer, train, validation=validation,
+                   epochs=self.epochs, batch_size=self.batch_size, seed=seed, scheduler=built.scheduler,
+                   callbacks=callbacks, progress=progress)
 
     def _linear(self, inputs: int, outputs: int, generator) -> nn.Linear:
         layer = nn.Linear(inputs, outputs, generator=generator)

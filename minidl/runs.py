@@ -23,11 +23,13 @@ def run_folder(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path).absolute()
     if not replaceable(path):
         raise FileExistsError(f"{path} holds files that are no run of minidl; choose another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    part.mkdir()
     try:
+        part.mkdir(parents=True)
         (part / MARKER).touch()
+    except OSError as error:
+        raise OSError(f"cannot write to {path}: {error.strerror}") from error
+    try:
         yield part
         _swap(part, path)
     finally:

@@ -1,6 +1,7 @@
 """fit and evaluate: the training loop, and the measure of what came of it."""
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import threading
@@ -12,8 +13,10 @@ import numpy as np
 
 from . import metrics, random
 from .callbacks import Callback, Progress
+from .capture import NotCapturable, capture
 from .data.batches import Batches, positive_int
 from .history import History
+from .intake import check_monitors, check_parts, dtype_of, taken_in
 from .nn import Module
 from .nn.dropout import Dropout
 from .optim.optimizer import Optimizer
@@ -34,14 +37,20 @@ class Tally:
     def __init__(self, target: np.ndarray):
         # What a target means shows in all of them together: a batch of ones could be of 0/1 or of -1/1.
         self.truth, self.threshold = metrics.classes(target), metrics.halfway(target)
+        self.clear()
+
+    def clear(self) -> None:
         self.samples, self.loss, self.wrong = 0, 0.0, 0
 
-    def add(self, loss: float, output: np.ndarray, index: np.ndarray) -> None:
-        """The batch of these indices has been seen."""
-        self.samples, self.loss = self.samples + len(index), self.loss + loss * len(index)
-        if self.truth is not None:
-            named = metrics.predicted(output, self.threshold)
-            self.wrong += int(np.count_nonzero(named != self.truth[index]))
+    def count_wrong(self, output: np.ndarray, index: np.ndarray) -> int:
+        """The misclassified samples of a batch; 0 where there are no classes."""
+        if self.truth is None:
+            return 0
+        return int(np.count_nonzero(metrics.predicted(output, self.threshold) != self.truth[index]))
+
+    def add(self, loss: float, wrong: int, count: int) -> None:
+        """A batch has been seen."""
+        self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * count, self.wrong + wrong
 
     def mean(self) -> Evaluation:
         error = None if self.truth is None else 100 * self.wrong / self.samples
@@ -94,7 +103,7 @@ class Interrupt:
 
 def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, validation: Sequence | None = None,
         epochs: int = 1, batch_size: int = 32, seed=None, scheduler=None, callbacks: Sequence[Callback] = (),
-        transform: Callable | None = None, progress: bool = True) -> History:
+        transform: Callable | None = None, progress: bool = True, captured: bool = True) -> History:
     """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
 
     data, validation : (X, y) or (X1, X2, ..., y), NumPy arrays of one length; the last is the target.
@@ -106,23 +115,27 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     callbacks : see ``minidl.callbacks``. Ctrl-C ends the training between two steps.
     transform : applied to the first input a batch at a time, for images kept as bytes.
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
+    captured : run the step as one compiled call where its parts allow (see ``capture``); False for the
+        plain path. The bits are the same.
 
     Returns the History. Raises TypeError or ValueError for data, options or parameters that do not fit
     (empty, of several lengths, NaN or infinite), and FloatingPointError with the epoch and the step when
     the loss stops being finite: the weights are then those before that step.
     """
     criterion = _criterion(criterion)
-    _check_parts(model, optimizer, scheduler, callbacks)
+    check_parts(model, optimizer, scheduler, callbacks)
     positive_int(epochs, "fit", "epochs")
     positive_int(batch_size, "fit", "batch_size")
     if validation is None:
-        _check_monitors(scheduler, callbacks)
-    dtype = _dtype(model)
-    arrays = _taken_in("fit: data", data, dtype)
-    held_out = None if validation is None else _taken_in("fit: validation", validation, dtype)
+        check_monitors(scheduler, callbacks)
+    dtype = dtype_of(model)
+    arrays = taken_in("fit: data", data, dtype)
+    held_out = None if validation is None else taken_in("fit: validation", validation, dtype)
     generator = random.generator(seed)
     batches = Batches(len(arrays[0]), batch_size, generator=generator)
     watchers = [*callbacks, *([Progress()] if progress else [])]
+    tally = Tally(arrays[-1])
+    step = _step(captured, model, criterion, optimizer, arrays, transform, tally)
     history, begin = History(), time.perf_counter()
     lent = _lend_generator(model, generator)
     try:
@@ -130,8 +143,8 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
             for watcher in watchers:
                 watcher.on_train_begin(model, optimizer, epochs)
             for epoch in range(1, epochs + 1):
-                logs = _train_epoch(model, criterion, optimizer, arrays, batches, scheduler, transform,
-                                    history, epoch, interrupt)
+                tally.clear()
+                logs = _train_epoch(model, optimizer, batches, step, tally, scheduler, history, epoch, interrupt)
                 if interrupt.asked:
                     break
                 logs |= _validated(model, criterion, held_out, batch_size, transform)
@@ -154,29 +167,63 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     return history
 
 
-@np.errstate(over="ignore", invalid="ignore")  # whether training diverged is judged by the loss
-def _train_epoch(model, criterion, optimizer, arrays, batches, scheduler, transform,
-                 history, epoch, interrupt) -> dict:
-    """One pass over the data; the logs of the epoch so far."""
-    model.train()
-    tally = Tally(arrays[-1])
-    for step, index in enumerate(batches, 1):
+def _plain_step(model, criterion, optimizer, arrays, transform, tally: Tally) -> Callable:
+    """index -> (loss, wrong): one step, written with the modules. Nothing is updated if the loss is not finite."""
+    def step(index):
         *inputs, target = [array[index] for array in arrays]
         if transform is not None:
             inputs[0] = transform(inputs[0])
         output = model(*inputs)
         loss = float(criterion(output, target))
+        if math.isfinite(loss):
+            optimizer.zero_grad()
+            model.accumulate(criterion.backward())
+            optimizer.step()
+        return loss, tally.count_wrong(output, index)
+    return step
+
+
+def _captured_step(model, criterion, optimizer, arrays, transform, tally: Tally) -> Callable:
+    """The same step as one compiled call. NotCapturable for what it cannot take."""
+    if len(arrays) != 2:
+        raise NotCapturable("capture: expected one input")
+    captured = capture(model, criterion, optimizer)
+    captured.guard = True
+    x, y = arrays
+    if x.dtype != captured.dtype and transform is None:
+        raise NotCapturable("capture: expected an input of floats")
+    labels = y.ndim == 1 and y.dtype.kind in "iu"
+    if labels:
+        y = y.astype(np.int64, copy=False)
+
+    def step(index):
+        loss = captured(x, y, index) if transform is None else captured(transform(x[index]), y[index])
+        wrong = captured.wrong if labels else tally.count_wrong(captured.output[:len(index)], index)
+        return loss, wrong
+    return step
+
+
+def _step(captured: bool, *parts) -> Callable:
+    if captured:
+        with contextlib.suppress(NotCapturable):  # a user's own module or loss: the plain path
+            return _captured_step(*parts)
+    return _plain_step(*parts)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # whether training diverged is judged by the loss
+def _train_epoch(model, optimizer, batches, step, tally: Tally, scheduler, history, epoch, interrupt) -> dict:
+    """One pass over the data; the logs of the epoch so far."""
+    model.train()
+    for number, index in enumerate(batches, 1):
+        lr = optimizer.lr
+        loss, wrong = step(index)
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"fit: the loss became {loss} at epoch {epoch}, step {step} (learning rate "
-                f"{optimizer.lr:g}); the weights are those before this step")
-        optimizer.zero_grad()
-        model.accumulate(criterion.backward())
-        optimizer.step()
+                f"fit: the loss became {loss} at epoch {epoch}, step {number} (learning rate {lr:g}); "
+                "the weights are those before this step")
         history.iteration_loss.append(loss)
-        history.iteration_lr.append(optimizer.lr)
-        tally.add(loss, output, index)
-        lr = optimizer.lr
+        history.iteration_lr.append(lr)
+        tally.add(loss, wrong, len(index))
         if scheduler is not None and scheduler.interval == "iteration":
             scheduler.step()
         if interrupt.asked:
@@ -194,7 +241,7 @@ def evaluate(model: Module, criterion, data: Sequence, *, batch_size: int = 1024
     if not isinstance(model, Module):
         raise TypeError(f"evaluate: expected a Module as the model, got {type(model).__name__}")
     positive_int(batch_size, "evaluate", "batch_size")
-    return _evaluated(model, _criterion(criterion), _taken_in("evaluate: data", data, _dtype(model)),
+    return _evaluated(model, _criterion(criterion), taken_in("evaluate: data", data, dtype_of(model)),
                       batch_size, transform)
 
 
@@ -210,7 +257,7 @@ def _evaluated(model, criterion, arrays, batch_size, transform) -> Evaluation:
             if transform is not None:
                 inputs[0] = transform(inputs[0])
             output = model(*inputs)
-            tally.add(float(criterion(output, target)), output, index)
+            tally.add(float(criterion(output, target)), tally.count_wrong(output, index), len(index))
     finally:
         for module, mode in modes:
             module.training = mode
@@ -233,63 +280,6 @@ def _criterion(criterion) -> Module:
         return Criterion(criterion)
     came = type(criterion).__name__
     raise TypeError(f"expected a loss module or a function of output and target as criterion, got {came}")
-
-
-def _check_parts(model, optimizer, scheduler, callbacks) -> None:
-    if not isinstance(model, Module):
-        raise TypeError(f"fit: expected a Module as the model, got {type(model).__name__}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: expected an Optimizer, got {type(optimizer).__name__}")
-    own = {id(parameter) for parameter in model.parameters()}
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if id(parameter) not in own:
-                raise ValueError(f"fit: the optimizer holds {parameter!r}, which is not the model's")
-    if scheduler is not None and getattr(scheduler, "optimizer", None) is not optimizer:
-        raise ValueError("fit: expected a scheduler of this optimizer, got another's")
-    for callback in callbacks:
-        if not isinstance(callback, Callback):
-            raise TypeError(f"fit: expected callbacks to be Callbacks, got {type(callback).__name__}")
-
-
-def _check_monitors(scheduler, callbacks) -> None:
-    """That nothing waits for a column that a run without validation data does not have."""
-    wanted = [(callback, callback.monitor) for callback in callbacks]
-    if scheduler is not None:
-        wanted.append((scheduler, scheduler.metric))
-    for who, column in wanted:
-        if column is not None and column.startswith("validation"):
-            raise ValueError(
-                f"fit: {type(who).__name__} needs {column!r}: expected validation data, got None")
-
-
-def _dtype(model: Module) -> np.dtype:
-    return next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
-
-
-def _taken_in(name: str, data, dtype) -> list[np.ndarray]:
-    """The arrays of (X, ..., y), checked, floats in the model's dtype."""
-    if not isinstance(data, (tuple, list)) or len(data) < 2:
-        came = f"{len(data)} arrays" if isinstance(data, (tuple, list)) else type(data).__name__
-        raise TypeError(f"{name}: expected a tuple (X, y), got {came}")
-    arrays = []
-    for i, array in enumerate(data):
-        label = "y" if i == len(data) - 1 else "X" if len(data) == 2 else f"X{i + 1}"
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: expected {label} as a NumPy array, got {type(array).__name__}")
-        if array.ndim == 0 or not array.size:
-            raise ValueError(f"{name}: expected {label} with at least one sample, got shape {array.shape}")
-        if array.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                array = array.astype(dtype, copy=False)
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name}: {label} holds NaN or infinity, as {dtype}")
-        elif array.dtype.kind not in "iub":
-            raise TypeError(f"{name}: expected {label} of numbers, got dtype {array.dtype}")
-        arrays.append(array)
-    if len({len(array) for array in arrays}) > 1:
-        raise ValueError(f"{name}: expected arrays of one length, got {[len(array) for array in arrays]}")
-    return arrays
 
 
 def _lend_generator(model: Module, generator) -> list[Dropout]:

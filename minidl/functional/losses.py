@@ -72,10 +72,11 @@ def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
 def _picked(name: str, z: np.ndarray, t: np.ndarray, reduction: str):
     """-Σ_n z[n, t_n], reduced."""
     try:
-        return _reduced(name, z.dtype, reduction, len(z), lambda: -arrays.picked_total(z, t),
-                        lambda: -np.take_along_axis(z, t[:, None], axis=1)[:, 0])
-    except (IndexError, ValueError) as error:
+        total = arrays.picked_total(z, t)
+    except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    return _reduced(name, z.dtype, reduction, len(z), lambda: -total,
+                    lambda: -np.take_along_axis(z, t[:, None], axis=1)[:, 0])
 
 
 def _nll_value(z, t, reduction="mean"):
@@ -84,7 +85,7 @@ def _nll_value(z, t, reduction="mean"):
 
 
 def _nll_gradient(g, kept, z, t, reduction="mean"):
-    dz = np.zeros_like(z)
+    dz = np.zeros(z.shape, z.dtype)
     arrays.add_at_labels(dz, t, -1)
     dz *= _share(g, z.dtype, reduction, len(z), 2)
     return dz
@@ -110,7 +111,7 @@ def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
     if t.ndim == 1:
         arrays.add_at_labels(dz, t, -1)
     else:
-        dz *= t.sum(axis=1, keepdims=True)
+        dz *= arrays.matmul(t, np.ones((t.shape[1], 1), t.dtype))  # Σ_c t, in the order of c
         dz -= t
     dz *= _share(g, z.dtype, reduction, len(z), 2)
     return dz

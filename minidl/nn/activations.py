@@ -27,14 +27,8 @@ class Activation(Module):
         try:
             return self.operation.derivatives[0](gradient, y, x, **self.settings)
         except (AttributeError, TypeError, ValueError):
-            raise self._refused(gradient, x) from None
-
-    def _refused(self, gradient, x: np.ndarray) -> Exception:
-        """Why the kernel did not take the gradient."""
-        if not isinstance(gradient, np.ndarray) or gradient.dtype != x.dtype:
-            came = getattr(gradient, "dtype", type(gradient).__name__)
-            return TypeError(f"{self}: expected gradient of dtype {x.dtype}, got {came}")
-        return ValueError(f"{self}: expected gradient of shape {x.shape}, got {gradient.shape}")
+            self.check_gradient(gradient, x.shape, x.dtype)
+            raise
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.settings.items())

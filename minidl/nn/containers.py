@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..tensor import Tensor
 from .module import Module
 
 
@@ -68,8 +69,9 @@ class Sequential(ModuleList):
 
     def forward(self, x):
         saved = []
+        plain = not isinstance(x, Tensor)
         for module in self._modules:
-            x = module.forward(x) if module.explicit else module(x)
+            x = module.forward(x) if plain and module.explicit else module(x)
             saved.append(module.saved)
         self.saved = saved
         return x

@@ -16,6 +16,7 @@ class Loss(Module):
     Tensor as output, the loss is a Tensor on the tape.
     """
 
+    keeps_backward = True
     operation: functional.Operation
     reductions: tuple[str, ...] = ("mean", "sum", "none")
 
@@ -44,6 +45,9 @@ class Loss(Module):
     def backward(self, gradient=1.0) -> np.ndarray:
         """The gradient of the output. RuntimeError before a forward."""
         output, target, kept = self.require_saved()
+        shape = () if self.reduction != "none" else output.shape if isinstance(self, MSELoss) else output.shape[:1]
+        if np.shape(gradient) != shape:
+            raise ValueError(f"{self}: expected gradient of shape {shape}, got {np.shape(gradient)}")
         return self.operation.derivatives[0](gradient, kept, output, target, reduction=self.reduction)
 
     def extra_repr(self) -> str:

@@ -25,7 +25,8 @@ class Module:
 
     training = True
     saved: Any = None
-    explicit = False  # whether the class defines backward
+    keeps_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
+    explicit = False  # whether the class defines the backward of its forward
 
     def forward(self, *inputs):
         """The output for the inputs."""
@@ -50,7 +51,12 @@ class Module:
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
-        cls.explicit = cls.backward is not Module.backward
+        # A forward newer than the inherited backward is not what that one differentiates, unless the
+        # class above says that it is.
+        forward, backward = (next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward"))
+        cls.explicit = backward is not Module and (cls.keeps_backward or issubclass(backward, forward))
+        if not cls.explicit:
+            cls.backward, cls.accumulate = Module.backward, Module.accumulate
 
     def __call__(self, *inputs):
         for x in inputs:

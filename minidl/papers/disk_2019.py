@@ -6,9 +6,9 @@ Sigmoid on the outputs, 50 epochs, Xavier weights, and a gradient 2 (x - t) that
 
 What it leaves open: the hidden activation (ReLU, "the most commonly used"), the learning rate (1e-2), the
 batch (10), the probability of dropout (0.2), the biases (0). It gives one pair of errors and does not say
-for which variant; it stands beside all. In place of Xavier it names a normal distribution of deviation near 1e-6, from which
-four layers do not begin to learn, their gradients being products of such weights; "uniform" is what a
-Linear begins with by default.
+for which variant; it stands beside all. In place of Xavier it names a normal distribution of deviation
+near 1e-6, from which four layers do not begin to learn, their gradients being products of such weights;
+"uniform" is what a Linear begins with by default.
 """
 from __future__ import annotations
 

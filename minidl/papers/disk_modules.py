@@ -97,5 +97,5 @@ EXPERIMENT = Experiment(
     trials={name: DiskTrial(recipe, select=True) for name, recipe in RECIPES.items()},
     rows=ROWS,
     figures=figures,
-    notes=("tables I and II divide the loss by the batch, table III does not: minidl/papers/disk_modules.py",),
+    notes=("the loss is divided by the batch in tables I and II, not in III: minidl/papers/disk_modules.py",),
 )

@@ -10,9 +10,8 @@ import numpy as np
 from .. import data
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
-from ..metrics import halfway, predicted
+from ..metrics import error_rate, halfway, predicted
 from ..recipe import Built, Recipe
-from ..training import evaluate
 
 SAMPLES = 1000  # of each part, in every report
 
@@ -22,8 +21,6 @@ class Outcome(NamedTuple):
 
     train_error: float
     test_error: float
-    train_loss: float
-    test_loss: float
     history: History
     points: np.ndarray
     labels: np.ndarray
@@ -66,15 +63,15 @@ class DiskTrial:
         built = self.recipe.build(SAMPLES, weights_stream)
         drawn = [data.disk(SAMPLES, seed=points_stream, centre=self.centre) for _ in range(3)]
         normalize = data.Normalizer().fit(drawn[0][0]) if self.normalize else np.asarray
-        train, validation, test = [(normalize(points), self.recipe.targets(labels)) for points, labels in drawn]
+        train, validation, test = [
+            (normalize(points), self.recipe.targets(labels)) for points, labels in drawn]
         watchers = [*callbacks, *([EarlyStopping(self.recipe.epochs)] if self.select else [])]
         history = self.fit(built, train, validation, batches_stream, watchers, progress)
-        train_loss, train_error = evaluate(built.model, built.criterion, train)
-        test_loss, test_error = evaluate(built.model, built.criterion, test)
-        points, labels = drawn[2]
-        named = predicted(built.model.eval()(test[0]), halfway(test[1]))
-        return Outcome(train_error, test_error, train_loss, test_loss, history, points, labels, named,
-                       built.model.state_dict())
+        outputs = [built.model.eval()(inputs) for inputs in (train[0], test[0])]
+        return Outcome(
+            train_error=error_rate(outputs[0], train[1]), test_error=error_rate(outputs[1], test[1]),
+            history=history, points=drawn[2][0], labels=drawn[2][1],
+            predicted=predicted(outputs[1], halfway(test[1])), weights=built.model.state_dict())
 
     def fit(self, built: Built, train, validation, generator, callbacks, progress) -> History:
         """Train the model in place."""

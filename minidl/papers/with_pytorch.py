@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from ..data import Batches
 from ..history import History
-from ..nn import Module
+from ..nn import Linear, Module
 from ..recipe import Built
 from .trial import DiskTrial
 
@@ -32,7 +32,7 @@ class PyTorchTrial(DiskTrial):
 def pytorch_twin(model: Module):
     """torch.nn.Sequential of the layers of the same names and settings, with the same weights."""
     import torch
-    layers = [torch.nn.Linear(child.in_features, child.out_features) if hasattr(child, "in_features")
+    layers = [torch.nn.Linear(child.in_features, child.out_features) if isinstance(child, Linear)
               else getattr(torch.nn, type(child).__name__)() for child in model.children()]
     twin = torch.nn.Sequential(*layers)
     twin.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in model.state_dict().items()})
