@@ -26,7 +26,7 @@ DIRECTIVES = {
     "embedsignature": True,
 }
 FLAGS = ["-O1" if DEBUG else "-O3", "-g" if DEBUG else "-g0", "-ffp-contract=off", "-fno-math-errno",
-         "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
+         "-pthread", "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
 TARGETS = {"generic": []}
 if X86 and GNU:
     TARGETS["avx2"] = ["-mavx2", "-mfma"]

@@ -32,6 +32,26 @@ _target = _choose()
 _modules = {dtype: load(_target, dtype) for dtype in SUFFIXES}
 
 
+_threads = 1
+
+
+def set_num_threads(n: int) -> None:
+    """Let captured steps and predictions run on up to n threads, 1 by default, where the work is worth it.
+
+    The results are the same bits for any number. Raises ValueError for less than 1 or more than 64,
+    TypeError for what is not an integer. MINIDL_NUM_THREADS in the environment sets the number at import.
+    """
+    global _threads
+    for module in _modules.values():
+        module.set_num_threads(n)
+    _threads = n
+
+
+def get_num_threads() -> int:
+    """How many threads captured steps and predictions may use."""
+    return _threads
+
+
 def isa() -> str:
     """The active target: "avx512", "avx2" or "generic"."""
     return _target
@@ -45,3 +65,7 @@ def debug() -> bool:
 def of(dtype) -> ModuleType:
     """The kernels of the active target for float32 or float64. KeyError for another dtype."""
     return _modules[np.dtype(dtype)]
+
+
+if "MINIDL_NUM_THREADS" in os.environ:
+    set_num_threads(int(os.environ["MINIDL_NUM_THREADS"]))

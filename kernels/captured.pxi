@@ -34,7 +34,24 @@ register("picked", run_picked)
 register("label_gradient", run_label_gradient)
 register("wrong", run_wrong)
 
+# Actions whose number is a sum over the batch
+cdef set SERIAL = {"squared_error", "soft_loss", "picked", "wrong"}
+
+cdef int thread_count = 1
+
+
+def set_num_threads(int n):
+    """How many threads a program may run on: 1 to MAX_THREADS."""
+    global thread_count
+    if not 1 <= n <= MAX_THREADS:
+        raise ValueError(f"set_num_threads: expected 1 to {MAX_THREADS} threads, got {n}")
+    thread_count = n
+
+
 REDUCTIONS = {"sum": 0, "rows": 1, "elements": 2}
+
+cdef enum:
+    WORK_FOR_TWO = 1_500_000  # multiply-adds of a pass below which a second thread costs more than it brings
 
 # Which operands of a call are the batch's, and change from run to run
 cdef enum:
@@ -134,6 +151,7 @@ cdef class Program:
         self.set_a(call, x)
         self.set_b(call, weight, 0)
         call.bias = NULL if bias is None else self.address(bias)
+        call.share = BY_ROWS
         call.y, call.depth, call.cols = self.address(y), weight.shape[1], weight.shape[0]
         self.operations += call.depth * call.cols
 
@@ -142,6 +160,7 @@ cdef class Program:
         cdef Call* call = self.append(run_input_gradient)
         self.set_a(call, dy)
         self.set_b(call, weight, 0)
+        call.share = BY_ROWS
         call.y, call.depth, call.cols = self.address(dx), weight.shape[0], weight.shape[1]
         self.operations += call.depth * call.cols
 
@@ -151,6 +170,7 @@ cdef class Program:
         self.set_a(call, x)
         self.set_b(call, dy, 0)
         call.y, call.y2 = self.address(dweight), NULL if db is None else self.address(db)
+        call.share = BY_INPUTS
         call.depth, call.cols, call.fresh = dweight.shape[1], dweight.shape[0], fresh
         self.operations += call.depth * call.cols
 
@@ -161,6 +181,8 @@ cdef class Program:
         self.set_a(call, a)
         if has_b or against_target or b is not None:
             self.set_b(call, b, B_IS_TARGET if against_target else B_IS_INPUT)
+            call.b_by_rows = True
+        call.share = ALONE if name in SERIAL else BY_ROWS
         call.cols = y.shape[1]
         call.y, call.setting, call.count, call.fresh = self.address(y), setting, REDUCTIONS[reduction], fresh
         call.number = &self.wrong_value if name == "wrong" else &self.loss_value
@@ -169,7 +191,7 @@ cdef class Program:
     def zero(self, array):
         """Set a flat array to zero."""
         cdef Call* call = self.append(run_zero)
-        call.y, call.depth = self.address(array), array.size
+        call.y, call.depth, call.share = self.address(array), array.size, BY_ELEMENTS
 
     def python(self, function):
         """Call function(rows), a float: None, or the loss."""
@@ -183,6 +205,7 @@ cdef class Program:
         for values, gradients in flat.runs:
             call = self.append(run_sgd if kind == "SGD" else run_adadelta if kind == "Adadelta" else run_adam)
             call.y, call.a, call.depth = self.address(values), self.address(gradients), values.size
+            call.share = BY_ELEMENTS
         self.updates.append(update)
 
     def forward_ends(self, output):
@@ -279,11 +302,15 @@ cdef class Program:
         """Run the calls from begin to end; other threads run meanwhile if it takes long."""
         cdef Py_ssize_t i = begin
         cdef PyThreadState* state
+        cdef Stretch stretch
+        cdef int parts = thread_count if rows * self.operations > WORK_FOR_TWO and rows >= 2 * TILE_ROWS else 1
         while i < end:
-            state = released(rows * self.operations)
+            stretch.calls, stretch.rows, stretch.count = &self.calls[i], rows, 0
             while i < end and self.calls[i].run is not NULL:
-                self.calls[i].run(&self.calls[i], rows)
+                stretch.count += 1
                 i += 1
+            state = released(rows * self.operations)
+            run_parts(walk_part, &stretch, parts)
             regained(state)
             if i < end:
                 value = self.functions[i](rows)

@@ -21,8 +21,18 @@ cdef struct Call
 
 ctypedef void (*action)(Call* call, Py_ssize_t rows) noexcept nogil
 
+# How a call is shared among threads: by rows of the batch, by rows of dW, by elements, or not at all.
+# Always by outputs, so that no sum changes.
+cdef enum Share:
+    ALONE
+    BY_ROWS
+    BY_INPUTS
+    BY_ELEMENTS
+
 cdef struct Call:
     action run
+    Share share
+    bint b_by_rows          # whether b has the batch's rows, too
     const real* a           # the first input, with its strides
     Py_ssize_t as0, as1
     const real* b           # the second
@@ -32,7 +42,8 @@ cdef struct Call:
     real* y2
     real* y3
     Py_ssize_t depth, cols
-    Py_ssize_t* batch_step  # of the target's rows
+    Py_ssize_t labels_from  # the row of the batch that this call begins with,
+    Py_ssize_t batch_rows   # and how many there are; 0: as many as it is told
     int64_t** labels        # the batch's, where the function needs them
     double* number          # what it computes besides
     double setting
@@ -42,7 +53,8 @@ cdef struct Call:
 
 
 cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
-    return 1 if call.count == 0 else rows if call.count == 1 else rows * call.cols
+    cdef Py_ssize_t n = call.batch_rows or rows
+    return 1 if call.count == 0 else n if call.count == 1 else n * call.cols
 
 
 # Layers
@@ -162,7 +174,7 @@ cdef void run_label_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
     if call.fresh:
         memset(call.y, 0, rows * call.cols * sizeof(real))
     for i in range(rows):
-        call.y[i * call.cols + call.labels[0][i]] += -1
+        call.y[i * call.cols + call.labels[0][call.labels_from + i]] += -1
         for j in range(call.cols):
             call.y[i * call.cols + j] *= share
 
@@ -243,3 +255,70 @@ cdef void run_adadelta(Call* call, Py_ssize_t rows) noexcept nogil:
 
 cdef void run_zero(Call* call, Py_ssize_t rows) noexcept nogil:
     memset(call.y, 0, call.depth * sizeof(real))
+
+
+# Threads: each walks the whole list and does its part of every call, so that there is one fork and join
+# for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone.
+
+cdef extern from "threads.h" nogil:
+    ctypedef void (*part_function)(void* context, int part, int parts) noexcept
+    void run_parts(part_function function, void* context, int parts) noexcept
+    void wait_for_others(int parts, unsigned int barrier) noexcept
+    const int MAX_THREADS
+
+cdef struct Stretch:
+    Call* calls
+    Py_ssize_t count, rows
+
+
+cdef inline Py_ssize_t bound(Py_ssize_t size, Py_ssize_t unit, int part, int parts) noexcept nogil:
+    """Where part begins of size cut into parts, whole units each."""
+    return min(size, (size + unit * parts - 1) // (unit * parts) * unit * part)
+
+
+cdef void run_part(Call* call, Py_ssize_t rows, int part, int parts) noexcept nogil:
+    cdef Call mine = call[0]
+    cdef Py_ssize_t begin, end
+    if call.share == BY_ROWS:
+        begin, end = bound(rows, TILE_ROWS, part, parts), bound(rows, TILE_ROWS, part + 1, parts)
+        mine.a = call.a + begin * call.as0
+        if call.b_by_rows:
+            mine.b = call.b + begin * call.bs0
+        mine.y = call.y + begin * call.cols
+        if begin < end:
+            # what divides a loss, and the labels, are the batch's
+            mine.labels_from = begin
+            mine.batch_rows = rows
+            mine.run(&mine, end - begin)
+    elif call.share == BY_INPUTS:
+        begin, end = bound(call.depth, TILE_ROWS, part, parts), bound(call.depth, TILE_ROWS, part + 1, parts)
+        mine.a, mine.y, mine.depth = call.a + begin * call.as1, call.y + begin * call.cols, end - begin
+        if part > 0:
+            mine.y2 = NULL
+        mine.run(&mine, rows)
+    elif call.share == BY_ELEMENTS:
+        begin, end = bound(call.depth, 16, part, parts), bound(call.depth, 16, part + 1, parts)
+        mine.y, mine.depth = call.y + begin, end - begin
+        if call.a is not NULL:
+            mine.a = call.a + begin
+        if call.y2 is not NULL:
+            mine.y2 = call.y2 + begin
+        if call.y3 is not NULL:
+            mine.y3 = call.y3 + begin
+        mine.run(&mine, rows)
+    elif part == 0:
+        call.run(call, rows)
+
+
+cdef void walk_part(void* context, int part, int parts) noexcept nogil:
+    cdef Stretch* stretch = <Stretch*>context
+    cdef unsigned int barriers = 0
+    cdef Py_ssize_t i
+    for i in range(stretch.count):
+        if i > 0 and (stretch.calls[i].share != stretch.calls[i - 1].share or stretch.calls[i].share == ALONE):
+            wait_for_others(parts, barriers)
+            barriers += 1
+        if parts == 1:
+            stretch.calls[i].run(&stretch.calls[i], stretch.rows)
+        else:
+            run_part(&stretch.calls[i], stretch.rows, part, parts)

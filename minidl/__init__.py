@@ -13,10 +13,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import data, functional, nn, optim
+from .capture import capture
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
+from .checkpoint import load, save
+from .kernels import get_num_threads, set_num_threads
 from .random import manual_seed
 from .tape import no_grad
 from .tensor import Parameter, Tensor, tensor
-from .capture import capture
 from .training import Evaluation, evaluate, fit

@@ -22,7 +22,8 @@ def test_weights_come_back_bit_for_bit(tmp_path):
 
 @pytest.mark.parametrize("array", [
     np.float32(1.5) * np.ones((3, 0, 2), np.float32), np.arange(6.0).reshape(2, 3).T, np.array(4),
-    np.array([True, False]), np.array([np.nan, np.inf, -0.0])], ids=["empty", "transposed", "scalar", "bool", "nan"])
+    np.array([True, False]), np.array([np.nan, np.inf, -0.0])],
+    ids=["empty", "transposed", "scalar", "bool", "nan"])
 def test_any_array_of_numbers_survives_and_numpy_reads_it(tmp_path, array):
     save({"file": array, "0.weight": array}, tmp_path / "a.npz")
     loaded = load(tmp_path / "a.npz")

@@ -58,13 +58,14 @@ def test_every_point_is_drawn_once_and_the_wrong_ones_in_red(tmp_path):
     red, green, blue, _ = wrong.get_facecolor()[0]
     assert red > 0.8 and green == blue == 0
     circle, = axes.lines
-    np.testing.assert_allclose(np.hypot(circle.get_xdata() - 0.5, circle.get_ydata() - 0.5), 1 / np.sqrt(2 * np.pi))
+    radii = np.hypot(circle.get_xdata() - 0.5, circle.get_ydata() - 0.5)
+    np.testing.assert_allclose(radii, 1 / np.sqrt(2 * np.pi))
     png(figure, tmp_path)
 
 
 def test_errors_by_setting_has_a_bar_for_each_deviation(tmp_path):
-    figure = plot.errors_by_setting([4, 128], {"train": ([1.0, 2.0], [0.1, 0.2]), "test": ([1.5, 3.0], [0.3, 0.4])},
-                                    title="errors", xlabel="batch size")
+    errors = {"train": ([1.0, 2.0], [0.1, 0.2]), "test": ([1.5, 3.0], [0.3, 0.4])}
+    figure = plot.errors_by_setting([4, 128], errors, title="errors", xlabel="batch size")
     axes, = figure.axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["4", "128"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]

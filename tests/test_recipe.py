@@ -26,7 +26,8 @@ def test_every_activation(name):
 
 
 @pytest.mark.parametrize(("name", "weight_std", "bias_std"), [
-    ("normal", 0.1, 0.1), ("xavier_random_bias", np.sqrt(2 / 600), 1.0), ("xavier_normal", np.sqrt(2 / 600), 0),
+    ("normal", 0.1, 0.1), ("xavier_random_bias", np.sqrt(2 / 600), 1.0),
+    ("xavier_normal", np.sqrt(2 / 600), 0),
     ("xavier_uniform", np.sqrt(2 / 600), 0), ("kaiming_normal", np.sqrt(2 / 300), 0),
     ("kaiming_uniform", np.sqrt(2 / 300), 0), ("default", 1 / np.sqrt(900), 1 / np.sqrt(900))])
 def test_initial_spread(name, weight_std, bias_std):
@@ -35,7 +36,7 @@ def test_initial_spread(name, weight_std, bias_std):
     assert layer.bias.data.std() == pytest.approx(bias_std, rel=0.2)
 
 
-def test_every_init_is_tested_above_and_draws_from_the_generator_alone():
+def test_every_init_draws_from_the_generator_alone():
     for name in recipe.INIT_NAMES:
         one, other = build(init=name).model, build(init=name).model
         np.testing.assert_array_equal(one.flat_parameters, other.flat_parameters)

@@ -52,7 +52,7 @@ def test_a_file_in_the_way(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="no run of minidl"):
         write(tmp_path / "file", "x")
-    with pytest.raises(OSError, match="cannot write to .*below: Not a directory"):
+    with pytest.raises(OSError, match=r"cannot write to .*below: Not a directory"):
         write(tmp_path / "file" / "below", "x")
 
 

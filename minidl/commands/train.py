@@ -72,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
 def _result(outcome: Outcome) -> dict:
     """Errors in percent, completed epochs, seconds, and why it stopped early or ""."""
     history = outcome.history
-    return {"train_error": outcome.train_error, "test_error": outcome.test_error,
     return {"train_error": outcome.train_error, "test_error": outcome.test_error, "epochs": len(history),
             "seconds": history.seconds[-1] if history.seconds else 0.0, "stopped": history.stopped}
 

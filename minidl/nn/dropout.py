@@ -23,7 +23,7 @@ class Dropout(Module):
         self.generator = None if generator is None else random.generator(generator)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        if getattr(x, "dtype", None) not in arrays.FLOATS:
+        if not (isinstance(x, np.ndarray) and x.dtype in arrays.FLOATS):
             raise arrays.unsupported(str(self), x)
         dropping = self.training and self.p > 0
         scale = draw_scale(x, self.p, random.generator(self.generator)) if dropping else None

@@ -27,7 +27,7 @@ NETWORK = "network"
 def figures(outcomes: Outcomes, folder: Path) -> None:
     """The report's figure 1, of the first training and as the mean of all."""
     from .. import plot
-    sums = [np.reshape(outcome.history.iteration_loss, (RECIPE.epochs, -1)).sum(axis=1)
+    sums = [np.reshape(outcome.history.iteration_loss, (len(outcome.history), -1)).sum(axis=1)
             for outcome in outcomes[NETWORK]]
     losses = {"first training": sums[0], f"mean of {len(sums)}": np.mean(sums, axis=0)}
     plot.save(plot.loss_curves(losses, title="Squared error at each epoch (report 000, figure 1)",

@@ -84,9 +84,10 @@ def figures(outcomes: Outcomes, folder: Path) -> None:
     plot.save(plot.classified(tanh.points, tanh.labels, tanh.predicted,
                               title=f"Test set, Tanh: {tanh.test_error:.1f} % wrong (report 001, figure 2)"),
               folder / "figure_2_classified.png")
-    rates = {name: outcomes[name][0].history.iteration_lr for name in ("step decay", "CLR")}
+    histories = {name: outcomes[name][0].history for name in ("step decay", "CLR")}
+    rates = {name: history.iteration_lr for name, history in histories.items()}
     plot.save(plot.learning_rates(rates, title="Learning rate by scheduler (report 001, figure 3)",
-                                  steps_per_epoch=len(rates["CLR"]) // TANH.epochs),
+                                  steps_per_epoch=len(rates["CLR"]) // len(histories["CLR"])),
               folder / "figure_3_learning_rates.png")
 
 

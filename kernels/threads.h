@@ -1,0 +1,121 @@
+/* A few threads that wait for work: run_parts(f, context, parts) calls f(context, part, parts) for every
+   part at once and returns when all are done; wait_for_others() is a barrier within f.
+
+   OpenMP's runtimes do not survive a fork, and spin between regions as they were told at load. These
+   threads sleep: a worker spins for a few microseconds after a job and then waits on a condition. After a
+   fork the child begins without workers. Where there are no POSIX threads, parts is always one. */
+#ifndef MINIDL_THREADS_H
+#define MINIDL_THREADS_H
+
+typedef void (*part_function)(void *context, int part, int parts);
+
+#define MAX_THREADS 64
+
+#if defined(__GNUC__) && !defined(_WIN32)
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#define SPINS 2000         /* of a worker before it sleeps: some microseconds */
+#define SPINS_TO_YIELD 200 /* at a barrier before another thread may have the core */
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  int busy, workers, sleepers, hooked;
+  unsigned job;       /* the number of the job that was handed out last */
+  int parts, running; /* its parts, and its workers that are not done */
+  unsigned arrived;   /* at its barriers, since it began */
+  part_function function;
+  void *context;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static inline void relax(int turn) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+  if (turn % SPINS_TO_YIELD == SPINS_TO_YIELD - 1)
+    sched_yield();
+}
+
+static void *worker(void *number) {
+  int part = (int)(size_t)number;
+  unsigned seen = 0;
+  for (;;) {
+    for (int i = 0; i < SPINS && __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE) == seen; i++)
+      relax(0);
+    if (__atomic_load_n(&pool.job, __ATOMIC_ACQUIRE) == seen) {
+      pthread_mutex_lock(&pool.lock);
+      pool.sleepers++;
+      while (pool.job == seen)
+        pthread_cond_wait(&pool.wake, &pool.lock);
+      pool.sleepers--;
+      pthread_mutex_unlock(&pool.lock);
+    }
+    seen = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
+    if (part < pool.parts) {
+      pool.function(pool.context, part, pool.parts);
+      __atomic_fetch_sub(&pool.running, 1, __ATOMIC_ACQ_REL);
+    }
+  }
+  return NULL;
+}
+
+static void forget_workers(void) { /* in the child of a fork */
+  pthread_mutex_init(&pool.lock, NULL);
+  pthread_cond_init(&pool.wake, NULL);
+  pool.busy = pool.workers = pool.sleepers = pool.running = 0;
+  pool.job = 0;
+}
+
+static void hire(int workers) {
+  sigset_t all, before;
+  pthread_t thread;
+  if (!pool.hooked)
+    pool.hooked = pthread_atfork(NULL, NULL, forget_workers) == 0;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+  while (pool.workers < workers &&
+         pthread_create(&thread, NULL, worker, (void *)(size_t)(pool.workers + 1)) == 0) {
+    pthread_detach(thread);
+    pool.workers++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void run_parts(part_function function, void *context, int parts) {
+  if (parts > 1 && !__atomic_exchange_n(&pool.busy, 1, __ATOMIC_ACQUIRE)) {
+    if (pool.workers < parts - 1)
+      hire(parts - 1);
+    if (pool.workers < parts - 1)
+      parts = pool.workers + 1;
+    /* A worker reads the job after its number has changed, and a job ends before the next begins. */
+    pool.function = function, pool.context = context, pool.parts = parts;
+    pool.arrived = 0, pool.running = parts - 1;
+    pthread_mutex_lock(&pool.lock);
+    __atomic_store_n(&pool.job, pool.job + 1, __ATOMIC_RELEASE);
+    if (pool.sleepers)
+      pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
+    function(context, 0, parts);
+    for (int i = 0; __atomic_load_n(&pool.running, __ATOMIC_ACQUIRE); i++)
+      relax(i);
+    __atomic_store_n(&pool.busy, 0, __ATOMIC_RELEASE);
+  } else { /* one part, or another Python thread has the workers */
+    function(context, 0, 1);
+  }
+}
+
+static void wait_for_others(int parts, unsigned barrier) { /* barrier: how many came before, from 0 */
+  if (parts == 1)
+    return;
+  __atomic_fetch_add(&pool.arrived, 1, __ATOMIC_ACQ_REL);
+  for (int i = 0; __atomic_load_n(&pool.arrived, __ATOMIC_ACQUIRE) < (barrier + 1) * (unsigned)parts; i++)
+    relax(i);
+}
+#else
+static void run_parts(part_function function, void *context, int parts) { function(context, 0, 1); }
+static void wait_for_others(int parts, unsigned barrier) {}
+#endif
+
+#endif
