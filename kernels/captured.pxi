@@ -397,15 +397,16 @@ cdef class Program:
         return self.loss_value
 
     def forward(self, const real[:, :] x not None, real[:, ::1] y not None):
-        """The forward pass alone: x (N, width) -> y (N, width of the output)."""
-        cdef Py_ssize_t rows = x.shape[0]
-        if x.shape[1] != self.width:
-            raise ValueError(f"expected an input of shape (N, {self.width}), got {(x.shape[0], x.shape[1])}")
-        if not 0 < rows <= self.capacity:
-            raise ValueError(f"expected 1 to {self.capacity} rows, got {rows}")
-        self.set_batch(&x[0, 0], row_step(x), col_step(x), NULL, 0, 0)
-        self.calls[self.output_call].y = <real*>matrix(y, rows, self.output_width)
-        self.walk(0, self.forward_end, rows)
+        """The forward pass alone, over any number of rows, capacity at a time: x (N, width) -> y."""
+        cdef Py_ssize_t rows = x.shape[0], begin = 0, count
+        cdef const real* px = matrix(x, rows, self.width)
+        cdef real* py = <real*>matrix(y, rows, self.output_width)
+        while begin < rows:
+            count = min(rows - begin, self.capacity)
+            self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
+            self.calls[self.output_call].y = py + begin * self.output_width
+            self.walk(0, self.forward_end, count)
+            begin += count
 
     @property
     def wrong(self):

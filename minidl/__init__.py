@@ -3,9 +3,9 @@
 __version__ = "0.1.0"
 
 try:
-    from . import kernels  # type: ignore[attr-defined]
+    from .kernels import get_num_threads, set_num_threads
 except ModuleNotFoundError as error:
-    if error.name != f"{__name__}.kernels" and not (error.name or "").startswith(f"{__name__}.kernels."):
+    if not (error.name or "").startswith(f"{__name__}.kernels"):
         raise
     raise ImportError(
         f"minidl's compiled kernels are not here ({__path__[0]}). Run 'pip install .' in the source folder "
@@ -17,7 +17,6 @@ from .capture import capture
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
 from .checkpoint import load, save
-from .kernels import get_num_threads, set_num_threads
 from .random import manual_seed
 from .tape import no_grad
 from .tensor import Parameter, Tensor, tensor

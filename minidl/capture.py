@@ -125,7 +125,7 @@ def _unchanged(builder: Builder, module: Module, x, width: int):
 def _sequential(builder: Builder, module: nn.Sequential, x, width: int):
     builder.program.watch_list(module._modules)
     for child in module:
-        x, width = _write(builder, child, x, width)
+        x, width = write(builder, child, x, width)
     return x, width
 
 
@@ -135,7 +135,7 @@ _WRITERS = {
 }
 
 
-def _write(builder: Builder, module: Module, x, width: int):
+def write(builder: Builder, module: Module, x, width: int):
     write = _WRITERS.get(type(module))
     if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
         write = _unchanged
@@ -243,7 +243,7 @@ class CapturedStep:
         width, out = self.width, self._width_out()
         program = kernels.of(self.dtype).Program(capacity, width, out if labels else 0, 0 if labels else out)
         builder = Builder(program, self.dtype, capacity, trained)
-        z, out = _write(builder, self.model, None, width)
+        z, out = write(builder, self.model, None, width)
         program.forward_ends(z)
         if labels and out > 1:
             program.apply("wrong", z, z)
