@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,8 @@ def save(state_dict: Mapping[str, np.ndarray], path: str | os.PathLike) -> None:
     The file appears whole or not at all, and the same arrays give the same bytes. Raises TypeError for a
     name that is no text or a value that is no array of numbers, OSError where nothing can be written.
     """
+    import zipfile  # here, and below, since importing minidl should cost little
+
     for name, array in state_dict.items():
         if not isinstance(name, str):
             raise TypeError(f"save: expected names of type str, got {type(name).__name__}")
@@ -43,6 +44,8 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises FileNotFoundError for a missing file, ValueError for one that is cut short, damaged, or
     something else than a .npz file of numbers.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}

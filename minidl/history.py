@@ -1,7 +1,6 @@
 """History: what a training run was like, by iteration and by epoch."""
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,6 +41,8 @@ class History:
 
     def save(self, path) -> None:
         """Write as JSON, whole or not at all."""
+        import json  # here, since importing minidl should cost little
+
         path = Path(path)
         part = path.with_name(path.name + ".part")
         part.write_text(json.dumps(asdict(self), indent=1) + "\n")
@@ -50,4 +51,6 @@ class History:
     @classmethod
     def load(cls, path) -> History:
         """Read what save() wrote."""
+        import json
+
         return cls(**json.loads(Path(path).read_text()))

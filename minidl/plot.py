@@ -34,6 +34,11 @@ def error_curves(errors: Mapping[str, Sequence[float]], *, title: str, ylabel: s
     return _curves(errors, title=title, xlabel="epoch", ylabel=ylabel, bottom=0)
 
 
+def accuracy_curves(accuracies: Mapping[str, Sequence[float]], *, title: str) -> Figure:
+    """Accuracies in percent by epoch, a curve for each name."""
+    return _curves(accuracies, title=title, xlabel="epoch", ylabel="accuracy (%)")
+
+
 def learning_rates(rates: Mapping[str, Sequence[float]], *, title: str, steps_per_epoch: int = 1) -> Figure:
     """Learning rates by epoch, a curve for each name; the sequences have ``steps_per_epoch`` values each."""
     return _curves(rates, title=title, xlabel="epoch", ylabel="learning rate", per_epoch=steps_per_epoch,

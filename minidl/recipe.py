@@ -123,11 +123,12 @@ class Recipe:
         return data.one_hot(labels, self.outputs) if self.outputs > 1 else labels[:, None].astype(np.float32)
 
     def fit(self, built: Built, train: Sequence, *, validation: Sequence | None = None, seed=None,
-            callbacks: Sequence[Callback] = (), progress: bool = False) -> History:
+            callbacks: Sequence[Callback] = (), transform: Callable | None = None,
+            progress: bool = False) -> History:
         """Train what ``build`` made; the arguments are those of ``minidl.fit``."""
         return fit(built.model, built.criterion, built.optimizer, train, validation=validation,
                    epochs=self.epochs, batch_size=self.batch_size, seed=seed, scheduler=built.scheduler,
-                   callbacks=callbacks, progress=progress)
+                   callbacks=callbacks, transform=transform, progress=progress)
 
     def _linear(self, inputs: int, outputs: int, generator) -> nn.Linear:
         layer = nn.Linear(inputs, outputs, generator=generator)

@@ -87,6 +87,12 @@ def train(settings: dict[str, Any], seed: int, folder: str | None = None) -> dic
     last_dev_accuracy, and history: {column: [value of each epoch]} for EPOCH_COLUMNS, see History.
     Raises as ``complete`` and ``fit`` do, and as minidl.data.mnist for MNIST that is not there.
     """
+    return trained(settings, seed, folder)[1]
+
+
+def trained(settings: dict[str, Any], seed: int, folder: str | None = None, *,
+            progress: bool = False) -> tuple[nn.Sequential, dict[str, Any]]:
+    """The model after its last epoch, and what ``train`` returns; ``progress`` as in ``fit``."""
     chosen = complete(settings)
     training, development, transform = _parts(chosen, folder)
     generator = random.generator(seed)
@@ -99,14 +105,14 @@ def train(settings: dict[str, Any], seed: int, folder: str | None = None) -> dic
     scheduler = optim.lr_scheduler.DecayOnRise(optimizer, chosen["decay"]) if chosen["decay"] else None
     history = fit(model, nn.CrossEntropyLoss(), optimizer, training, validation=development, seed=generator,
                   epochs=chosen["epochs"], batch_size=chosen["batch_size"], scheduler=scheduler,
-                  transform=transform, progress=False)
+                  transform=transform, progress=progress)
     if history.stopped:  # by Ctrl-C: half a training is no result
         raise KeyboardInterrupt
     accuracies = [(100 - error) / 100 for error in history.validation_error if error is not None]
     best = max(accuracies)
     numbers = best, accuracies.index(best) + 1, accuracies[-1]
-    return {**dict(zip(NUMBERS, numbers, strict=True)),
-            "history": {name: getattr(history, name) for name in EPOCH_COLUMNS}}
+    return model, {**dict(zip(NUMBERS, numbers, strict=True)),
+                   "history": {name: getattr(history, name) for name in EPOCH_COLUMNS}}
 
 
 def _parts(settings: dict[str, Any], folder: str | None) -> tuple[tuple, tuple, Callable | None]:

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .. import runs
+from ..data.idx import part_of
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 
@@ -39,6 +41,14 @@ def announced_folder(path: Path) -> Iterator[Path]:
         if path.exists() and any(path.iterdir()):
             print(f"the run in {path} will be replaced", file=sys.stderr)
         yield folder
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes ``path`` when the block ends well."""
+    with part_of(path) as part:
+        yield part
+        os.replace(part, path)
 
 
 def can_plot(skipped: str) -> bool:

@@ -1,4 +1,7 @@
-"""``minidl reproduce``: the reports' experiments again, each table beside the report's own figures."""
+"""``minidl reproduce``: the reports' experiments again, each table beside the report's own figures.
+
+Those on the disk are run together, as `all`; mnist-grid is run by itself (see commands/mnist_grid.py).
+"""
 from __future__ import annotations
 
 import argparse
@@ -9,36 +12,50 @@ from pathlib import Path
 
 from .. import executors, runs
 from ..papers import EXPERIMENTS, Experiment, Result, available, measured, reproduce
+from ..papers.mnist_grid import BATCH_SIZE, NAME, SOURCE
 from ..table import as_csv, as_text
+from . import mnist_grid
 from .common import USAGE, CommandError, announced_folder, at_least, can_plot
 
+OUT = Path("runs/reproduce")
 HELP = "run the reports' experiments and print their tables beside the reports' own"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which experiments, and where their tables and figures go."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}, or all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}, all for these, or {NAME} by itself")
     parser.add_argument("--list", action="store_true", help="list the experiments")
-    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), metavar="DIR",
-                        help="folder of the tables and figures (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help=f"folder of the tables and figures (default: {OUT}, or {mnist_grid.OUT}, which "
+                             "the same command continues when it was interrupted)")
     parser.add_argument("--json", action="store_true", help="print all rows as one JSON array")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N",
                         help="of all randomness (default: %(default)s)")
     parser.add_argument("--executor", default="processes", metavar="WHERE",
                         help="serial, processes, processes:N, dask:ADDRESS or mpi (default: %(default)s)")
+    of_grid = parser.add_argument_group(NAME)
+    of_grid.add_argument("--data", metavar="DIR", help="folder of MNIST (default: MINIDL_DATA or the cache)")
+    of_grid.add_argument("--batch-size", type=at_least(1), metavar="N",
+                         help=f"samples a step; 1 is the report's, and takes long (default: {BATCH_SIZE})")
 
 
 def run(args: argparse.Namespace, rounds: int | None = None) -> int:
     """Run, print and write; ``rounds`` other than the reports' are for tests."""
     if args.list:
-        print("\n".join(f"{name:<16}  {EXPERIMENTS[name].source}" for name in EXPERIMENTS))
+        print("\n".join([*(f"{name:<16}  {EXPERIMENTS[name].source}" for name in EXPERIMENTS),
+                         f"{NAME:<16}  {SOURCE}; not of all: it needs MNIST, and minutes"]))
         return 0
+    if set(args.names) == {NAME}:
+        return mnist_grid.run(args)
+    if args.data is not None or args.batch_size is not None:
+        raise CommandError(f"--data and --batch-size are options of {NAME} by itself", USAGE)
+    out = OUT if args.out is None else args.out
     chosen = [EXPERIMENTS[name] for name in _names(args.names)]
     try:
         executors.opened(args.executor)
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
-    with announced_folder(args.out) as folder:
+    with announced_folder(out) as folder:
         try:
             outcomes = reproduce(chosen, seed=args.seed, rounds=rounds, executor=args.executor)
         except (ImportError, RuntimeError, FloatingPointError) as error:
@@ -61,16 +78,18 @@ def run(args: argparse.Namespace, rounds: int | None = None) -> int:
         print(json.dumps(rows, allow_nan=False))
     else:
         print("\n\n".join(_text(experiment, results) for experiment in chosen))
-        print(f"\ntables and figures: {args.out}")
+        print(f"\ntables and figures: {out}")
     return 0
 
 
 def _names(names: list[str]) -> Iterable[str]:
-    """The experiments asked for, each once."""
+    """The experiments on the disk asked for, each once."""
+    if NAME in names:
+        raise CommandError(f"{NAME} is reproduced by itself: minidl reproduce {NAME}", USAGE)
     unknown = [name for name in names if name not in EXPERIMENTS and name != "all"]
     if unknown or not names:
         came = f"unknown experiment {unknown[0]!r}" if unknown else "no experiment named"
-        raise CommandError(f"{came}; known are {', '.join(EXPERIMENTS)}, and all", USAGE)
+        raise CommandError(f"{came}; known are {', '.join(EXPERIMENTS)}, all and {NAME}", USAGE)
     return EXPERIMENTS if "all" in names else dict.fromkeys(names)
 
 

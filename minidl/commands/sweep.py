@@ -6,19 +6,17 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import table
 from ..data import mnist
-from ..data.idx import part_of
 from ..sweep import grid, sweep
 from ..sweep_log import Run
 from ..sweep_table import summary, varying
 from ..sweep_task import NUMBERS, SETTINGS, complete, train
-from .common import INTERRUPTED, USAGE, CommandError, can_plot
+from .common import INTERRUPTED, USAGE, CommandError, can_plot, whole
 
 HELP = "train a network for every configuration of a grid and every seed"
 EXAMPLE = "example: minidl sweep --grid layers=2,3,5 activation=relu,tanh --seeds 3 --executor processes:2"
@@ -66,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     rows = summary(runs)
     if args.sort in table.columns(rows):  # not there when every run failed
         rows = table.ordered(rows, args.sort, args.descending)
-    with _whole(args.out / "table.csv") as part:
+    with whole(args.out / "table.csv") as part:
         part.write_bytes(table.as_csv(rows).encode())
     _draw(runs, args.out / "sweep.png")
     failures = [run for run in runs if run.error is not None]
@@ -158,13 +156,5 @@ def _draw(runs: Sequence[Run], path: Path) -> None:
     if any(run.result is not None for run in runs) and can_plot("no picture"):
         from ..plot import save
         from ..sweep_plot import picture
-        with _whole(path) as part:
+        with whole(path) as part:
             save(picture(runs), part)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes ``path`` when the block ends well."""
-    with part_of(path) as part:
-        yield part
-        os.replace(part, path)

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -77,7 +76,7 @@ def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
 @contextmanager
 def part_of(path: Path) -> Iterator[Path]:
     """A name of its own beside ``path``, to write to and then rename; nothing is left of it afterwards."""
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}.part")
     try:
         yield part
     finally:
