@@ -17,6 +17,7 @@ from .capture import capture
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
 from .checkpoint import load, save
+from .prediction import predict
 from .random import manual_seed
 from .tape import no_grad
 from .tensor import Parameter, Tensor, tensor

@@ -221,15 +221,17 @@ class CapturedStep:
     def _run_other(self, x, y, index) -> float:
         """A batch that the program did not take as it is: other labels, images, or a mistake."""
         labels = y.ndim == 1 and y.dtype.kind in "iu"
-        rows = len(x) if index is None else len(index)
         if labels != self._labels:
-            self._build(max(rows, self._capacity), labels=labels)
-        if x.dtype != self.dtype:
-            raise TypeError(f"capture: expected input of dtype {self.dtype}, got {x.dtype}")
-        if x.ndim != 2:
-            x = x.reshape(len(x), -1) if isinstance(self._first(), nn.Flatten) else x
-        y = y.astype(np.int64, copy=False) if labels else y.reshape(len(y), -1) if y.ndim == 1 else y
-        return self._program.run(x, y, None if index is None else index.astype(np.intp, copy=False), self.guard)
+            self._rebuilt(len(x) if index is None else len(index), y)
+        if x.ndim > 2 and isinstance(self._first(), nn.Flatten):
+            x = x.reshape(len(x), -1)
+        try:
+            return self._program.run(x, y.astype(np.int64, copy=False) if labels else y,
+                                     None if index is None else np.asarray(index, np.intp), self.guard)
+        except (IndexError, TypeError, ValueError):
+            batch = slice(None) if index is None else index
+            self.criterion(self.model(x[batch]), y[batch])  # the modules name the mistake
+            raise
 
     def _first(self) -> Module:
         return next(module for module in self.model.modules() if not isinstance(module, nn.Sequential))

@@ -27,7 +27,12 @@ class Predictor:
 
 
 def predict(model: Module, X: np.ndarray) -> np.ndarray:
-    """The outputs of the model for the rows of X; see Module.predict."""
+    """The outputs for the rows of X (N, in), in evaluation mode, compiled and in blocks: (N, out).
+
+    The same bits as ``forward`` in evaluation mode; a row's result does not depend on its neighbours.
+    Neither the mode nor what forward left for backward changes, and several threads may predict with one
+    model at once. Raises what the modules raise.
+    """
     idle = model.__dict__.setdefault("_predictors", [])
     try:
         predictor = idle.pop()  # of this thread alone, until it is put back
@@ -59,3 +64,6 @@ def _plainly(model: Module, X: np.ndarray) -> np.ndarray:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+Module.predict = predict  # type: ignore[attr-defined]  # here, since a Module cannot know who stands above it

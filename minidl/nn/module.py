@@ -89,17 +89,6 @@ class Module:
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x)) for x in inputs]
         return record(type(self).__name__, np.asarray(y), tensors, gradients)
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """The outputs for the rows of X (N, in), in evaluation mode, compiled and in blocks: (N, out).
-
-        The same bits as ``forward`` in evaluation mode; a row's result does not depend on its neighbours.
-        Neither the mode nor what forward left for backward changes, and several threads may predict with
-        one model at once. Raises what the modules raise.
-        """
-        from ..prediction import predict  # above this file: it knows the modules by name
-
-        return predict(self, X)
-
     def require_saved(self):
         """What forward left for backward. RuntimeError if there was no forward."""
         if self.saved is None:
