@@ -1,4 +1,4 @@
-"""The machine that everything here is timed on: one thread of it for each rival, and its best code.
+"""The machine that everything here is timed on: as many threads of it for each rival, and its best code.
 
 Whoever uses NumPy imports this first: its BLAS reads the environment once, when it is loaded.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+COUNT = int(os.environ.get("BENCH_THREADS", "1"))  # of threads, for every rival
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # Settings that hold a rival to the code for another processor: a handicap that would flatter minidl.
 PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NPY_DISABLE_CPU_FEATURES", "MKL_ENABLE_INSTRUCTIONS",
         "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
-wanted = {name: value for name, value in os.environ.items() if name not in PINS} | dict.fromkeys(THREADS, "1")
+wanted = {name: value for name, value in os.environ.items() if name not in PINS} | dict.fromkeys(THREADS, str(COUNT))
 if "numpy" in sys.modules and wanted != os.environ:
     raise RuntimeError("bench: expected to be loaded before NumPy, whose BLAS reads its settings once")
 for name in PINS:
@@ -23,20 +26,40 @@ import numpy as np  # noqa: E402
 
 import minidl  # noqa: E402
 
-try:
-    import torch
-    torch.set_num_threads(1)
-except ImportError:
-    torch = None  # the rival is left out
+if hasattr(minidl, "set_num_threads"):
+    minidl.set_num_threads(COUNT)
+
+PACKAGES = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "scikit-learn", "onnxruntime": "onnxruntime"}
 
 
 def versions() -> dict[str, str]:
     """What is compared, by name: versions, and the target of minidl's kernels."""
     found = {"minidl": f"{minidl.__version__} ({minidl.kernels.isa()})", "NumPy": np.__version__}
-    return found if torch is None else found | {"PyTorch": torch.__version__}
+    for name, package in PACKAGES.items():
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            continue  # the rival is left out
+    return found
+
+
+def processor() -> str:
+    """What the processor calls itself, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
+    except (OSError, KeyError):
+        return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def line() -> str:
     """One line for the head of a report."""
-    rivals = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return f"{platform.machine()}, {os.cpu_count()} cores, one thread each: {rivals}"
+    rivals = ", ".join(f"{name} {number}" for name, number in versions().items())
+    threads = "one thread" if COUNT == 1 else f"{COUNT} threads"
+    return f"{platform.machine()}, {cores()} cores, {threads} each: {rivals}"

@@ -1,20 +1,19 @@
-"""The networks that are timed, one training step of each: with minidl, by hand in NumPy, with PyTorch.
+"""The networks that are timed, one training step of each: with minidl, and by hand in NumPy.
 
 A step is forward, softmax cross-entropy, backward and plain SGD, in float32. Every rival begins with
-the same weights and sees the same batch.
+the same weights and sees the same batch. The others stand in files of their own, ``rival_*.py``.
 """
 from __future__ import annotations
 
 import math
-from functools import partial
 from itertools import pairwise
 
+import machine  # noqa: F401 (before NumPy)
 import numpy as np
-from machine import torch
 
 import minidl
 
-WIDTHS = {"S": (2, 25, 25, 25, 2), "M": (784, 128, 10), "M3": (784, 256, 256, 10)}
+WIDTHS = {"S": (2, 25, 25, 25, 2), "M": (784, 128, 10), "M3": (784, 256, 256, 10), "L": (784, 1024, 1024, 10)}
 LEARNING_RATE = 0.01
 
 
@@ -48,8 +47,13 @@ def step_flops(network: str, size: int) -> int:
     return 3 * forward_flops(network, size) - first
 
 
+def epoch_steps(network: str, size: int) -> int:
+    """How many steps make an epoch, for the rivals that train whole epochs: about a tenth of a second."""
+    return int(np.clip(2e9 // step_flops(network, size), 8, 512))
+
+
 class Minidl:
-    """minidl's modules on arrays: the explicit protocol, as ``fit`` uses it."""
+    """minidl's modules on arrays: the explicit protocol."""
 
     def __init__(self, network: str, size: int):
         self.x, self.y = batch(network, size)
@@ -63,7 +67,7 @@ class Minidl:
         self.optimizer = minidl.optim.SGD(self.model.parameters(), lr=LEARNING_RATE)
 
     def predict(self) -> np.ndarray:
-        return self.model(self.x)
+        return getattr(self.model, "predict", self.model)(self.x)
 
     def step(self) -> float:
         loss = self.criterion(self.model(self.x), self.y)
@@ -74,6 +78,17 @@ class Minidl:
 
     def weights(self) -> list[np.ndarray]:
         return [parameter.data.T for parameter in self.model.parameters()]
+
+
+class MinidlCaptured(Minidl):
+    """minidl's step as one compiled call, as ``fit`` uses it."""
+
+    def __init__(self, network: str, size: int):
+        super().__init__(network, size)
+        self.captured = minidl.capture(self.model, self.criterion, self.optimizer)
+
+    def step(self) -> float:
+        return self.captured(self.x, self.y)
 
 
 class MinidlTape(Minidl):
@@ -132,49 +147,3 @@ class ByHand:
 
     def weights(self) -> list[np.ndarray]:
         return [value for layer in self.layers for value in layer]
-
-
-class PyTorch:
-    """PyTorch, eager."""
-
-    def __init__(self, network: str, size: int):
-        self.x, self.y = map(torch.from_numpy, batch(network, size))
-        layers: list[torch.nn.Module] = []
-        for n, m in pairwise(WIDTHS[network]):
-            layers += [torch.nn.Linear(n, m), torch.nn.Tanh() if is_tanh(network) else torch.nn.ReLU()]
-        self.model = torch.nn.Sequential(*layers[:-1])
-        with torch.no_grad():
-            for parameter, value in zip(self.model.parameters(), weights(network), strict=True):
-                parameter.copy_(torch.from_numpy(value.T))
-        self.criterion = torch.nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE)
-
-    def predict(self) -> np.ndarray:
-        with torch.inference_mode():
-            return self.model(self.x).numpy()
-
-    def step(self) -> float:
-        loss = self.criterion(self.model(self.x), self.y)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss.item()
-
-    def weights(self) -> list[np.ndarray]:
-        return [parameter.detach().numpy().T for parameter in self.model.parameters()]
-
-
-RIVALS = {"minidl": Minidl, "minidl tape": MinidlTape, "NumPy": ByHand}
-if torch:
-    RIVALS["PyTorch"] = PyTorch
-
-
-def checked(rival: str, network: str, size: int):
-    """A rival that is right: its outputs, and its loss and weights after a step, are those of float64."""
-    contestant, judge = RIVALS[rival](network, size), ByHand(network, size, np.float64)
-    agree = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    agree(contestant.predict(), judge.predict())
-    agree(contestant.step(), judge.step())
-    for mine, right in zip(contestant.weights(), judge.weights(), strict=True):
-        agree(mine, right)
-    return contestant

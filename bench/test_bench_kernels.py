@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from machine import torch
+from rival_pytorch import torch
 
 from minidl import kernels, reference
 

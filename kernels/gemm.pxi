@@ -6,19 +6,25 @@
 # accumulator, and k runs upward through fused multiply-adds, so that the bits do not depend on the
 # tile, the batch or the width of the vectors. A and B have any strides; rows of C have stride one.
 #
-# A tile of TILE_ROWS x 2 vectors of C stays in registers while k runs. Columns of B that are strided,
-# or that stand too far apart to stay in the cache, are packed into a panel on the stack.
+# A tile of TILE_ROWS x 2 vectors of C stays in registers while k runs over PANEL_K rows of B at most. What
+# of A or B is strided, or lies so that its rows fall on one another in the cache, is packed first.
 
 cdef extern from * nogil:
     """
-    #define PANEL_K 256                       /* rows of a packed panel of B */
-    #define PANEL_N (2 * LANES)               /* its columns: two vectors */
-    #define ROWS_BLOCK (16 * TILE_ROWS)       /* rows of A that pass over a panel before the next k */
-    #define FAR 1024                          /* bytes between rows of B above which packing pays */
+    #define PANEL_K 256                  /* terms of a sum before its tiles are put back into C */
+    #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
+    #define ROWS_BLOCK (16 * TILE_ROWS)  /* rows of A that pass over a panel before the next k */
+    #define FAR (1024 / (Py_ssize_t)sizeof(real)) /* a stride from which rows share no page, no cache line */
+    #define PACKED PTRDIFF_MIN           /* no stride of an array's */
+    #define AHEAD 16                     /* rows to fetch in advance */
     static const real ZEROS[2 * 16] = {0};
+    static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[(PANEL_K + 1) * 16 * TILE_ROWS];
     """
-    const int PANEL_K, PANEL_N, ROWS_BLOCK, FAR
+    const int PANEL_K, PANEL_N, ROWS_BLOCK, AHEAD
+    const Py_ssize_t FAR, PACKED
     const real ZEROS[]
+    real B_PANEL[]
+    real A_BLOCK[]
 
 
 cdef inline void tile(
@@ -58,28 +64,38 @@ cdef inline void tile(
                 store(c + i * cs0 + j * LANES, acc[i][j])
 
 
+cdef inline Py_ssize_t height_at(Py_ssize_t rows_left) noexcept nogil:
+    """The rows of the next tile: the highest of TILE_ROWS, 8, 4, 2, 1 that fits."""
+    if rows_left >= TILE_ROWS:
+        return TILE_ROWS
+    return 8 if TILE_ROWS > 8 and rows_left >= 8 else 4 if rows_left >= 4 else 2 if rows_left >= 2 else 1
+
+
 cdef inline void column(
     const int cols, const bint partial, Py_ssize_t tail, Py_ssize_t rows, Py_ssize_t depth,
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """All rows of a column of tiles, the highest tiles first."""
-    cdef Py_ssize_t i = 0
-    while rows - i >= TILE_ROWS:
-        tile(TILE_ROWS, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0,
-             start + i * ss0, ss0, c + i * cs0, cs0)
-        i += TILE_ROWS
-    if TILE_ROWS > 8 and rows - i >= 8:
-        tile(8, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        i += 8
-    if rows - i >= 4:
-        tile(4, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        i += 4
-    if rows - i >= 2:
-        tile(2, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        i += 2
-    if rows - i >= 1:
-        tile(1, cols, partial, tail, depth, a + i * as0, as0, as1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+    """A column of tiles. as0 = PACKED: A lies tile by tile, the rows of each side by side."""
+    cdef Py_ssize_t i = 0, height, at0, at1
+    cdef const real* at
+    while i < rows:
+        height = height_at(rows - i)
+        if as0 != PACKED:
+            at, at0, at1 = a + i * as0, as0, as1
+        else:
+            at, at0, at1 = a + i * depth, 1, height
+        if height == TILE_ROWS:
+            tile(TILE_ROWS, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif TILE_ROWS > 8 and height == 8:
+            tile(8, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif height == 4:
+            tile(4, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif height == 2:
+            tile(2, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        else:
+            tile(1, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        i += height
 
 
 cdef void any_column(
@@ -98,19 +114,38 @@ cdef void any_column(
         column(1, True, width, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
 
 
-cdef inline void pack(
-    const real* b, Py_ssize_t bs0, Py_ssize_t bs1, Py_ssize_t depth, Py_ssize_t width, real* panel
+cdef void pack(
+    const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
 ) noexcept nogil:
-    """panel[k, j] = b[k, j] for k < depth, j < width; rows of the panel are PANEL_N long."""
-    cdef Py_ssize_t k, j
-    if bs1 == 1:
+    """out[k, j] = x[k, j] for k < depth, j < width; rows of out are os0 apart, rows of x anyhow."""
+    cdef Py_ssize_t k = 0, j, n
+    cdef vec block[16]
+    cdef int i
+    if xs1 == 1:
         for k in range(depth):
-            for j in range(width):
-                panel[k * PANEL_N + j] = b[k * bs0 + j]
-    else:
+            prefetch(x + (k + AHEAD) * xs0)
+            prefetch(x + (k + AHEAD) * xs0 + width - 1)
+            j = 0
+            while j < width:
+                n = min(width - j, LANES)
+                store_first(out + k * os0 + j, load_strided(x + k * xs0 + j, 1, n), n)
+                j += LANES
+        return
+    while xs0 == 1 and k + LANES <= depth:  # the transpose, block by block
+        j = 0
+        while j < width:
+            n = min(width - j, LANES)
+            for i in range(LANES):
+                block[i] = load(x + k + (j + i) * xs1) if i < n else broadcast(0)
+            transpose(block)
+            for i in range(LANES):
+                store_first(out + (k + i) * os0 + j, block[i], n)
+            j += LANES
+        k += LANES
+    while k < depth:
         for j in range(width):
-            for k in range(depth):
-                panel[k * PANEL_N + j] = b[k * bs0 + j * bs1]
+            out[k * os0 + j] = x[k * xs0 + j * xs1]
+        k += 1
 
 
 cdef void gemm(
@@ -119,34 +154,42 @@ cdef void gemm(
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
     """C = S + A B. start is NULL for zeros; its stride ss0 is 0 for a row that serves all."""
-    cdef real panel[256 * 2 * 16]
-    cdef Py_ssize_t i, j, k, height, width, terms, from_step
+    cdef Py_ssize_t i = 0, j, k, r, rows, width, terms, height, ps0, ps1, qs0, from_step
     cdef const real* origin
-    cdef bint packed = bs1 != 1 or (bs0 * <Py_ssize_t>sizeof(real) > FAR and m > 2 * TILE_ROWS and depth > LANES)
-    i = 0
+    cdef const real* p
+    cdef const real* q
+    cdef bint pack_b = bs1 != 1 or (bs0 >= FAR and m > 2 * TILE_ROWS and depth > LANES)
+    cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
+        as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
     while i < m:
-        height = min(m - i, ROWS_BLOCK)
-        j = 0
-        while j < n:
-            width = min(n - j, PANEL_N)
-            k = 0
-            while True:  # once even where depth is 0: C = S
-                terms = min(depth - k, PANEL_K)
+        rows = min(m - i, ROWS_BLOCK)
+        k = 0
+        while True:  # once even where depth is 0: C = S
+            terms = min(depth - k, PANEL_K)
+            p, ps0, ps1 = a + i * as0 + k * as1, as0, as1
+            if pack_a:
+                r = 0
+                while r < rows:
+                    height = height_at(rows - r)
+                    pack(p + r * as0, as1, as0, terms, height, A_BLOCK + r * terms, height)
+                    r += height
+                p, ps0, ps1 = A_BLOCK, PACKED, 0
+            j = 0
+            while j < n:
+                width = min(n - j, PANEL_N)
                 if k > 0:
                     origin, from_step = c + i * cs0 + j, cs0
                 elif start is NULL:
                     origin, from_step = ZEROS, 0
                 else:
                     origin, from_step = start + i * ss0 + j, ss0
-                if packed:
-                    pack(b + k * bs0 + j * bs1, bs0, bs1, terms, width, panel)
-                    any_column(width, height, terms, a + i * as0 + k * as1, as0, as1, panel, PANEL_N,
-                               origin, from_step, c + i * cs0 + j, cs0)
-                else:
-                    any_column(width, height, terms, a + i * as0 + k * as1, as0, as1, b + k * bs0 + j, bs0,
-                               origin, from_step, c + i * cs0 + j, cs0)
-                k += PANEL_K
-                if k >= depth:
-                    break
-            j += PANEL_N
+                q, qs0 = b + k * bs0 + j * bs1, bs0
+                if pack_b:
+                    pack(q, bs0, bs1, terms, width, B_PANEL, PANEL_N)
+                    q, qs0 = B_PANEL, PANEL_N
+                any_column(width, rows, terms, p, ps0, ps1, q, qs0, origin, from_step, c + i * cs0 + j, cs0)
+                j += PANEL_N
+            k += PANEL_K
+            if k >= depth:
+                break
         i += ROWS_BLOCK

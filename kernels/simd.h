@@ -154,4 +154,57 @@ INLINE void store_part(real *p, vec v, ptrdiff_t n) {
 #endif
 }
 
+/* The LANES x LANES matrix of these vectors, transposed: each round interleaves the upper half with the
+   lower, and after log2(LANES) rounds rows have become columns. */
+#if defined(__GNUC__)
+#if VEC_BYTES / (4 + 4 * defined(MINIDL_F64)) == 16
+#define ZIP_LOW {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23}
+#define ZIP_HIGH {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31}
+#elif VEC_BYTES / (4 + 4 * defined(MINIDL_F64)) == 8
+#define ZIP_LOW {0, 8, 1, 9, 2, 10, 3, 11}
+#define ZIP_HIGH {4, 12, 5, 13, 6, 14, 7, 15}
+#elif VEC_BYTES / (4 + 4 * defined(MINIDL_F64)) == 4
+#define ZIP_LOW {0, 4, 1, 5}
+#define ZIP_HIGH {2, 6, 3, 7}
+#else
+#define ZIP_LOW {0, 2}
+#define ZIP_HIGH {1, 3}
+#endif
+INLINE vec zip(vec a, vec b, const int high) {
+#ifdef __clang__
+  vec z;
+  for (int i = 0; i < LANES; i++) { /* clang knows the pattern */
+    int from = high * LANES / 2 + i / 2;
+    z[i] = i % 2 ? b[from] : a[from];
+  }
+  return z;
+#else
+  const mask low = ZIP_LOW, upper = ZIP_HIGH;
+  return high ? __builtin_shuffle(a, b, upper) : __builtin_shuffle(a, b, low);
+#endif
+}
+INLINE void transpose(vec *rows) {
+  vec next[LANES];
+  for (int half = 1; half < LANES; half *= 2) {
+    for (int i = 0; i < LANES / 2; i++) {
+      next[2 * i] = zip(rows[i], rows[i + LANES / 2], 0);
+      next[2 * i + 1] = zip(rows[i], rows[i + LANES / 2], 1);
+    }
+    for (int i = 0; i < LANES; i++)
+      rows[i] = next[i];
+  }
+}
+INLINE void prefetch(const real *p) { __builtin_prefetch(p); }
+#else
+INLINE void transpose(vec *rows) {}
+INLINE void prefetch(const real *p) {}
+#endif
+
+/* Where a product keeps what it packs: each thread its own, since products run side by side. */
+#if defined(__GNUC__)
+#define OF_A_THREAD __thread
+#elif defined(_MSC_VER)
+#define OF_A_THREAD __declspec(thread)
+#endif
+
 #endif

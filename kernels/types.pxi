@@ -18,6 +18,8 @@ cdef extern from "simd.h" nogil:
     mask shift_right(mask m, int n) noexcept
     vec choose(mask m, vec a, vec b) noexcept
     vec root_of(vec v) noexcept
+    void transpose(vec* rows) noexcept
+    void prefetch(const real* p) noexcept
     vec fma "fma_"(vec a, vec b, vec c) noexcept
 
 

@@ -37,15 +37,15 @@ def unary(name: str) -> Callable:
     by_dtype = compiled(name)
 
     def call(x, *settings):
-        try:
-            kernel = by_dtype[x.dtype]
+        try:  # a matrix goes straight to its kernel, which refuses all else
+            y = np.empty(x.shape, x.dtype)
+            by_dtype[x.dtype](x, y, *settings)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
-        y = np.empty(x.shape, x.dtype)
-        if x.ndim == 2:
-            kernel(x, y, *settings)
-        else:
-            kernel(as_matrix(x), as_matrix(y), *settings)
+        except ValueError:
+            if x.ndim == 2:
+                raise
+            by_dtype[x.dtype](as_matrix(x), as_matrix(y), *settings)
         return y
 
     return call
@@ -57,16 +57,16 @@ def binary(name: str) -> Callable:
 
     def call(dy, x, *settings):
         try:
-            kernel = by_dtype[x.dtype]
+            dx = np.empty(x.shape, x.dtype)
+            by_dtype[x.dtype](dy, x, dx, *settings)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
-        dx = np.empty(x.shape, x.dtype)
-        if x.ndim == 2:
-            kernel(dy, x, dx, *settings)
-        elif dy.shape != x.shape:
-            raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}")
-        else:
-            kernel(as_matrix(dy), as_matrix(x), as_matrix(dx), *settings)
+        except ValueError:
+            if x.ndim == 2:
+                raise
+            if dy.shape != x.shape:
+                raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}") from None
+            by_dtype[x.dtype](as_matrix(dy), as_matrix(x), as_matrix(dx), *settings)
         return dx
 
     return call
@@ -132,14 +132,14 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """x weightᵀ + bias: (N, I) (O, I) (O,) -> (N, O)."""
-    y = np.empty((x.shape[0], weight.shape[0]), weight.dtype)
+    y = np.empty((len(x), len(weight)), weight.dtype)
     _linear[weight.dtype](x, weight, bias, y)
     return y
 
 
 def linear_input_gradient(dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """dx = dy weight: (N, O) (O, I) -> (N, I)."""
-    dx = np.empty((dy.shape[0], weight.shape[1]), weight.dtype)
+    dx = np.empty((len(dy), weight.shape[1]), weight.dtype)
     _input_gradient[weight.dtype](dy, weight, dx)
     return dx
 

@@ -1,4 +1,4 @@
-"""The reports' pictures: curves by epoch, errors by setting, and classified points.
+"""The reports' pictures: curves by epoch, errors by setting, classified points and images.
 
 Every function returns a ``matplotlib.figure.Figure``; nothing touches pyplot or a display. The colours
 are those of Okabe and Ito, which colour-blind readers tell apart; what is wrong is also marked by shape.
@@ -12,6 +12,7 @@ from os import PathLike
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 STYLES = ("-", "--", "-.", ":")
@@ -80,6 +81,20 @@ def classified(points: np.ndarray, labels: np.ndarray, predicted: np.ndarray, *,
     return figure
 
 
+def misclassified(images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, *, title: str,
+                  columns: int = 12, rows: int = 6) -> Figure:
+    """The first images (N, height, width) whose class was not found, each under "label > prediction"."""
+    wrong = np.flatnonzero(predicted != labels)[:columns * rows]
+    figure = Figure(figsize=(0.62 * columns, 0.6 + 0.8 * rows), dpi=120, layout="constrained")
+    for axes in figure.subplots(rows, columns).flat:
+        axes.set_axis_off()
+    for axes, i in zip(figure.axes, wrong, strict=False):
+        axes.imshow(images[i], cmap="gray_r")
+        axes.set_title(f"{labels[i]} > {predicted[i]}", fontsize=7, color=WRONG, pad=2)
+    figure.suptitle(title)
+    return figure
+
+
 def _axes(title: str, xlabel: str, ylabel: str, size=(6.4, 4.2)):
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -94,6 +109,7 @@ def _curves(curves: Mapping[str, Sequence[float]], *, title: str, xlabel: str, y
     for i, (name, values) in enumerate(curves.items()):
         axes.plot(np.arange(1, len(values) + 1) / per_epoch, values, label=name, linewidth=1.3,
                   color=COLOURS[i % len(COLOURS)], linestyle=STYLES[i % len(STYLES)])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_yscale("log" if log else "linear")
     if bottom is not None:
         axes.set_ylim(bottom=bottom)

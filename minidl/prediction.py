@@ -1,11 +1,13 @@
 """predict: the forward pass in evaluation mode, compiled, over any number of rows."""
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+
 import numpy as np
 
 from . import kernels
-from .capture import Builder, NotCapturable, write
-from .nn.linear import Linear
+from .capture_layers import Builder, leaves, widths, write_forward
 from .nn.module import Module
 from .tape import no_grad
 
@@ -16,13 +18,10 @@ class Predictor:
     """The forward pass of a model as a program, which serves one thread at a time."""
 
     def __init__(self, model: Module):
-        linear = next((module for module in model.modules() if isinstance(module, Linear)), None)
-        if linear is None:
-            raise NotCapturable("predict: a model without a Linear has no program")
-        self.dtype = linear.weight.dtype
-        program = kernels.of(self.dtype).Program(BLOCK, linear.in_features, 0, 0)
-        output, self.width = write(Builder(program, self.dtype, BLOCK, training=False), model, None, linear.in_features)
-        program.forward_ends(output)
+        width, self.width = widths(leaves(model))
+        self.dtype = next(parameter.dtype for parameter in model.parameters())
+        program = kernels.of(self.dtype).Program(BLOCK, width, 0, 0)
+        write_forward(Builder(program, self.dtype, BLOCK, training=False), model)
         self.stale, self.forward = program.stale, program.forward
 
 
@@ -35,32 +34,35 @@ def predict(model: Module, X: np.ndarray) -> np.ndarray:
     """
     idle = model.__dict__.setdefault("_predictors", [])
     try:
-        predictor = idle.pop()  # of this thread alone, until it is put back
-        if predictor.stale():
-            predictor = Predictor(model)
-    except IndexError:
-        try:
-            predictor = Predictor(model)
-        except NotCapturable:
-            return _plainly(model, X)
+        predictor = _taken(idle) or Predictor(model)
+    except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
+        return _plainly(model, X, sys.maxsize)
     try:
         y = np.empty((X.shape[0], predictor.width), predictor.dtype)
         predictor.forward(X, y)
     except (AttributeError, IndexError, TypeError, ValueError):
-        y = _plainly(model, X)  # a vector, images, or a mistake, which the modules name
+        y = _plainly(model, X, BLOCK)  # a vector, images, or a mistake, which the modules name
     idle.append(predictor)
     return y
 
 
+def _taken(idle: list[Predictor]) -> Predictor | None:
+    """A predictor for this thread alone, until it is put back; None if there is none that still holds."""
+    with suppress(IndexError):
+        predictor = idle.pop()
+        return None if predictor.stale() else predictor
+    return None
+
+
 @no_grad()
-def _plainly(model: Module, X: np.ndarray) -> np.ndarray:
+def _plainly(model: Module, X: np.ndarray, block: int) -> np.ndarray:
     """The same with the modules themselves, block by block."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        if not isinstance(X, np.ndarray) or X.ndim < 2 or len(X) <= BLOCK:
+        if not isinstance(X, np.ndarray) or X.ndim < 2 or len(X) <= block:
             return model(X)
-        return np.concatenate([model(X[i:i + BLOCK]) for i in range(0, len(X), BLOCK)])
+        return np.concatenate([model(X[i:i + block]) for i in range(0, len(X), block)])
     finally:
         for module, mode in modes:
             module.training = mode

@@ -7,19 +7,23 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from . import metrics, random
 from .callbacks import Callback, Progress
-from .capture import NotCapturable, capture
+from .capture import capture
+from .capture_batch import flattens
+from .capture_layers import NotCapturable, leaves
 from .data.batches import Batches, positive_int
 from .history import History
 from .intake import check_monitors, check_parts, dtype_of, taken_in
 from .nn import Module
 from .nn.dropout import Dropout
 from .optim.optimizer import Optimizer
+from .prediction import predict
 from .tape import no_grad
 from .tensor import Tensor
 
@@ -115,8 +119,9 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     callbacks : see ``minidl.callbacks``. Ctrl-C ends the training between two steps.
     transform : applied to the first input a batch at a time, for images kept as bytes.
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
-    captured : run the step as one compiled call where its parts allow (see ``capture``); False for the
-        plain path. The bits are the same.
+    captured : run the step as one compiled call (see ``capture``), and the validation compiled, where
+        the parts allow; a module of your own, several inputs, and False take the plain path. The bits
+        are the same.
 
     Returns the History. Raises TypeError or ValueError for data, options or parameters that do not fit
     (empty, of several lengths, NaN or infinite), and FloatingPointError with the epoch and the step when
@@ -147,7 +152,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
                 logs = _train_epoch(model, optimizer, batches, step, tally, scheduler, history, epoch, interrupt)
                 if interrupt.asked:
                     break
-                logs |= _validated(model, criterion, held_out, batch_size, transform)
+                logs |= _validated(model, criterion, held_out, batch_size, transform, captured)
                 if scheduler is not None and scheduler.interval == "epoch":
                     scheduler.step(*(() if scheduler.metric is None else (logs[scheduler.metric],)))
                 logs["seconds"] = time.perf_counter() - begin
@@ -167,12 +172,18 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     return history
 
 
+def _batch(arrays, index, transform) -> tuple[list[np.ndarray], np.ndarray]:
+    """(inputs, target) of the rows that index picks."""
+    *inputs, target = [array[index] for array in arrays]
+    if transform is not None:
+        inputs[0] = transform(inputs[0])
+    return inputs, target
+
+
 def _plain_step(model, criterion, optimizer, arrays, transform, tally: Tally) -> Callable:
     """index -> (loss, wrong): one step, written with the modules. Nothing is updated if the loss is not finite."""
     def step(index):
-        *inputs, target = [array[index] for array in arrays]
-        if transform is not None:
-            inputs[0] = transform(inputs[0])
+        inputs, target = _batch(arrays, index, transform)
         output = model(*inputs)
         loss = float(criterion(output, target))
         if math.isfinite(loss):
@@ -185,21 +196,19 @@ def _plain_step(model, criterion, optimizer, arrays, transform, tally: Tally) ->
 
 def _captured_step(model, criterion, optimizer, arrays, transform, tally: Tally) -> Callable:
     """The same step as one compiled call. NotCapturable for what it cannot take."""
-    if len(arrays) != 2:
-        raise NotCapturable("capture: expected one input")
+    if len(arrays) != 2 or arrays[1].ndim > 2:
+        raise NotCapturable("capture: expected one input, and as target labels or rows")
     captured = capture(model, criterion, optimizer)
-    captured.guard = True
     x, y = arrays
-    if x.dtype != captured.dtype and transform is None:
-        raise NotCapturable("capture: expected an input of floats")
-    labels = y.ndim == 1 and y.dtype.kind in "iu"
-    if labels:
+    if x.ndim > 2 and x.flags.c_contiguous and transform is None and flattens(leaves(model)):
+        x = x.reshape(len(x), -1)  # here once, rather than at each step
+    if y.ndim == 1 and y.dtype.kind in "iu":
         y = y.astype(np.int64, copy=False)
 
     def step(index):
-        loss = captured(x, y, index) if transform is None else captured(transform(x[index]), y[index])
-        wrong = captured.wrong if labels else tally.count_wrong(captured.output[:len(index)], index)
-        return loss, wrong
+        loss = captured.run(x, y, index) if transform is None else captured.run(transform(x[index]), y[index])
+        wrong = captured.wrong
+        return loss, tally.count_wrong(captured.output[:len(index)], index) if wrong is None else wrong
     return step
 
 
@@ -242,21 +251,20 @@ def evaluate(model: Module, criterion, data: Sequence, *, batch_size: int = 1024
         raise TypeError(f"evaluate: expected a Module as the model, got {type(model).__name__}")
     positive_int(batch_size, "evaluate", "batch_size")
     return _evaluated(model, _criterion(criterion), taken_in("evaluate: data", data, dtype_of(model)),
-                      batch_size, transform)
+                      batch_size, transform, captured=True)
 
 
 @no_grad()
 @np.errstate(over="ignore", invalid="ignore")
-def _evaluated(model, criterion, arrays, batch_size, transform) -> Evaluation:
+def _evaluated(model, criterion, arrays, batch_size, transform, captured: bool) -> Evaluation:
+    forward = partial(predict, model) if captured and len(arrays) == 2 else model
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     tally = Tally(arrays[-1])
     try:
         for index in Batches(len(arrays[0]), batch_size, shuffle=False):
-            *inputs, target = [array[index] for array in arrays]
-            if transform is not None:
-                inputs[0] = transform(inputs[0])
-            output = model(*inputs)
+            inputs, target = _batch(arrays, index, transform)
+            output = forward(*inputs)
             tally.add(float(criterion(output, target)), tally.count_wrong(output, index), len(index))
     finally:
         for module, mode in modes:
@@ -264,10 +272,10 @@ def _evaluated(model, criterion, arrays, batch_size, transform) -> Evaluation:
     return tally.mean()
 
 
-def _validated(model, criterion, arrays, batch_size, transform) -> dict:
+def _validated(model, criterion, arrays, batch_size, transform, captured: bool) -> dict:
     if arrays is None:
         return {"validation_loss": None, "validation_error": None}
-    loss, error = _evaluated(model, criterion, arrays, max(batch_size, 1024), transform)
+    loss, error = _evaluated(model, criterion, arrays, max(batch_size, 1024), transform, captured)
     return {"validation_loss": loss, "validation_error": error}
 
 

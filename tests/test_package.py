@@ -11,7 +11,8 @@ SLOW_TO_IMPORT = ("urllib.request", "http.client", "ssl", "matplotlib", "concurr
 
 
 def run(code, **options):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **options)
+    # -P: not from the current folder, which may be the source
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, **options)
 
 
 def test_importing_minidl_brings_none_of_the_slow_modules():
@@ -28,9 +29,11 @@ def test_importing_minidl_costs_little_beside_numpy():
 
 
 def test_a_source_folder_without_kernels_says_what_to_run(tmp_path):
-    shutil.copytree(Path(minidl.__file__).parent, tmp_path / "minidl", ignore=shutil.ignore_patterns("__pycache__", "kernels"))
-    code = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f)]; import minidl"
-    result = run(code, cwd=tmp_path)
+    ignored = shutil.ignore_patterns("__pycache__", "kernels")
+    shutil.copytree(Path(minidl.__file__).parent, tmp_path / "minidl", ignore=ignored)
+    code = (f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+            "sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]; import minidl")
+    result = run(code)
     assert result.returncode == 1
     assert "ImportError: minidl's compiled kernels are not here" in result.stderr
     assert "pip install ." in result.stderr

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     except RuntimeError as error:
         raise CommandError(str(error)) from error
     except KeyboardInterrupt:
-        raise CommandError("reproduce: interrupted; the same command goes on from here", INTERRUPTED) from None
+        raise CommandError("interrupted; the same command goes on from here", INTERRUPTED) from None
     rows = [result.as_dict() for result in measured(reproduction)]
     with whole(out / "rows.json") as part:
         runs.write_json(part, rows)

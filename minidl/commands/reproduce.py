@@ -23,7 +23,8 @@ HELP = "run the reports' experiments and print their tables beside the reports' 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which experiments, and where their tables and figures go."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}, all for these, or {NAME} by itself")
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help=f"{', '.join(EXPERIMENTS)}, all for these, or {NAME} by itself")
     parser.add_argument("--list", action="store_true", help="list the experiments")
     parser.add_argument("--out", type=Path, metavar="DIR",
                         help=f"folder of the tables and figures (default: {OUT}, or {mnist_grid.OUT}, which "

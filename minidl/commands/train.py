@@ -1,72 +1,106 @@
-"""``minidl train``: the reports' network on the disk, and a run folder with what came of it."""
+"""``minidl train``: a network on the reports' disk or on MNIST, and a run folder with what came of it."""
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .. import checkpoint, recipe, runs
+from .. import checkpoint, data, recipe, runs
+from ..papers.mnist_trial import MnistTrial
 from ..papers.trial import SAMPLES, DiskTrial, Outcome
 from ..recipe import Recipe
 from .common import INTERRUPTED, USAGE, CommandError, announced_folder, at_least, can_plot
 
-HELP = "train the reports' network on the disk"
-DEFAULTS = Recipe(scheduler="cyclic")
+HELP = "train a network on the reports' disk or on MNIST"
+DEFAULTS = {
+    "disk": Recipe(scheduler="cyclic"),
+    "mnist": Recipe(inputs=784, hidden=(256, 256), outputs=10, activation="relu", init="xavier_uniform",
+                    epochs=10, batch_size=32),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything that the reports vary."""
-    default = "(default: %(default)s)"
+    parser.add_argument("--dataset", choices=list(DEFAULTS), default="disk", metavar="NAME",
+                        help=f"{', '.join(DEFAULTS)} (default: %(default)s)")
+    parser.add_argument("--data", metavar="DIR",
+                        help="folder of MNIST (default: MINIDL_DATA or the cache, to which it is downloaded)")
     for name, choices, text in (
             ("activation", recipe.ACTIVATIONS, "after each hidden layer"),
             ("loss", recipe.LOSSES, "mse is divided by the batch, mse_sum is not"),
             ("optimizer", recipe.OPTIMIZERS, "its update rule"),
             ("scheduler", recipe.SCHEDULER_NAMES, "of the learning rate"),
             ("init", recipe.INIT_NAMES, "of weights and biases")):
-        parser.add_argument(f"--{name}", choices=list(choices), default=getattr(DEFAULTS, name),
-                            help=f"{text}: {', '.join(choices)} {default}", metavar="NAME")
+        parser.add_argument(f"--{name}", choices=list(choices), metavar="NAME",
+                            help=f"{text}: {', '.join(choices)} {_default(name)}")
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in recipe.LEARNING_RATES.items())
     parser.add_argument("--lr", type=float, help=f"learning rate (default: {rates})")
     for name, kind, text in (
             ("momentum", float, "of sgd, 0 or more"),
             ("dropout", float, "probability after each hidden layer"),
-            ("epochs", at_least(1), "passes over the training points"),
-            ("batch_size", at_least(1), "points a step")):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(DEFAULTS, name),
-                            metavar="N", help=f"{text} {default}")
-    parser.add_argument("--hidden", type=at_least(1), nargs="+", default=list(DEFAULTS.hidden), metavar="N",
-                        help="units of each hidden layer (default: 25 25 25)")
+            ("epochs", at_least(1), "passes over the training samples"),
+            ("batch_size", at_least(1), "samples a step")):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N",
+                            help=f"{text} {_default(name)}")
+    parser.add_argument("--hidden", type=at_least(1), nargs="+", metavar="N",
+                        help=f"units of each hidden layer {_default('hidden')}")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N",
-                        help=f"of points, weights and batches {default}")
+                        help="of points, weights and batches (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/train"), metavar="DIR",
-                        help=f"run folder {default}")
+                        help="run folder (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def _default(name: str) -> str:
+    """What the help says of a setting that may have another default for each data set."""
+    values = {dataset: str(getattr(defaults, name)).strip("()").replace(",", "")
+              for dataset, defaults in DEFAULTS.items()}
+    if len(set(values.values())) == 1:
+        return f"(default: {values['disk']})"
+    return f"(default: {', '.join(f'{value} for {dataset}' for dataset, value in values.items())})"
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, tell the errors, write the run folder."""
-    names = asdict(DEFAULTS).keys() & vars(args).keys()
-    chosen = Recipe(**{name: getattr(args, name) for name in names} | {"hidden": tuple(args.hidden)})
-    try:
-        chosen.build(SAMPLES, np.random.default_rng(args.seed))
-    except (ValueError, TypeError) as error:
-        raise CommandError(str(error), USAGE) from error
+    defaults = DEFAULTS[args.dataset]
+    given = {name: value for name, value in vars(args).items()
+             if name in asdict(defaults) and value is not None}
+    chosen = replace(defaults, **given | {"hidden": tuple(args.hidden or defaults.hidden)})
+    trial = _trial(chosen, args)
     with announced_folder(args.out) as folder:
         try:
-            outcome = DiskTrial(chosen).train(args.seed, progress=True)
+            outcome = trial.train(args.seed, progress=True)
         except FloatingPointError as error:
             raise CommandError(str(error)) from error
         result = _result(outcome)
-        _write(folder, outcome, result | {"seed": args.seed, "recipe": asdict(chosen)})
+        _write(folder, outcome,
+               result | {"dataset": args.dataset, "seed": args.seed, "recipe": asdict(chosen)})
     if args.json:
         print(json.dumps(result | {"out": str(args.out)}, allow_nan=False))
     else:
         print(f"train error {outcome.train_error:.2f} %  test error {outcome.test_error:.2f} %  "
               f"{result['epochs']} epochs, {result['seconds']:.1f} s  {args.out}")
     return INTERRUPTED if outcome.history.stopped else 0
+
+
+def _trial(chosen: Recipe, args: argparse.Namespace) -> DiskTrial | MnistTrial:
+    """What there is to train; CommandError for a recipe or data that cannot be used."""
+    try:
+        chosen.build(SAMPLES, np.random.default_rng(args.seed))
+    except (ValueError, TypeError) as error:
+        raise CommandError(str(error), USAGE) from error
+    if args.dataset == "mnist":
+        try:
+            return MnistTrial(chosen, data.mnist(args.data))
+        except ValueError as error:  # files that are not the original's
+            raise CommandError(str(error)) from error
+    if args.data is not None:
+        raise CommandError("--data is an option of --dataset mnist", USAGE)
+    return DiskTrial(chosen)
 
 
 def _result(outcome: Outcome) -> dict:
@@ -77,15 +111,19 @@ def _result(outcome: Outcome) -> dict:
 
 
 def _write(folder: Path, outcome: Outcome, result: dict) -> None:
-    """result.json, history.json, weights.npz, and with matplotlib loss.png and points.png."""
+    """result.json, history.json, weights.npz, and with matplotlib loss.png and a picture of the test set."""
     runs.write_json(folder / "result.json", result)
     outcome.history.save(folder / "history.json")
     checkpoint.save(outcome.weights, folder / "weights.npz")
     if can_plot("no figures"):
         from .. import plot
         history = outcome.history
-        losses = {"training": history.loss, "validation": history.validation_loss}
+        losses: dict[str, Any] = {"training": history.loss, "validation": history.validation_loss}
         plot.save(plot.loss_curves(losses, title="Loss"), folder / "loss.png")
-        plot.save(plot.classified(outcome.points, outcome.labels, outcome.predicted,
-                                  title=f"Test points: {outcome.test_error:.1f} % misclassified"),
-                  folder / "points.png")
+        what = outcome.points, outcome.labels, outcome.predicted
+        if outcome.points.ndim == 2:
+            plot.save(plot.classified(*what, title=f"Test points: {outcome.test_error:.1f} % misclassified"),
+                      folder / "points.png")
+        else:
+            title = f"Test images: {outcome.test_error:.1f} % misclassified (label > prediction)"
+            plot.save(plot.misclassified(*what, title=title), folder / "misclassified.png")

@@ -81,11 +81,12 @@ class Sequential(ModuleList):
 
     def accumulate(self, gradient) -> None:
         """backward() as far down as there are parameters."""
-        first = next((i for i, module in enumerate(self._modules) if module.has_parameters()), None)
-        if first is not None:
-            gradient = self._backward_to(first + 1, gradient)
-            self._modules[first].saved = self.saved[first]
-            self._modules[first].accumulate(gradient)
+        for first, module in enumerate(self._modules):
+            if module.has_parameters():
+                gradient = self._backward_to(first + 1, gradient)
+                module.saved = self.saved[first]
+                module.accumulate(gradient)
+                break
 
     def _backward_to(self, end: int, gradient):
         """The gradient of the input of module ``end``."""

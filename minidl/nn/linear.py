@@ -82,14 +82,16 @@ class Linear(Module):
 
     def _gradient_rows(self, gradient, x: np.ndarray) -> np.ndarray:
         """The gradient of a vector or a stack as a matrix; an error for all else."""
-        if not isinstance(gradient, np.ndarray) or gradient.dtype != x.dtype:
-            came = getattr(gradient, "dtype", type(gradient).__name__)
-            raise TypeError(f"{self}: expected gradient of dtype {x.dtype}, got {came}")
-        fits = gradient.ndim not in (0, 2) and gradient.shape[-1] == self.out_features
-        if not fits or math.prod(gradient.shape[:-1]) != len(x):
-            raise ValueError(
-                f"{self}: expected gradient of shape ({len(x)}, {self.out_features}), got {gradient.shape}")
-        return gradient.reshape(len(x), self.out_features)
+        shape = (len(x), self.out_features)
+        if isinstance(gradient, np.ndarray) and gradient.ndim not in (0, 2) and gradient.size == math.prod(shape):
+            rows = gradient.reshape(-1, gradient.shape[-1])
+            self.check_gradient(rows, shape, x.dtype)
+            return rows
+        self.check_gradient(gradient, shape, x.dtype)
+        raise AssertionError("the kernel refused a gradient that fits")
+
+    def has_parameters(self) -> bool:
+        return True
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}{', bias=False' if self.bias is None else ''}"

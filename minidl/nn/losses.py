@@ -45,10 +45,15 @@ class Loss(Module):
     def backward(self, gradient=1.0) -> np.ndarray:
         """The gradient of the output. RuntimeError before a forward."""
         output, target, kept = self.require_saved()
+        if not isinstance(gradient, float) or self.reduction == "none":
+            self._check_share(gradient, output)
+        return self.operation.derivatives[0](gradient, kept, output, target, reduction=self.reduction)
+
+    def _check_share(self, gradient, output: np.ndarray) -> None:
+        """That there is a gradient for each loss that forward gave."""
         shape = () if self.reduction != "none" else output.shape if isinstance(self, MSELoss) else output.shape[:1]
         if np.shape(gradient) != shape:
             raise ValueError(f"{self}: expected gradient of shape {shape}, got {np.shape(gradient)}")
-        return self.operation.derivatives[0](gradient, kept, output, target, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"

@@ -1,6 +1,7 @@
 """What the grid of report 003 came to: its table beside the report's, its conclusions, its figures."""
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +15,9 @@ def measured(reproduction: Reproduction) -> list[Result]:
     def row(table: str, name: str, paper: float, accuracy: float) -> Result:
         return Result(NAME, table, name, _error(paper), None, _error(accuracy), None, 1)
 
-    grid_rows = [row("2, development error", title(run.settings), accuracy, result_of(run)["best_dev_accuracy"])
-                 for run, (accuracy, _) in zip(reproduction.runs, FIGURE_2, strict=True)]
     final = result_of(reproduction.final)
-    return [*grid_rows,
+    return [*(row("2, development error", title(run.settings), accuracy, result_of(run)["best_dev_accuracy"])
+              for run, (accuracy, _) in zip(reproduction.runs, FIGURE_2, strict=True)),
             row("1, 20 epochs", "development error", FINAL_DEVELOPMENT, final["last_dev_accuracy"]),
             row("1, 20 epochs", "test error", FINAL_TEST, final["test_accuracy"])]
 
@@ -37,24 +37,27 @@ def table(reproduction: Reproduction) -> list[dict[str, Any]]:
 
 def conclusions(reproduction: Reproduction) -> list[str]:
     """What the report says of the table, with our numbers."""
-    final = result_of(reproduction.final)
-    ours = [result_of(run)["best_epoch"] for run in reproduction.runs]
-    theirs = [epoch for _, epoch in FIGURE_2]
-    epochs = [f"{_mean_epoch(reproduction.runs, chosen, momentum):.2f}"
-              for chosen in (ours, theirs) for momentum in (True, False)]
-    return [f"best: {title(reproduction.final.settings)}; after {reproduction.final.settings['epochs']} epochs "
-            f"development accuracy {final['last_dev_accuracy']:.4f} (report {FINAL_DEVELOPMENT}), "
-            f"test accuracy {final['test_accuracy']:.4f} (report {FINAL_TEST})",
-            "mean epoch of the highest accuracy: {} with momentum, {} without (report {} and {})".format(*epochs)]
+    runs, chosen, final = reproduction.runs, reproduction.final.settings, result_of(reproduction.final)
+    report = _by_momentum(runs, [epoch for _, epoch in FIGURE_2])
+    minidl = _by_momentum(runs, [result_of(run)["best_epoch"] for run in runs])
+    return [f"mean epoch of the highest accuracy: {minidl}; report: {report}",
+            f"best: {title(chosen)}; after {chosen['epochs']} epochs "
+            f"development accuracy {final['last_dev_accuracy']:.4f} (report: {FINAL_DEVELOPMENT}), "
+            f"test accuracy {final['test_accuracy']:.4f} (report: {FINAL_TEST})"]
 
 
-def _mean_epoch(runs: Sequence[Run], epochs: Sequence[int], momentum: bool) -> float:
-    chosen = [epoch for run, epoch in zip(runs, epochs, strict=True) if bool(run.settings["momentum"]) == momentum]
-    return sum(chosen) / len(chosen)
+def _by_momentum(runs: Sequence[Run], epochs: Sequence[int]) -> str:
+    """Means of the epochs of the runs with momentum and of those without."""
+    parts = [[epoch for run, epoch in zip(runs, epochs, strict=True) if bool(run.settings["momentum"]) == on]
+             for on in (True, False)]
+    return "{:.2f} with momentum, {:.2f} without".format(*map(statistics.fmean, parts))
 
 
 def figures(reproduction: Reproduction) -> dict[str, Any]:
-    """{file name: figure}: the report's figure 1, loss and accuracy by epoch, and its figure 2 as a picture."""
+    """{file name: figure}: the report's figure 1, loss and accuracy by epoch, and figure 2 as a picture.
+
+    Training loss and accuracy are means over an epoch while the weights change, the others of its end.
+    """
     from .. import plot
     from ..sweep_plot import picture
     history = result_of(reproduction.final)["history"]

@@ -1,0 +1,41 @@
+"""One rival in a process of its own, on as many cores as it has threads.
+
+``python bench/worker.py NAME`` reads lines of JSON, [what, network, size], and answers each with the
+seconds of one training step ("step", "chains") or of one prediction ("predict"), the average of a turn.
+"""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import cache
+
+import machine
+
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:machine.COUNT])
+
+import simplechains  # noqa: E402
+from contestants import checked, steps_of  # noqa: E402
+from turns import count_for, seconds  # noqa: E402
+
+TURN_SECONDS = 0.02
+
+
+@cache
+def prepared(name: str, what: str, network: str, size: int) -> tuple:
+    """The call, how many of them make a turn, what waits for the last, and the steps in a call."""
+    rival = simplechains.checked(name) if what == "chains" else checked(name, network, size)
+    call = rival.predict if what == "predict" else rival.step
+    finish = getattr(rival, "finish", lambda: None)
+    return call, count_for(call, TURN_SECONDS), finish, steps_of(rival) if what == "step" else 1
+
+
+def main(name: str) -> None:
+    for line in sys.stdin:
+        call, count, finish, steps = prepared(name, *json.loads(line))
+        print(json.dumps(seconds(call, count, finish) / steps), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

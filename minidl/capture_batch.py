@@ -1,0 +1,87 @@
+"""What a captured step takes as a batch: converted where that loses nothing, refused by name elsewhere."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import nn
+from .capture_layers import widths
+from .capture_losses import has_kernels, takes_labels
+from .nn.module import Module
+
+
+class Batch(NamedTuple):
+    """The rows of x and y whose indices are picked; None picks all."""
+
+    x: np.ndarray
+    y: np.ndarray
+    picked: np.ndarray | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.x if self.picked is None else self.picked)
+
+
+def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
+    """The batch as a program of these modules takes it: images as rows, labels and index in int64.
+
+    Raises TypeError, ValueError or IndexError for what does not fit, in the words of capture.
+    """
+    for name, array in zip(("x", "y", "index"), batch, strict=True):
+        if not isinstance(array, np.ndarray) and not (name == "index" and array is None):
+            raise TypeError(f"capture: expected {name} as a NumPy array, got {type(array).__name__}")
+        if array is not None and array.ndim == 0:
+            raise ValueError(f"capture: expected {name} with an axis of samples, got a single number")
+    if len(batch.x) != len(batch.y):
+        raise ValueError(f"capture: expected x and y of one length, got {len(batch.x)} and {len(batch.y)}")
+    if batch.picked is not None:
+        batch = batch._replace(picked=_checked_index(batch.picked, len(batch.x)))
+    if not batch.rows:
+        raise ValueError(f"capture: expected at least one sample, got none (x of shape {batch.x.shape})")
+    batch = _as_rows(batch, modules)
+    if isinstance(criterion, nn.losses.Loss) and has_kernels(criterion):
+        batch = batch._replace(y=_checked_target(batch, modules, criterion))
+    return batch
+
+
+def _checked_index(index: np.ndarray, count: int) -> np.ndarray:
+    if index.dtype.kind not in "iu" or index.ndim != 1:
+        came = f"{index.dtype} of shape {index.shape}"
+        raise TypeError(f"capture: expected index as integers of shape (N,), got {came}")
+    if index.size and not 0 <= index.min() <= index.max() < count:
+        came = f"{index.min()} to {index.max()}"
+        raise IndexError(f"capture: expected an index from 0 to {count - 1}, got {came}")
+    return index.astype(np.intp, copy=False)
+
+
+def _as_rows(batch: Batch, modules: list[Module]) -> Batch:
+    """x as (N, in), where the model begins with a Flatten."""
+    linear = next(module for module in modules if type(module) is nn.Linear)
+    x, y, index = batch
+    if x.dtype != linear.weight.dtype:
+        raise TypeError(f"capture: {linear}: expected input of dtype {linear.weight.dtype}, got {x.dtype}")
+    if x.ndim > 2 and flattens(modules):
+        if index is not None and not x.flags.c_contiguous:  # rather copy the batch than all data
+            x, y, index = x[index], y[index], None
+        x = x.reshape(len(x), -1)
+    if x.ndim != 2 or x.shape[1] != linear.in_features:
+        came = (batch.rows, *x.shape[1:])
+        raise ValueError(f"capture: {linear}: expected input of shape (N, {linear.in_features}), got {came}")
+    return Batch(x, y, index)
+
+
+def flattens(modules: list[Module]) -> bool:
+    """Whether the first thing that the model does is to make rows of images."""
+    return type(next(module for module in modules if type(module) is not nn.Identity)) is nn.Flatten
+
+
+def _checked_target(batch: Batch, modules: list[Module], criterion: nn.losses.Loss) -> np.ndarray:
+    """The target, its labels in int64; what is wrong with it the loss itself says, of an output of zeros."""
+    zeros = np.zeros((batch.rows, widths(modules)[1]), batch.x.dtype)
+    target = batch.y if batch.picked is None else batch.y[batch.picked]
+    try:
+        criterion.operation.value(zeros, target, reduction=criterion.reduction)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"capture: {error}") from None
+    return batch.y.astype(np.int64, copy=False) if takes_labels(criterion, batch.y) else batch.y

@@ -1,0 +1,210 @@
+"""The layers of a captured model: each writes the kernel calls that its Python text would make.
+
+A model is taken as the list of its leaves, the modules that nested Sequentials run one after the other.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import nn, random, storage
+from .nn.module import Module
+from .tensor import Parameter
+
+
+class NotCapturable(TypeError):
+    """What was given has no program; ``fit``, ``evaluate`` and ``predict`` then take the plain path."""
+
+
+class Builder:
+    """The program as it grows: where the layers' arrays are, and which gradients are written already.
+
+    capacity : the rows of the largest batch.
+    updated : the parameters whose gradients begin at zero in each step, the optimizer's.
+    training : whether a backward pass will follow, and Dropouts drop as their modes say; without it the
+        program evaluates, and needs no arrays that only a backward reads.
+    """
+
+    def __init__(self, program, dtype, capacity: int, updated=(), training: bool = True):
+        self.program, self.dtype, self.capacity, self.training = program, dtype, capacity, training
+        program.watch(vars(storage), ["_moves"])
+        self.updated = {id(parameter) for parameter in updated}
+        self.written: set[int] = set()
+
+    def rows(self, width: int) -> np.ndarray:
+        """A new array of ``width`` columns for the largest batch."""
+        return storage.aligned(self.capacity * width, self.dtype).reshape(self.capacity, width)
+
+    def output(self, x, width: int) -> np.ndarray:
+        """Where a function of each row may write: over its input, if nobody reads that again."""
+        return self.rows(width) if self.training or x is None else x
+
+    def fresh(self, parameter: Parameter) -> bool:
+        """Whether its gradient is written, not added to: the optimizer's, the first time in a step."""
+        first = id(parameter) not in self.written and id(parameter) in self.updated
+        self.written.add(id(parameter))
+        return first
+
+    def zero_gradient(self, parameter: Parameter) -> None:
+        start = parameter.start
+        self.program.zero(parameter.store.gradients[start:start + parameter.numel()])
+
+
+# Each function below writes a module's forward calls for the input x of ``width`` columns, None where it
+# is the batch itself, and returns the output, its columns, and what writes the backward calls:
+# backward(dy, wanted) gives dx, which may lie over dy, or None where it is not wanted.
+
+
+def _linear(builder: Builder, module: nn.Linear, x, width: int):
+    program, weight, bias = builder.program, module.weight, module.bias
+    program.watch(vars(module), ["weight", "bias"])
+    _check_linear(builder, module, width)
+    y = builder.rows(module.out_features)
+    program.linear(x, weight.data, None if bias is None else bias.data, y)
+
+    def backward(dy, wanted):
+        fresh = {parameter: builder.fresh(parameter) for parameter in (weight, bias) if parameter is not None}
+        if not all(fresh.values()):  # both are added to, and what begins here begins at zero
+            for parameter in (p for p in fresh if fresh[p]):
+                builder.zero_gradient(parameter)
+        db = None if bias is None else bias.grad
+        program.parameter_gradients(x, dy, weight.grad, db, all(fresh.values()))
+        if not wanted:
+            return None
+        dx = builder.rows(width)
+        program.input_gradient(dy, weight.data, dx)
+        return dx
+
+    return y, module.out_features, backward
+
+
+def _check_linear(builder: Builder, module: nn.Linear, width: int) -> None:
+    """That the kernels may read its parameters where they lie: a module's may have been replaced."""
+    if width != module.in_features:
+        expected = f"expected input of shape (N, {module.in_features})"
+        raise ValueError(f"capture: {module}: {expected}, got (N, {width})")
+    shapes = {"weight": (module.out_features, module.in_features), "bias": (module.out_features,)}
+    for name, shape in shapes.items():
+        parameter = getattr(module, name)
+        if parameter is None:
+            continue
+        if parameter.dtype != builder.dtype:
+            expected = f"expected {name} of dtype {builder.dtype}"
+            raise TypeError(f"capture: {module}: {expected}, got {parameter.dtype}")
+        if parameter.shape != shape:
+            raise ValueError(f"capture: {module}: expected {name} of shape {shape}, got {parameter.shape}")
+    if not module.weight.data.flags.f_contiguous:
+        raise NotCapturable(
+            f"capture: {module}: expected a weight that lies as (in, out), Parameter(..., order='F')")
+
+
+_FROM_INPUT = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.ELU: "elu", nn.SELU: "selu"}
+_FROM_OUTPUT = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.Softmax: "softmax", nn.LogSoftmax: "log_softmax"}
+
+
+def _activation(builder: Builder, module: nn.activations.Activation, x, width: int):
+    program, y = builder.program, builder.output(x, width)
+    program.watch(vars(module), ["settings"])
+    program.watch(module.settings, list(module.settings))
+    if module.settings.get("dim", -1) not in (-1, 1):
+        raise NotCapturable(f"capture: {module}: expected dim -1 or 1, along the rows of a batch")
+    name = _FROM_INPUT.get(type(module)) or _FROM_OUTPUT[type(module)]
+    setting = next(iter(module.settings.values()), 0.0)
+    program.apply(name, x, y, setting=setting)
+
+    def backward(dy, wanted):
+        if wanted:
+            written_in = x if type(module) in _FROM_INPUT else y
+            program.apply(f"{name}_backward", dy, dy, written_in, setting=setting)
+        return dy
+
+    return y, width, backward
+
+
+def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
+    program = builder.program
+    if not builder.training:
+        return _unchanged(builder, module, x, width)
+    module.training = module.training  # an attribute of its own, which can be watched
+    program.watch(vars(module), ["p", "training"])
+    if module.p == 0 or not module.training:
+        return _unchanged(builder, module, x, width)
+    scale, y = builder.rows(width), builder.rows(width)
+
+    def draw(rows):
+        random.generator(module.generator).random(out=scale[:rows], dtype=scale.dtype)
+
+    program.python(draw)
+    program.apply("dropout_scale", scale, scale, setting=module.p)
+    program.apply("scaled", x, y, scale)
+
+    def backward(dy, wanted):
+        if wanted:
+            program.apply("scaled", dy, dy, scale)
+        return dy
+
+    return y, width, backward
+
+
+def _unchanged(builder: Builder, module: Module, x, width: int):
+    return x, width, lambda dy, wanted: dy
+
+
+def _flatten(builder: Builder, module: nn.Flatten, x, width: int):
+    builder.program.watch(vars(module), ["start_dim", "end_dim"])
+    if (module.start_dim, module.end_dim) != (1, -1):
+        raise NotCapturable(f"capture: {module}: expected start_dim=1 and end_dim=-1, which give rows")
+    return _unchanged(builder, module, x, width)
+
+
+_WRITERS: dict[type[Module], Callable] = {
+    nn.Linear: _linear, nn.Dropout: _dropout, nn.Identity: _unchanged, nn.Flatten: _flatten,
+    **dict.fromkeys([*_FROM_INPUT, *_FROM_OUTPUT], _activation),
+}
+
+
+def leaves(model: Module) -> list[Module]:
+    """The modules that the model runs, in their order. NotCapturable for a user's, or without a Linear."""
+    found = _leaves(model)
+    for module in found:
+        if type(module) not in _WRITERS:
+            raise NotCapturable(f"capture: {type(module).__name__} has no kernels of its own")
+    if not any(type(module) is nn.Linear for module in found):
+        raise NotCapturable(f"capture: expected a model with a Linear, got {model}")
+    return found
+
+
+def _leaves(module: Module) -> list[Module]:
+    if type(module) is not nn.Sequential:
+        return [module]
+    return [leaf for child in module for leaf in _leaves(child)]
+
+
+def widths(modules: list[Module]) -> tuple[int, int]:
+    """The columns of a model's input and of its output."""
+    linears = [module for module in modules if type(module) is nn.Linear]
+    return linears[0].in_features, linears[-1].out_features
+
+
+def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Module, Callable]]]:
+    """Write the forward pass; the output, and what writes the backward pass, layer by layer."""
+    modules = leaves(model)
+    for container in model.modules():
+        if type(container) is nn.Sequential:
+            builder.program.watch_list(container._modules)
+    x, width = None, widths(modules)[0]
+    backwards = []
+    for module in modules:
+        x, width, backward = _WRITERS[type(module)](builder, module, x, width)
+        backwards.append((module, backward))
+    builder.program.forward_ends(x)
+    return x, backwards
+
+
+def write_backward(backwards: list[tuple[Module, Callable]], dy: np.ndarray) -> None:
+    """Write the backward pass, down to the first layer that has parameters."""
+    first = next(i for i, (module, _) in enumerate(backwards) if type(module) is nn.Linear)
+    for i in range(len(backwards) - 1, first - 1, -1):
+        dy = backwards[i][1](dy, i > first)

@@ -1,0 +1,93 @@
+"""The losses of a captured step: each writes the calls that compute the number, then those of its gradient.
+
+A function takes the output z, whether the target is labels, and by what the sum is divided; it returns what
+writes the calls of the gradient and gives the array where that will be.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import nn
+from .capture_layers import Builder
+from .nn.module import Module
+
+
+def _cross_entropy(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
+    log_p, program = builder.rows(z.shape[1]), builder.program
+    program.apply("log_softmax", z, log_p)
+    program.apply("picked" if labels else "soft_loss", log_p, log_p,
+                  reduction=count, against_target=not labels)
+
+    def gradient() -> np.ndarray:
+        program.apply("exp", log_p, log_p)
+        program.apply("label_gradient" if labels else "soft_gradient", log_p, log_p,
+                      reduction=count, against_target=not labels)
+        return log_p
+
+    return gradient
+
+
+def _nll(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
+    dz, program = builder.rows(z.shape[1]), builder.program
+    program.apply("picked", z, dz, reduction=count)
+
+    def gradient() -> np.ndarray:
+        program.apply("label_gradient", dz, dz, reduction=count, fresh=True)
+        return dz
+
+    return gradient
+
+
+def _mse(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
+    difference, program = builder.rows(z.shape[1]), builder.program
+    program.apply("squared_error", z, difference, reduction=count, against_target=True)
+
+    def gradient() -> np.ndarray:
+        program.apply("times_share", difference, difference, setting=2.0, reduction=count)
+        return difference
+
+    return gradient
+
+
+_LOSSES: dict[type[Module], Callable] = {
+    nn.CrossEntropyLoss: _cross_entropy, nn.NLLLoss: _nll, nn.MSELoss: _mse}
+
+
+def has_kernels(criterion: Module) -> bool:
+    return type(criterion) in _LOSSES
+
+
+def takes_labels(criterion: Module, target: np.ndarray) -> bool:
+    """Whether this target is labels to the criterion, rather than rows."""
+    return type(criterion) is not nn.MSELoss and target.ndim == 1 and target.dtype.kind in "iu"
+
+
+def write_loss(builder: Builder, criterion: Any, z: np.ndarray, labels: bool) -> Callable:
+    """Write the calls of the loss; what writes those of its gradient."""
+    builder.program.watch(vars(criterion), ["reduction"])
+    mean = "elements" if type(criterion) is nn.MSELoss else "rows"
+    count = {"mean": mean, "batchmean": "rows", "sum": "sum"}[criterion.reduction]
+    return _LOSSES[type(criterion)](builder, z, labels, count)
+
+
+def call_loss(builder: Builder, criterion: Module, z: np.ndarray, target: Callable) -> Callable:
+    """The same for a user's own loss, whose methods are called in its place; target() is the batch's."""
+    dz, program = builder.rows(z.shape[1]), builder.program
+
+    def value(rows):
+        return float(criterion(z[:rows], target()))
+
+    def derivative(rows):
+        given = criterion.backward()
+        criterion.check_gradient(given, (rows, z.shape[1]), z.dtype)
+        dz[:rows] = given
+
+    def gradient() -> np.ndarray:
+        program.python(derivative)
+        return dz
+
+    program.python(value)
+    return gradient
