@@ -14,9 +14,9 @@ except ModuleNotFoundError as error:
 
 from . import data, functional, nn, optim
 from .capture import capture
+from .checkpoint import load, save
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
-from .checkpoint import load, save
 from .prediction import predict
 from .random import manual_seed
 from .tape import no_grad

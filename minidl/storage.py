@@ -35,7 +35,7 @@ def aligned(size: int, dtype) -> np.ndarray:
 class Store:
     """Two flat arrays of one size: values, and their gradients (zero at first)."""
 
-    __slots__ = ("values", "gradients")
+    __slots__ = ("gradients", "values")
 
     def __init__(self, size: int, dtype):
         self.values = aligned(size, dtype)

@@ -3,16 +3,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
-from . import metrics, random
+from . import random
 from .callbacks import Callback, Progress
 from .capture import capture
 from .capture_batch import flattens
@@ -20,45 +17,14 @@ from .capture_layers import NotCapturable, leaves
 from .data.batches import Batches, positive_int
 from .history import History
 from .intake import check_monitors, check_parts, dtype_of, taken_in
+from .interrupt import Interrupt
 from .nn import Module
 from .nn.dropout import Dropout
 from .optim.optimizer import Optimizer
 from .prediction import predict
+from .tally import Evaluation, Tally
 from .tape import no_grad
 from .tensor import Tensor
-
-
-class Evaluation(NamedTuple):
-    """Loss, and misclassified samples in percent (None where the targets are no classes)."""
-
-    loss: float
-    error: float | None
-
-
-class Tally:
-    """Losses and misclassified samples, summed over the batches of a data set with these targets."""
-
-    def __init__(self, target: np.ndarray):
-        # What a target means shows in all of them together: a batch of ones could be of 0/1 or of -1/1.
-        self.truth, self.threshold = metrics.classes(target), metrics.halfway(target)
-        self.clear()
-
-    def clear(self) -> None:
-        self.samples, self.loss, self.wrong = 0, 0.0, 0
-
-    def count_wrong(self, output: np.ndarray, index: np.ndarray) -> int:
-        """The misclassified samples of a batch; 0 where there are no classes."""
-        if self.truth is None:
-            return 0
-        return int(np.count_nonzero(metrics.predicted(output, self.threshold) != self.truth[index]))
-
-    def add(self, loss: float, wrong: int, count: int) -> None:
-        """A batch has been seen."""
-        self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * count, self.wrong + wrong
-
-    def mean(self) -> Evaluation:
-        error = None if self.truth is None else 100 * self.wrong / self.samples
-        return Evaluation(self.loss / self.samples, error)
 
 
 class Criterion(Module):
@@ -79,30 +45,6 @@ class Criterion(Module):
         output, loss = self.require_saved()
         loss.backward(np.full(loss.shape, gradient, loss.dtype))
         return output.grad
-
-
-class Interrupt:
-    """Within ``with Interrupt() as interrupt:`` Ctrl-C sets ``interrupt.asked``; a second one raises.
-
-    Signals reach the main thread alone: elsewhere it does nothing.
-    """
-
-    asked = False
-
-    def __enter__(self) -> Interrupt:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def _ask(self, number, frame) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __exit__(self, *exception) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
 
 
 def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, validation: Sequence | None = None,

@@ -61,10 +61,7 @@ class SGD(Optimizer):
         first = "momentum_buffer" not in flat.state
         gain = 1 if first else 1 - group["dampening"]
         for w, g, state, s, t in flat.blocks(*self.state_names) if mu else flat.blocks():
-            if maximize:
-                d = np.negative(penalized(g, w, -decay, out=t), out=t)
-            else:
-                d = penalized(g, w, decay, out=t)
+            d = np.negative(penalized(g, w, -decay, out=t), out=t) if maximize else penalized(g, w, decay, out=t)
             if mu:
                 v, = state
                 np.multiply(v, mu, out=v)

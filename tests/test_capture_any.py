@@ -1,0 +1,61 @@
+"""Any network, loss, optimizer and run of batches: the captured step has the bits of the plain one."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from module_cases import ACTIVATIONS
+from test_capture import LOSSES, OPTIMIZERS
+from twins import Twins, target_for
+
+from minidl import nn
+
+hypothesis = pytest.importorskip("hypothesis")
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+sizes = st.integers(1, 40)
+seeds = st.integers(0, 2**16)
+
+
+@st.composite
+def architectures(draw):
+    """The widths, and between them what is not Linear; whether the layers are nested."""
+    widths = draw(st.lists(sizes, min_size=2, max_size=5))
+    between = st.lists(st.one_of(
+        st.sampled_from(ACTIVATIONS), st.sampled_from([("Dropout", {"p": 0.0}), ("Dropout", {"p": 0.4})]),
+        st.sampled_from([("Flatten", {}), ("Identity", {})])), max_size=2)
+    others = [draw(between) for _ in widths]
+    return widths, others, draw(st.booleans()), draw(st.booleans())
+
+
+def built(widths, others, bias, nested, dtype) -> nn.Sequential:
+    """others[0], Linear, others[1], Linear, ..."""
+    layers = [[getattr(nn, name)(**settings) for name, settings in others[0]]]
+    for before, after, following in zip(widths, widths[1:], others[1:], strict=False):
+        layers.append([nn.Linear(before, after, bias=bias, dtype=dtype),
+                       *(getattr(nn, name)(**settings) for name, settings in following)])
+    if nested:
+        return nn.Sequential([nn.Sequential(group) for group in layers])
+    return nn.Sequential([layer for group in layers for layer in group])
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(architecture=architectures(), loss=st.sampled_from(sorted(LOSSES)), reduction=st.sampled_from(["mean", "sum"]),
+       optimizer=st.sampled_from(sorted(OPTIMIZERS)), dtype=st.sampled_from([np.float32, np.float64]),
+       rows=st.lists(sizes, min_size=1, max_size=4), picked=st.booleans(), seed=seeds)
+def test_any_training(architecture, loss, reduction, optimizer, dtype, rows, picked, seed):
+    kind, soft = LOSSES[loss]
+
+    def make():
+        model = built(*architecture, dtype)
+        rule = OPTIMIZERS[optimizer](model.parameters())
+        rule.lr *= 1e-2  # so that nothing diverges
+        return model, kind(reduction), rule
+
+    twins, rng = Twins(make), np.random.default_rng(seed)
+    widths = architecture[0]
+    for count in rows:
+        x = rng.standard_normal((count, widths[0])).astype(dtype)
+        y = target_for(twins.plain[1], count, widths[-1], dtype, rng, soft)
+        twins.train(x, y, rng.integers(0, count, rng.integers(1, 50)) if picked else None)
+    twins.check()
