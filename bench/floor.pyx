@@ -22,12 +22,12 @@ def fma_chains(Py_ssize_t rounds):
     """The operations of ``rounds`` rounds of independent multiply-adds in registers, done meanwhile."""
     cdef vec chain[CHAINS]
     cdef vec factor = broadcast(<real>0.5), total = broadcast(0)
-    cdef Py_ssize_t n
+    cdef Py_ssize_t _n
     cdef int i
     cdef real lanes[16]
     for i in range(CHAINS):
         chain[i] = broadcast(<real>i)
-    for n in range(rounds):
+    for _n in range(rounds):
         for i in range(CHAINS):
             chain[i] = fma(chain[i], factor, factor)
     for i in range(CHAINS):  # used, or the compiler leaves it all out

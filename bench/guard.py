@@ -68,7 +68,7 @@ def measures() -> dict[str, Callable[[], float]]:
             found[f"{target}: {name}, batch {BATCH}, to its twin"] = partial(kernel_to_twin, target, name)
         for shape in SHAPES if with_floor else ():
             for form in ("y", "dx", "dW"):
-                case = "{0}x{1}x{2}".format(*shape)
+                case = "x".join(map(str, shape))
                 found[f"{target}: product {form}, {case}, to the peak"] = partial(
                     product_to_peak, target, form, shape)
     for network, size in STEPS:

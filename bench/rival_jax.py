@@ -9,12 +9,12 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 if machine.COUNT == 1:
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 
-from functools import partial  # noqa: E402
+from functools import partial
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-from networks import LEARNING_RATE, batch, epoch_steps, is_tanh, weights  # noqa: E402
+import jax
+import jax.numpy as jnp
+import numpy as np
+from networks import LEARNING_RATE, batch, epoch_steps, is_tanh, weights
 
 
 def forward(parameters, x, tanh: bool):

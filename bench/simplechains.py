@@ -4,6 +4,8 @@ A network 4-32-16-4, tanh between its layers, squared error, Adam, 10 000 sample
 """
 from __future__ import annotations
 
+from itertools import pairwise
+
 import machine  # noqa: F401 (before NumPy)
 import numpy as np
 
@@ -12,7 +14,6 @@ import minidl
 WIDTHS = (4, 32, 16, 4)
 SAMPLES = 10_000
 FLOPS = 2 * SAMPLES * (3 * (4 * 32 + 32 * 16 + 16 * 4) - 4 * 32)  # y, dW, dx of each layer but the first's dx
-
 SETTINGS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
 
 
@@ -27,7 +28,7 @@ def weights(dtype=np.float32) -> list[np.ndarray]:
     """W (in, out), b of each layer in turn."""
     rng = np.random.default_rng(1)
     return [rng.uniform(-1, 1, shape).astype(dtype) / dtype(np.sqrt(n))
-            for n, m in zip(WIDTHS, WIDTHS[1:], strict=False) for shape in ((n, m), (m,))]
+            for n, m in pairwise(WIDTHS) for shape in ((n, m), (m,))]
 
 
 def right_losses(steps: int) -> list[float]:
@@ -54,7 +55,7 @@ class Minidl:
     def __init__(self):
         self.x, self.y = data()
         layers = []
-        for n, m in zip(WIDTHS, WIDTHS[1:], strict=False):
+        for n, m in pairwise(WIDTHS):
             layers += [minidl.nn.Linear(n, m), minidl.nn.Tanh()]
         self.model = minidl.nn.Sequential(layers[:-1])
         for parameter, value in zip(self.model.parameters(), weights(), strict=True):
@@ -82,7 +83,7 @@ class PyTorch:
         from rival_pytorch import torch
         self.x, self.y = map(torch.from_numpy, data())
         layers = []
-        for n, m in zip(WIDTHS, WIDTHS[1:], strict=False):
+        for n, m in pairwise(WIDTHS):
             layers += [torch.nn.Linear(n, m), torch.nn.Tanh()]
         self.model = torch.nn.Sequential(*layers[:-1])
         with torch.no_grad():

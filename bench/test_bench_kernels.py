@@ -126,4 +126,4 @@ def test_kernel(timed, name, size, rival):
 def test_no_kernel_is_left_out():
     functions = {name for name, value in vars(kernels.of(np.float32)).items()
                  if callable(value) and not isinstance(value, type) and not name.startswith("_")}
-    assert functions == set(KERNELS)
+    assert functions - {"set_num_threads"} == set(KERNELS)

@@ -15,10 +15,10 @@ def seconds(call: Callable, count: int = 1, finish: Callable = lambda: None) -> 
     return (perf_counter() - begin) / count
 
 
-def count_for(call: Callable, turn: float) -> int:
+def count_for(call: Callable, turn: float, finish: Callable = lambda: None) -> int:
     """How many calls fill a turn of so many seconds."""
-    call()
-    return 1 + int(turn / min(seconds(call) for _ in range(3)))
+    seconds(call, 1, finish)
+    return 1 + int(turn / min(seconds(call, 1, finish) for _ in range(3)))
 
 
 def best_of_turns(calls: Sequence[Callable], turns: int, turn: float = 0.01) -> list[float]:

@@ -15,9 +15,9 @@ import machine
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:machine.COUNT])
 
-import simplechains  # noqa: E402
-from contestants import checked, steps_of  # noqa: E402
-from turns import count_for, seconds  # noqa: E402
+import simplechains
+from contestants import checked, steps_of
+from turns import count_for, seconds
 
 TURN_SECONDS = 0.02
 
@@ -28,7 +28,7 @@ def prepared(name: str, what: str, network: str, size: int) -> tuple:
     rival = simplechains.checked(name) if what == "chains" else checked(name, network, size)
     call = rival.predict if what == "predict" else rival.step
     finish = getattr(rival, "finish", lambda: None)
-    return call, count_for(call, TURN_SECONDS), finish, steps_of(rival) if what == "step" else 1
+    return call, count_for(call, TURN_SECONDS, finish), finish, steps_of(rival) if what == "step" else 1
 
 
 def main(name: str) -> None:

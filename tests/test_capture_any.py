@@ -4,8 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from module_cases import ACTIVATIONS
-from test_capture import LOSSES, OPTIMIZERS
-from twins import Twins, target_for
+from twins import LOSSES, OPTIMIZERS, Twins, target_for
 
 from minidl import nn
 
@@ -39,7 +38,7 @@ def built(widths, others, bias, nested, dtype) -> nn.Sequential:
     return nn.Sequential([layer for group in layers for layer in group])
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@settings(max_examples=400, derandomize=True, deadline=None, database=None)
 @given(architecture=architectures(), loss=st.sampled_from(sorted(LOSSES)), reduction=st.sampled_from(["mean", "sum"]),
        optimizer=st.sampled_from(sorted(OPTIMIZERS)), dtype=st.sampled_from([np.float32, np.float64]),
        rows=st.lists(sizes, min_size=1, max_size=4), picked=st.booleans(), seed=seeds)

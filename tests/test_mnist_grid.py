@@ -90,7 +90,7 @@ def test_what_is_chosen_is_chosen_once_for_all_configurations():
 
 def test_the_rate_is_proportional_to_the_batch():
     rates = {size: mnist_grid.configurations(size)[0]["lr"] for size in (1, 32)}
-    assert rates == pytest.approx({1: 0.01, 32: 0.32})
+    assert rates == pytest.approx({1: 0.2 / 32, 32: 0.2})
 
 
 def test_json_is_an_array_of_errors_in_percent(quick, capsys, tmp_path):

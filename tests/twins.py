@@ -4,9 +4,42 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pytest
 
 import minidl
-from minidl import nn
+from minidl import nn, optim
+
+SIZES = [4, 16, 1, 17, 33, 7, 100]
+
+OPTIMIZERS = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1),
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    "nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "maximize": lambda p: optim.SGD(p, lr=1e-3, momentum=0.5, weight_decay=0.1, maximize=True),
+    "adam": lambda p: optim.Adam(p, lr=0.01),
+    "adam decay": lambda p: optim.Adam(p, lr=0.01, betas=(0.8, 0.99), weight_decay=0.1),
+    "adamw": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "adadelta": lambda p: optim.Adadelta(p, weight_decay=0.01),
+}
+
+LOSSES = {  # the loss, and whether the target is rows of probabilities
+    "mse": (nn.MSELoss, False), "cross entropy": (nn.CrossEntropyLoss, False),
+    "cross entropy of rows": (nn.CrossEntropyLoss, True), "nll": (nn.NLLLoss, False),
+}
+CASES = [(name, reduction) for name in LOSSES
+         for reduction in ("mean", "sum", *(["batchmean"] if name == "mse" else []))]
+
+
+def mixed(dtype=np.float32) -> nn.Sequential:
+    """(N, 7) -> (N, 3): nested, with and without biases, dropout inside, odd widths."""
+    return nn.Sequential(
+        nn.Identity(), nn.Linear(7, 33, dtype=dtype), nn.ReLU(),
+        nn.Sequential(nn.Linear(33, 17, bias=False, dtype=dtype), nn.ELU(1.3), nn.Dropout(0.3)),
+        nn.Linear(17, 3, dtype=dtype), nn.LogSoftmax())
+
+
+def small(dtype=np.float32) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 5, dtype=dtype), nn.Tanh(), nn.Linear(5, 3, dtype=dtype))
 
 
 def plain_step(model, criterion, optimizer, x, y, index=None) -> float:
@@ -82,3 +115,44 @@ def batches(criterion, widths: tuple[int, int], sizes, dtype=np.float32, seed=0,
     for size in sizes:
         x = rng.standard_normal((size, widths[0])).astype(dtype)
         yield x, target_for(criterion, size, widths[1], dtype, rng, soft)
+
+
+def trained(make_model, widths=(4, 3), criterion=None, optimizer=OPTIMIZERS["adam"], dtype=np.float32,
+            sizes=(5, 16, 3), soft=False) -> Twins:
+    """Twins after some batches, checked."""
+    def make():
+        model = make_model()
+        return model, criterion or nn.CrossEntropyLoss(), optimizer(model.parameters())
+
+    twins = Twins(make)
+    for x, y in batches(make()[1], widths, sizes, dtype, soft=soft):
+        twins.train(x, y)
+    twins.check()
+    return twins
+
+
+def state(step) -> dict[str, str]:
+    return bits(step.model, step.optimizer)
+
+
+def refused(step, error, message, *batch) -> None:
+    before = state(step)
+    with pytest.raises(error, match=f"^capture: {message}"):
+        step(*batch)
+    assert state(step) == before
+
+
+class Mine(nn.Module):
+    def forward(self, x):
+        return x * 2
+
+
+class Huber(nn.Module):
+    """Half the square up to one, linear beyond; the sum."""
+
+    def forward(self, z, t):
+        self.saved = d = z - t
+        return np.where(abs(d) < 1, d * d / 2, abs(d) - 0.5).sum(dtype=np.float64)
+
+    def backward(self):
+        return self.require_saved().clip(-1, 1)

@@ -5,8 +5,8 @@ momentum m ← β m + (1 - β) g or none, the rate multiplied by a factor after 
 rose or not, one sample a step, 10 epochs. The configuration of the highest accuracy on the development
 samples is trained again for 20 epochs, and then the test set is looked at, once.
 
-With batches of 32 the training loss falls in all of 10 epochs, so decay changes nothing then: such pairs
-of rows are alike, since they share the initial weights and the order of the samples.
+With batches of 32 the training loss seldom rises within 10 epochs. Where it does not, decay changes
+nothing, and two rows are alike, since they share the initial weights and the order of the samples.
 
 What it leaves open ("were not investigated") is chosen below, once for all configurations. Its test
 accuracy is 0.9816 in section 4 and 0.9818, that of the development samples, in the conclusion: we take
@@ -32,7 +32,7 @@ SOURCE = "report 003, section 4"
 
 HIDDEN = 384  # units of each hidden layer
 BATCH_SIZE = 32  # the report's is 1; batches are what it wished for, since its steps took 7 hours
-RATE_PER_SAMPLE = 0.01  # the learning rate is so many times the batch size: 0.32 for 32
+RATE_PER_SAMPLE = 1 / 160  # learning rate / batch size: 0.2 for 32; at 0.3, 5 layers of tanh may saturate
 BETA = 0.9
 DECAY = 0.5
 EPOCHS, FINAL_EPOCHS = 10, 20  # the report's
