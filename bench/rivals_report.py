@@ -5,7 +5,7 @@ from pathlib import Path
 
 import simplechains
 
-PLAIN = "minidl captured"
+UNIT = "minidl captured"
 
 
 def table(first: str, rows: dict[str, dict[str, float]]) -> list[str]:
@@ -77,10 +77,9 @@ def plot(results: dict[int, dict], path: Path) -> None:
     for panel, (threads, rows) in zip(panels[0], results.items(), strict=True):
         steps = rows["step"]
         for i, name in enumerate(dict.fromkeys(name for row in steps.values() for name in row)):
-            ratios = [row[name] / row[PLAIN] if name in row else None for row in steps.values()]
-            shown = [(case, ratio) for case, ratio in zip(steps, ratios, strict=True) if ratio is not None]
-            panel.plot(*zip(*shown, strict=True), marker="osD^v<>PX*"[i % 10], color=f"C{i % 10}", label=name,
-                       linewidth=2 if name == PLAIN else 1)
+            ratios = {case: row[name] / row[UNIT] for case, row in steps.items() if name in row}
+            panel.plot(ratios.keys(), ratios.values(), marker="osD^v<>PX*"[i % 10], color=f"C{i % 10}", label=name,
+                       linewidth=2 if name == UNIT else 1)
         panel.set(title="one thread" if threads == 1 else f"{threads} threads", yscale="log")
         panel.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         panel.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
@@ -88,7 +87,7 @@ def plot(results: dict[int, dict], path: Path) -> None:
         panel.tick_params(axis="x", rotation=60)
         panel.grid(axis="y", alpha=0.4)
     panels[0][0].set_ylabel("time of a training step / minidl captured")
-    panels[0][-1].legend(fontsize="small")
+    panels[0][0].legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -347,7 +347,7 @@ cdef class Program:
             raise ValueError(f"expected an input of shape (N, {self.width}), got {(x.shape[0], x.shape[1])}")
         if not 0 < rows <= self.capacity:
             raise ValueError(f"expected 1 to {self.capacity} rows, got {rows}")
-        px, xs0, xs1 = &x[0, 0], row_step(x), col_step(x)
+        px, xs0, xs1 = matrix(x, x.shape[0], self.width), row_step(x), col_step(x)
         if index is not None:
             for i in range(rows):
                 if not 0 <= index[i] < x.shape[0]:
@@ -379,7 +379,7 @@ cdef class Program:
             if t.shape[0] != x.shape[0] or t.shape[1] != self.target_width:
                 raise ValueError(
                     f"expected a target of shape {(x.shape[0], self.target_width)}, got {(t.shape[0], t.shape[1])}")
-            pt, ts0, ts1 = &t[0, 0], row_step(t), col_step(t)
+            pt, ts0, ts1 = matrix(t, x.shape[0], self.target_width), row_step(t), col_step(t)
             if index is not None:
                 for i in range(rows):
                     for j in range(self.target_width):

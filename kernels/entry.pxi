@@ -15,6 +15,8 @@ cdef inline const real* matrix(const real[:, :] x, Py_ssize_t rows, Py_ssize_t c
     """The address of x[0, 0], of exactly rows x cols."""
     if x.shape[0] != rows or x.shape[1] != cols:
         raise ValueError(f"expected an array of shape {(rows, cols)}, got {(x.shape[0], x.shape[1])}")
+    if x.strides[0] % <Py_ssize_t>sizeof(real) or x.strides[1] % <Py_ssize_t>sizeof(real):
+        raise ValueError("expected strides of whole elements, as of an array that is no field of a packed record")
     return &x[0, 0] if rows and cols else ZEROS
 
 
@@ -22,6 +24,8 @@ cdef inline const real* vector(const real[:] x, Py_ssize_t size) except? NULL:
     """The address of x[0], of exactly size elements."""
     if x.shape[0] != size:
         raise ValueError(f"expected an array of shape {(size,)}, got {(x.shape[0],)}")
+    if x.strides[0] % <Py_ssize_t>sizeof(real):
+        raise ValueError("expected strides of whole elements, as of an array that is no field of a packed record")
     return &x[0] if size else ZEROS
 
 

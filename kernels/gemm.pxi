@@ -14,7 +14,7 @@ cdef extern from * nogil:
     #define PANEL_K 256                  /* terms of a sum before its tiles are put back into C */
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
     #define ROWS_BLOCK (16 * TILE_ROWS)  /* rows of A that pass over a panel before the next k */
-    #define FAR (1024 / (Py_ssize_t)sizeof(real)) /* a stride from which rows share no page, no cache line */
+    #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows fall on one another in the cache */
     #define PACKED PTRDIFF_MIN           /* no stride of an array's */
     #define AHEAD 16                     /* rows to fetch in advance */
     static const real ZEROS[2 * 16] = {0};

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from minidl import kernels, reference
+from minidl import capture, kernels, nn, optim, reference
 
 every_target = pytest.mark.parametrize("target", kernels.targets())
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda dtype: dtype.__name__)
@@ -60,3 +60,26 @@ def test_labels_that_do_not_fit_change_nothing(target, labels):
     with pytest.raises(ValueError, match="expected labels"):
         module.add_at_labels(z, labels, 1.0)
     assert (z == 1).all()
+
+
+def packed(rows, cols):
+    """A matrix whose rows are not a whole number of elements apart."""
+    record = np.zeros(rows, [("tag", "u1"), ("x", np.float32, cols)])
+    record["x"] = np.random.default_rng(0).normal(size=(rows, cols))
+    return record["x"]
+
+
+@every_target
+def test_strides_of_no_whole_elements_are_refused(target):
+    x = packed(3, 4)
+    assert x.strides[0] % 4
+    with pytest.raises(ValueError, match="strides of whole elements"):
+        kernels.load(target, np.float32).tanh(x, np.zeros((3, 4), np.float32))
+
+
+def test_linear_takes_a_field_of_a_packed_record():
+    x, layer = packed(5, 4), nn.Linear(4, 3, generator=0)
+    np.testing.assert_array_equal(layer.forward(x), layer.forward(np.ascontiguousarray(x)))
+    step = capture(nn.Sequential(layer), nn.CrossEntropyLoss(), optim.SGD(layer.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match="strides of whole elements"):
+        step(x, np.zeros(5, np.int64))

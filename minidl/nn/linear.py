@@ -71,10 +71,12 @@ class Linear(Module):
         return gradient
 
     def _forward_other(self, x) -> np.ndarray:
-        """A vector, or a stack of matrices; an error for all else."""
+        """A vector, a stack of matrices, or what lies oddly; an error for all else."""
         dtype = self.weight.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype:
             raise TypeError(f"{self}: expected input of dtype {dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
+        if x.ndim and any(stride % x.itemsize for stride in x.strides):  # a field of a packed record
+            return self.forward(np.ascontiguousarray(x))
         if not x.ndim or x.ndim == 2 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
         y = self.forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
