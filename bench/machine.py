@@ -26,8 +26,7 @@ import numpy as np  # noqa: E402
 
 import minidl  # noqa: E402
 
-if hasattr(minidl, "set_num_threads"):
-    minidl.set_num_threads(COUNT)
+minidl.set_num_threads(COUNT)
 
 PACKAGES = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "scikit-learn", "onnxruntime": "onnxruntime"}
 

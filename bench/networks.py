@@ -67,7 +67,7 @@ class Minidl:
         self.optimizer = minidl.optim.SGD(self.model.parameters(), lr=LEARNING_RATE)
 
     def predict(self) -> np.ndarray:
-        return getattr(self.model, "predict", self.model)(self.x)
+        return self.model.predict(self.x)
 
     def step(self) -> float:
         loss = self.criterion(self.model(self.x), self.y)

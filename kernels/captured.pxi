@@ -228,7 +228,7 @@ cdef class Program:
         """Be stale once the list holds other objects."""
         self.watched_lists.append((items, list(items)))
 
-    def stale(self):
+    cpdef bint stale(self):
         """Whether anything watched has changed since."""
         cdef dict namespace
         cdef list items, were
@@ -397,7 +397,12 @@ cdef class Program:
         return self.loss_value
 
     def forward(self, const real[:, :] x not None, real[:, ::1] y not None):
-        """The forward pass alone, over any number of rows, capacity at a time: x (N, width) -> y."""
+        """The forward pass alone, over any number of rows, capacity at a time: x (N, width) -> y.
+
+        False, and nothing done, if the program is stale.
+        """
+        if self.stale():
+            return False
         cdef Py_ssize_t rows = x.shape[0], begin = 0, count
         cdef const real* px = matrix(x, rows, self.width)
         cdef real* py = <real*>matrix(y, rows, self.output_width)
@@ -407,6 +412,7 @@ cdef class Program:
             self.calls[self.output_call].y = py + begin * self.output_width
             self.walk(0, self.forward_end, count)
             begin += count
+        return True
 
     @property
     def wrong(self):

@@ -15,12 +15,13 @@ cdef extern from * nogil:
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
     #define ROWS_BLOCK (16 * TILE_ROWS)  /* rows of A that pass over a panel before the next k */
     #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows fall on one another in the cache */
+    #define ROW_COLS 8                   /* vectors of a tile of a single row */
     #define PACKED PTRDIFF_MIN           /* no stride of an array's */
     #define AHEAD 16                     /* rows to fetch in advance */
-    static const real ZEROS[2 * 16] = {0};
+    static const real ZEROS[8 * 16] = {0};
     static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[(PANEL_K + 1) * 16 * TILE_ROWS];
     """
-    const int PANEL_K, PANEL_N, ROWS_BLOCK, AHEAD
+    const int PANEL_K, PANEL_N, ROWS_BLOCK, ROW_COLS, AHEAD
     const Py_ssize_t FAR, PACKED
     const real ZEROS[]
     real B_PANEL[]
@@ -62,6 +63,26 @@ cdef inline void tile(
                 store_part(c + i * cs0 + j * LANES, acc[i][j], tail)
             else:
                 store(c + i * cs0 + j * LANES, acc[i][j])
+
+
+cdef inline void row_tile(
+    Py_ssize_t depth, const real* a, Py_ssize_t as1, const real* b, Py_ssize_t bs0, const real* start, real* c
+) noexcept nogil:
+    """One row of C, ROW_COLS vectors wide: enough sums at a time that none waits for its last addition."""
+    cdef vec acc[8]
+    cdef vec factor
+    cdef Py_ssize_t k
+    cdef int j
+    for j in range(ROW_COLS):
+        acc[j] = load(start + j * LANES)
+    for k in range(depth):
+        factor = broadcast(a[k * as1])
+        for j in range(ROW_COLS):
+            prefetch(b + AHEAD * bs0 + j * LANES)
+            acc[j] = fma(factor, load(b + j * LANES), acc[j])
+        b += bs0
+    for j in range(ROW_COLS):
+        store(c + j * LANES, acc[j])
 
 
 cdef inline Py_ssize_t height_at(Py_ssize_t rows_left) noexcept nogil:
@@ -161,6 +182,17 @@ cdef void gemm(
     cdef bint pack_b = bs1 != 1 or (bs0 >= FAR and m > 2 * TILE_ROWS and depth > LANES)
     cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
         as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
+    if m == 1 and bs1 == 1:
+        while n >= ROW_COLS * LANES:
+            origin = start
+            if start is NULL:
+                origin = ZEROS
+            else:
+                start += ROW_COLS * LANES
+            row_tile(depth, a, as1, b, bs0, origin, c)
+            n, b, c = n - ROW_COLS * LANES, b + ROW_COLS * LANES, c + ROW_COLS * LANES
+        if n == 0:
+            return
     while i < m:
         rows = min(m - i, ROWS_BLOCK)
         k = 0

@@ -15,6 +15,9 @@ typedef void (*part_function)(void *context, int part, int parts);
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#ifdef __linux__
+#include <unistd.h>
+#endif
 
 #define SPINS 2000         /* of a worker before it sleeps: some microseconds */
 #define SPINS_TO_YIELD 200 /* at a barrier before another thread may have the core */
@@ -26,6 +29,7 @@ static struct {
   unsigned job;       /* the number of the job that was handed out last */
   int parts, running; /* its parts, and its workers that are not done */
   unsigned arrived;   /* at its barriers, since it began */
+  int cpu;            /* where the thread that handed the job out runs */
   part_function function;
   void *context;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
@@ -36,6 +40,19 @@ static inline void relax(int turn) {
 #endif
   if (turn % SPINS_TO_YIELD == SPINS_TO_YIELD - 1)
     sched_yield();
+}
+
+/* A worker often wakes on the core of the thread that woke it, which does not make room: it moves away. */
+static void step_aside(void) {
+#if defined(__linux__) && defined(CPU_SET)
+  cpu_set_t all, others;
+  if (sched_getcpu() != pool.cpu || sched_getaffinity(0, sizeof all, &all))
+    return;
+  others = all;
+  CPU_CLR(pool.cpu, &others);
+  if (CPU_COUNT(&others) && sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof all, &all);
+#endif
 }
 
 static void *worker(void *number) {
@@ -54,6 +71,7 @@ static void *worker(void *number) {
     }
     seen = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
     if (part < pool.parts) {
+      step_aside();
       pool.function(pool.context, part, pool.parts);
       __atomic_fetch_sub(&pool.running, 1, __ATOMIC_ACQ_REL);
     }
@@ -90,6 +108,9 @@ static void run_parts(part_function function, void *context, int parts) {
     if (pool.workers < parts - 1)
       parts = pool.workers + 1;
     /* A worker reads the job after its number has changed, and a job ends before the next begins. */
+#if defined(__linux__) && defined(CPU_SET)
+    pool.cpu = sched_getcpu();
+#endif
     pool.function = function, pool.context = context, pool.parts = parts;
     pool.arrived = 0, pool.running = parts - 1;
     pthread_mutex_lock(&pool.lock);

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 
 import numpy as np
 
@@ -22,7 +21,7 @@ class Predictor:
         self.dtype = next(parameter.dtype for parameter in model.parameters())
         program = kernels.of(self.dtype).Program(BLOCK, width, 0, 0)
         write_forward(Builder(program, self.dtype, BLOCK, training=False), model)
-        self.stale, self.forward = program.stale, program.forward
+        self.forward = program.forward
 
 
 def predict(model: Module, X: np.ndarray) -> np.ndarray:
@@ -32,26 +31,36 @@ def predict(model: Module, X: np.ndarray) -> np.ndarray:
     Neither the mode nor what forward left for backward changes, and several threads may predict with one
     model at once. Raises what the modules raise.
     """
-    idle = model.__dict__.setdefault("_predictors", [])
     try:
-        predictor = _taken(idle) or Predictor(model)
-    except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
-        return _plainly(model, X, sys.maxsize)
+        idle = model._predictors
+        predictor = idle.pop()  # of this thread alone, until it is put back
+    except (AttributeError, IndexError):
+        idle = model.__dict__.setdefault("_predictors", [])
+        predictor = None
     try:
-        y = np.empty((X.shape[0], predictor.width), predictor.dtype)
-        predictor.forward(X, y)
+        y = np.empty((len(X), predictor.width), predictor.dtype)
+        current = predictor.forward(X, y)
     except (AttributeError, IndexError, TypeError, ValueError):
-        y = _plainly(model, X, BLOCK)  # a vector, images, or a mistake, which the modules name
-    idle.append(predictor)
+        current = False
+    if not current:  # the first call, another model, a vector, images, or a mistake
+        y, predictor = _anew(model, X)
+    if predictor is not None:
+        idle.append(predictor)
     return y
 
 
-def _taken(idle: list[Predictor]) -> Predictor | None:
-    """A predictor for this thread alone, until it is put back; None if there is none that still holds."""
-    with suppress(IndexError):
-        predictor = idle.pop()
-        return None if predictor.stale() else predictor
-    return None
+def _anew(model: Module, X: np.ndarray) -> tuple[np.ndarray, Predictor | None]:
+    """The outputs and a new predictor, or None for what has no program; then as the modules compute them."""
+    try:
+        predictor = Predictor(model)
+    except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
+        return _plainly(model, X, sys.maxsize), None
+    try:
+        y = np.empty((len(X), predictor.width), predictor.dtype)
+        predictor.forward(X, y)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        y = _plainly(model, X, BLOCK)  # which names the mistake
+    return y, predictor
 
 
 @no_grad()
@@ -68,4 +77,4 @@ def _plainly(model: Module, X: np.ndarray, block: int) -> np.ndarray:
             module.training = mode
 
 
-Module.predict = predict  # type: ignore[attr-defined]  # here, since a Module cannot know who stands above it
+Module.predict = predict  # type: ignore[assignment]  # here, since a Module cannot know who stands above it

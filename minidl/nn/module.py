@@ -10,7 +10,7 @@ by the tape.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Module:
 
     training = True
     saved: Any = None
+    predict: Callable[[np.ndarray], np.ndarray]  # see prediction.py, which knows what stands above this file
+    _predictors: list
     keeps_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
     explicit = False  # whether the class defines the backward of its forward
 
@@ -234,7 +236,7 @@ class Module:
         rows = [(name or "(model)", module.title(),
                  sum(value.numel() for value in vars(module).values() if isinstance(value, Parameter)))
                 for name, module in self.named_modules()]
-        wide, wider = (max(len(row[i]) for row in rows) for i in (0, 1))
+        wide, wider = max(len(name) for name, _, _ in rows), max(len(kind) for _, kind, _ in rows)
         lines = [f"{name:<{wide}}  {kind:<{wider}}  {count:>10,}" for name, kind, count in rows]
         total = sum(parameter.numel() for parameter in self.parameters())
         return "\n".join([*lines, f"{'total':<{wide}}  {'':<{wider}}  {total:>10,}"])
