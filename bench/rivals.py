@@ -12,6 +12,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from time import sleep
 
 sys.path[0] = str(Path(__file__).parent)  # not the checkout: its minidl/ would hide the installed one
 
@@ -29,6 +30,7 @@ STEPS = [*(("S", size) for size in (4, 16, 100, 128)),
          *((network, size) for network in ("M", "M3", "L") for size in (16, 128))]
 PREDICTIONS = [(network, size) for network in WIDTHS for size in (1, 64)]
 TURNS = 11
+REST_SECONDS = 0.05
 
 
 class Worker:
@@ -69,8 +71,14 @@ class Workers:
     def best(self, names: list[str], *case) -> dict[str, float]:
         """Microseconds of each rival."""
         print(f"{self.threads} threads:", *case, file=sys.stderr, flush=True)
-        times = [{name: self.worker(name).turn(*case) for name in names} for _ in range(TURNS)]
+        times = [{name: self.after_a_rest(name, case) for name in names} for _ in range(TURNS)]
         return {name: 1e6 * min(turn[name] for turn in times) for name in names}
+
+    def after_a_rest(self, name: str, case) -> float:
+        """A turn, once the threads of the one before have stopped spinning: some do so for milliseconds."""
+        if self.threads > 1:
+            sleep(REST_SECONDS)
+        return self.worker(name).turn(*case)
 
     def __enter__(self) -> Workers:
         return self
