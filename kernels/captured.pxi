@@ -56,8 +56,7 @@ cdef enum:
 # Which operands of a call are the batch's, and change from run to run
 cdef enum:
     A_IS_INPUT = 1
-    B_IS_INPUT = 2
-    B_IS_TARGET = 4
+    B_IS_TARGET = 2
 
 
 cdef class Update:
@@ -76,7 +75,7 @@ cdef class Program:
     """A list of kernel calls over arrays of up to ``capacity`` rows.
 
     The methods append a call each; an operand of None is the batch's input, or target. ``forward_ends``,
-    ``loss_ends`` mark where the forward pass and the loss end. Calling the program runs it.
+    ``loss_ends`` mark where the forward pass and the loss end. run() and forward() walk it.
     """
 
     cdef Call* calls
@@ -175,12 +174,12 @@ cdef class Program:
         self.operations += call.depth * call.cols
 
     def apply(self, str name, a, y, b=None, double setting=0, str reduction="sum", bint fresh=False,
-              bint against_target=False, bint has_b=False):
+              bint against_target=False):
         """The action called name: y from a (and b; against_target: the batch's rows)."""
         cdef Call* call = self.append(<action><size_t>ACTIONS[name])
         self.set_a(call, a)
-        if has_b or against_target or b is not None:
-            self.set_b(call, b, B_IS_TARGET if against_target else B_IS_INPUT)
+        if against_target or b is not None:
+            self.set_b(call, b, B_IS_TARGET)
             call.b_by_rows = True
         call.share = ALONE if name in SERIAL else BY_ROWS
         call.cols = y.shape[1]
@@ -325,8 +324,6 @@ cdef class Program:
         for i in range(self.count):
             if self.flags[i] & A_IS_INPUT:
                 self.calls[i].a, self.calls[i].as0, self.calls[i].as1 = x, xs0, xs1
-            if self.flags[i] & B_IS_INPUT:
-                self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = x, xs0, xs1
             if self.flags[i] & B_IS_TARGET:
                 self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = t, ts0, ts1
         return 0

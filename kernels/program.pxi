@@ -315,7 +315,9 @@ cdef void walk_part(void* context, int part, int parts) noexcept nogil:
     cdef unsigned int barriers = 0
     cdef Py_ssize_t i
     for i in range(stretch.count):
-        if i > 0 and (stretch.calls[i].share != stretch.calls[i - 1].share or stretch.calls[i].share == ALONE):
+        # Calls by elements may be cut differently, each by its own size.
+        if i > 0 and (stretch.calls[i].share != stretch.calls[i - 1].share
+                      or stretch.calls[i].share == ALONE or stretch.calls[i].share == BY_ELEMENTS):
             wait_for_others(parts, barriers)
             barriers += 1
         if parts == 1:

@@ -1,6 +1,6 @@
 """The kernels on whole arrays: each allocates its result and takes arrays of any rank.
 
-``of(name)`` finds the compiled kernel of an array's dtype. Elementwise kernels see any array as a
+``compiled(name)`` gives a kernel for each dtype. Elementwise kernels see any array as a
 matrix; those of a row work along the last axis.
 """
 from __future__ import annotations

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from .history import EPOCH_COLUMNS
-from .optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from .nn import Module
+    from .optim.optimizer import Optimizer
 
 
 class Callback:

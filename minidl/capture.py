@@ -81,6 +81,7 @@ class CapturedStep:
         program = kernels.of(dtype).Program(capacity, width, out if labels else 0, target_width)
         builder = Builder(program, dtype, capacity, trained)
         z, backwards = write_forward(builder, self.model)
+        _check_owner(trained, self.model)
         self._counts_wrong = labels and out > 1
         if self._counts_wrong:
             program.apply("wrong", z, z)
@@ -133,6 +134,12 @@ def _check_parts(model, criterion, optimizer) -> None:
     if not criterion.explicit or criterion.has_parameters():
         raise NotCapturable(
             f"capture: expected a criterion with a backward and without parameters, got {criterion}")
+
+
+def _check_owner(parameters, model: Module) -> None:
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for parameter in parameters):
+        raise ValueError("capture: expected an optimizer of this model's parameters, got another model's")
 
 
 def _check_dtypes(parameters, dtype) -> None:

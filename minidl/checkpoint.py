@@ -18,11 +18,15 @@ KINDS = "biufc"  # what an .npy file holds without pickle: truth values and numb
 def save(state_dict: Mapping[str, np.ndarray], path: str | os.PathLike) -> None:
     """Write named arrays, such as ``model.state_dict()``, to a .npz file that ``numpy.load`` reads too.
 
-    The file appears whole or not at all, and the same arrays give the same bytes. Raises TypeError for a
-    name that is no text or a value that is no array of numbers, OSError where nothing can be written.
+    The file appears whole or not at all, and the same arrays give the same bytes. Raises TypeError for
+    what is no mapping, a name that is no text or a value that is no array of numbers, OSError where nothing
+    can be written.
     """
     import zipfile  # here, and below, since importing minidl should cost little
 
+    if not isinstance(state_dict, Mapping):
+        came = type(state_dict).__name__
+        raise TypeError(f"save: expected named arrays, such as model.state_dict(), got {came}")
     for name, array in state_dict.items():
         if not isinstance(name, str):
             raise TypeError(f"save: expected names of type str, got {type(name).__name__}")

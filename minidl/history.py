@@ -5,6 +5,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from .data.idx import part_of
+
 EPOCH_COLUMNS = ("loss", "error", "validation_loss", "validation_error", "lr", "seconds")
 
 
@@ -44,9 +46,9 @@ class History:
         import json  # here, since importing minidl should cost little
 
         path = Path(path)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        os.replace(part, path)
+        with part_of(path) as part:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n")
+            os.replace(part, path)
 
     @classmethod
     def load(cls, path) -> History:

@@ -1,10 +1,10 @@
 """What every compiled kernel computes: the textbook formula, in NumPy.
 
 A function here has the name, the arguments and the side effects of its twin in ``minidl.kernels``: it
-writes its last array in place and leaves the others alone. This is the specification that the compiled
-code is read against and tested against. All arrays of a call share one dtype. A product says here which
-sum it is; the compiled one rounds that sum in its own fixed way, one fused multiply-add a term, in
-index order.
+writes what its docstring has on the left of "=" or "+=", in place, and leaves the other arrays alone. This
+is the specification that the compiled code is read against and tested against. All arrays of a call
+share one dtype. A product says here which sum it is; the compiled one rounds that sum in its own fixed
+way, one fused multiply-add a term, in index order.
 
 Infinities and NaN are answers, as IEEE arithmetic has them, and never warnings.
 """

@@ -94,7 +94,7 @@ class Tensor:
         if given is None:
             if self.data.size != 1:
                 raise RuntimeError(
-                    f"backward: expected a gradient of shape {self.shape}; only one element has it implied")
+                    f"backward: expected a gradient of shape {self.shape}, got none")
             return np.ones(self.shape, self.dtype)
         return _like(self, given, "backward: expected a gradient")
 

@@ -37,7 +37,7 @@ class Criterion(Module):
         z = Tensor(output, requires_grad=True)
         loss = self.function(z, Tensor(target))
         if not isinstance(loss, Tensor):
-            raise TypeError(f"fit: expected the criterion to give a Tensor, got {type(loss).__name__}")
+            raise TypeError(f"criterion: expected a function that gives a Tensor, got {type(loss).__name__}")
         self.saved = z, loss
         return loss.item()
 
@@ -69,7 +69,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     (empty, of several lengths, NaN or infinite), and FloatingPointError with the epoch and the step when
     the loss stops being finite: the weights are then those before that step.
     """
-    criterion = _criterion(criterion)
+    criterion = _criterion("fit", criterion)
     check_parts(model, optimizer, scheduler, callbacks)
     positive_int(epochs, "fit", "epochs")
     positive_int(batch_size, "fit", "batch_size")
@@ -192,8 +192,8 @@ def evaluate(model: Module, criterion, data: Sequence, *, batch_size: int = 1024
     if not isinstance(model, Module):
         raise TypeError(f"evaluate: expected a Module as the model, got {type(model).__name__}")
     positive_int(batch_size, "evaluate", "batch_size")
-    return _evaluated(model, _criterion(criterion), taken_in("evaluate: data", data, dtype_of(model)),
-                      batch_size, transform, captured=True)
+    return _evaluated(model, _criterion("evaluate", criterion),
+                      taken_in("evaluate: data", data, dtype_of(model)), batch_size, transform, captured=True)
 
 
 @no_grad()
@@ -221,15 +221,15 @@ def _validated(model, criterion, arrays, batch_size, transform, captured: bool) 
     return {"validation_loss": loss, "validation_error": error}
 
 
-def _criterion(criterion) -> Module:
+def _criterion(who: str, criterion) -> Module:
     if getattr(criterion, "reduction", None) == "none":
-        raise ValueError(f"fit: expected a criterion that reduces to one number, got {criterion}")
+        raise ValueError(f"{who}: expected a criterion that reduces to one number, got {criterion}")
     if isinstance(criterion, Module) and criterion.explicit:
         return criterion
-    if callable(criterion):
+    if callable(criterion) and not isinstance(criterion, type):
         return Criterion(criterion)
-    came = type(criterion).__name__
-    raise TypeError(f"expected a loss module or a function of output and target as criterion, got {came}")
+    came = f"the class {criterion.__name__}" if isinstance(criterion, type) else type(criterion).__name__
+    raise TypeError(f"{who}: expected a loss module or a function of output and target as criterion, got {came}")
 
 
 def _lend_generator(model: Module, generator) -> list[Dropout]:

@@ -151,3 +151,21 @@ def test_a_group_is_replaced():
         0, dict(optimizer.param_groups[0], lr=0.5)))
     twins.train(x, y)
     twins.check()
+
+
+def test_parameters_outside_the_model_stay_put_on_two_threads():
+    # Their gradients are cleared in pieces of each one's size, and used in pieces of all together.
+    minidl.set_num_threads(2)
+    try:
+        for _ in range(20):
+            model = nn.Sequential(nn.Linear(256, 256))
+            outside = [nn.Parameter(np.zeros(20_000, np.float32)) for _ in range(4)]
+            step = minidl.capture(model, nn.MSELoss(), optim.SGD([*model.parameters(), *outside], lr=1.0))
+            batch = np.ones((64, 256), np.float32)
+            for _ in range(5):
+                for parameter in outside:
+                    parameter.grad = np.ones(20_000, np.float32)
+                step(batch, batch)
+            assert not any(parameter.data.any() for parameter in outside)
+    finally:
+        minidl.set_num_threads(1)

@@ -173,3 +173,9 @@ def test_an_error_of_the_user_comes_through_once(error):
     with pytest.raises(error, match=r"^mine$"):
         step(X, LABELS)
     assert calls == ["step"]
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    model, other = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 3))
+    with pytest.raises(ValueError, match="optimizer of this model's parameters"):
+        minidl.capture(model, nn.CrossEntropyLoss(), optim.SGD(other.parameters(), lr=0.1))

@@ -69,7 +69,8 @@ def test_pickles_are_not_opened(tmp_path):
     ({"x": [1.0]}, "expected an array of numbers as 'x', got list"),
     ({"x": np.array(["a"])}, "expected an array of numbers as 'x', got <U1"),
     ({"x": np.array([None])}, "expected an array of numbers as 'x', got object"),
-    ({1: np.zeros(2)}, "expected names of type str, got int")])
+    ({1: np.zeros(2)}, "expected names of type str, got int"),
+    ([np.zeros(2)], r"expected named arrays, such as model.state_dict\(\), got list")])
 def test_what_cannot_be_saved_leaves_the_file_as_it_was(tmp_path, state, message):
     path = tmp_path / "x.npz"
     save({"x": np.ones(2)}, path)

@@ -111,6 +111,12 @@ class TestEveryLoss:
     def test_an_empty_batch(self, criterion, shape):
         with pytest.raises(ValueError, match=r"Loss.*: expected at least one sample"):
             criterion(np.empty(shape, np.float32), np.empty(shape[:1], np.int64))
+        with pytest.raises(ValueError, match=r"Loss: expected at least one sample"):
+            criterion(minidl.tensor(np.empty(shape, np.float32)), np.empty(shape[:1], np.int64))
+
+    def test_a_number_as_target(self, criterion):
+        with pytest.raises(ValueError, match=r"Loss: expected .* shape \(2.*, got \(\)"):
+            criterion(minidl.tensor(np.ones((2, 2), np.float32)), 1)
 
     def test_unknown_reduction(self, criterion):
         with pytest.raises(ValueError, match=r"Loss: expected reduction 'mean', 'sum'.*, got 'average'"):

@@ -301,6 +301,11 @@ def test_load_state_dict_of_what_does_not_fit_changes_nothing(change, error, mes
     np.testing.assert_array_equal(model.flat_parameters, before)
 
 
+def test_load_state_dict_of_a_file_name():
+    with pytest.raises(TypeError, match="load_state_dict: expected arrays by their names, got str"):
+        network().load_state_dict("weights.npz")
+
+
 # Copies
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],

@@ -269,8 +269,8 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_the_same_seed_gives_the_same_bits_in_another_process():
-    result = subprocess.run([sys.executable, "-c", SCRIPT.format(seed=5)], cwd=os.path.dirname(__file__),
-                            capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", SCRIPT.format(seed=5)], capture_output=True, text=True, timeout=60,
+                            env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)})
     assert result.stdout.strip() == digest(5), result.stderr
 
 
@@ -582,9 +582,10 @@ def test_data_that_do_not_fit_the_model(data, error, message):
     ({"batch_size": "16"}, TypeError, "fit: expected batch_size to be an int, got str"),
     ({"seed": "0"}, TypeError, r"expected a seed \(int\) or a numpy.random.Generator, got str"),
     ({"criterion": "mse"}, TypeError, r"expected a loss module or a function .* got str"),
+    ({"criterion": nn.CrossEntropyLoss}, TypeError, r"expected a loss module .* got the class CrossEntropyLoss"),
     ({"criterion": nn.CrossEntropyLoss("none")}, ValueError, "reduces to one number, got CrossEntropyLoss"),
     ({"criterion": lambda output, target: 1.0}, TypeError,
-     "expected the criterion to give a Tensor, got float"),
+     "criterion: expected a function that gives a Tensor, got float"),
     ({"optimizer": "SGD"}, TypeError, "fit: expected an Optimizer, got str"),
     ({"model": "net", "optimizer": optim.SGD(network().parameters())}, TypeError,
      "fit: expected a Module as the model, got str"),

@@ -25,6 +25,12 @@ def check_reduction(name: str, reduction: str, allowed=REDUCTIONS) -> None:
         raise ValueError(f"{name}: expected reduction {', '.join(map(repr, allowed))}, got {reduction!r}")
 
 
+def check_output(name: str, z: np.ndarray) -> None:
+    """That there is something to take the loss of."""
+    if not z.size:
+        raise ValueError(f"{name}: expected at least one sample, got an output of shape {z.shape}")
+
+
 def _reduced(name: str, dtype, reduction: str, count: int, total, losses):
     """The loss in its dtype: total() over count, total(), or losses() one by one."""
     check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
@@ -45,6 +51,7 @@ def _mse_count(z, reduction: str) -> int:
 
 
 def _mse_value(z, t, reduction="mean"):
+    check_output("MSELoss", z)
     if z.shape != np.shape(t):
         raise ValueError(f"MSELoss: expected a target of the output's shape {z.shape}, got {np.shape(t)}")
     if z.dtype != t.dtype:
@@ -63,10 +70,10 @@ def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
     """That t (N,) holds a label for each row of z (N, C)."""
     if z.ndim != 2:
         raise ValueError(f"{name}: expected an output of shape (N, C), got {z.shape}")
-    if t.ndim == 1 and t.dtype.kind not in "iu":
+    if np.shape(t) != z.shape[:1]:
+        raise ValueError(f"{name}: expected labels of shape {z.shape[:1]}, got {np.shape(t)}")
+    if t.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected labels of an integer dtype, got {t.dtype}")
-    if t.shape != z.shape[:1]:
-        raise ValueError(f"{name}: expected labels of shape {z.shape[:1]}, got {t.shape}")
 
 
 def _picked(name: str, z: np.ndarray, t: np.ndarray, reduction: str):
@@ -80,6 +87,7 @@ def _picked(name: str, z: np.ndarray, t: np.ndarray, reduction: str):
 
 
 def _nll_value(z, t, reduction="mean"):
+    check_output("NLLLoss", z)
     check_labels("NLLLoss", z, t)
     return _picked("NLLLoss", z, t, reduction), None
 
@@ -92,7 +100,8 @@ def _nll_gradient(g, kept, z, t, reduction="mean"):
 
 
 def _cross_entropy_value(z, t, reduction="mean"):
-    if t.ndim != 2:
+    check_output("CrossEntropyLoss", z)
+    if np.ndim(t) != 2:
         check_labels("CrossEntropyLoss", z, t)
         log_p = arrays.log_softmax(z)
         return _picked("CrossEntropyLoss", log_p, t, reduction), log_p

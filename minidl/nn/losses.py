@@ -36,8 +36,6 @@ class Loss(Module):
             raise TypeError(f"{self}: expected output and target as arrays, got {came[0]} and {came[1]}")
         if output.dtype not in arrays.FLOATS:
             raise TypeError(f"{self}: expected an output of float32 or float64, got {output.dtype}")
-        if not output.size:
-            raise ValueError(f"{self}: expected at least one sample, got an output of shape {output.shape}")
         loss, kept = self.operation.value(output, target, reduction=self.reduction)
         self.saved = output, target, kept
         return loss if self.reduction == "none" else float(loss)

@@ -10,7 +10,7 @@ by the tape.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -199,8 +199,10 @@ class Module:
         """Copy ``state`` into the parameters.
 
         Everything is checked first: ValueError for names that are missing or too many and for shapes
-        that differ, TypeError for another dtype, and the module stays as it was.
+        that differ, TypeError for another dtype or what is no mapping, and the module stays as it was.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"load_state_dict: expected arrays by their names, got {type(state).__name__}")
         own = dict(self.named_parameters(remove_duplicate=False))
         missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
         if missing or extra:
