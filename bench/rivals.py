@@ -30,7 +30,7 @@ STEPS = [*(("S", size) for size in (4, 16, 100, 128)),
          *((network, size) for network in ("M", "M3", "L") for size in (16, 128))]
 PREDICTIONS = [(network, size) for network in WIDTHS for size in (1, 64)]
 TURNS = 11
-REST_SECONDS = 0.05
+REST_SECONDS = 0.2
 
 
 class Worker:
@@ -75,7 +75,7 @@ class Workers:
         return {name: 1e6 * min(turn[name] for turn in times) for name in names}
 
     def after_a_rest(self, name: str, case) -> float:
-        """A turn, once the threads of the one before have stopped spinning: some do so for milliseconds."""
+        """A turn, once the threads of the one before have stopped spinning: OpenBLAS's do so for 0.1 s."""
         if self.threads > 1:
             sleep(REST_SECONDS)
         return self.worker(name).turn(*case)

@@ -9,7 +9,7 @@
 
 typedef void (*part_function)(void *context, int part, int parts);
 
-#define MAX_THREADS 64
+#define MAX_THREADS 64 /* fewer than 128 */
 
 #if defined(__GNUC__) && !defined(_WIN32)
 #include <pthread.h>
@@ -26,13 +26,14 @@ static struct {
   pthread_mutex_t lock;
   pthread_cond_t wake;
   int busy, workers, sleepers, hooked;
-  unsigned job;       /* the number of the job that was handed out last */
-  int parts, running; /* its parts, and its workers that are not done */
+  unsigned job;       /* the job that was handed out last: its number * 128 + its parts */
+  int running;        /* its workers that are not done */
   unsigned arrived;   /* at its barriers, since it began */
-  int cpu;            /* where the thread that handed the job out runs */
   part_function function;
   void *context;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+  pthread_t threads[MAX_THREADS]; /* the workers */
+  int giver, cores, aside; /* the core that jobs come from, how many there are, workers that keep off it */
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .giver = -1};
 
 static inline void relax(int turn) {
 #if defined(__x86_64__)
@@ -40,19 +41,6 @@ static inline void relax(int turn) {
 #endif
   if (turn % SPINS_TO_YIELD == SPINS_TO_YIELD - 1)
     sched_yield();
-}
-
-/* A worker often wakes on the core of the thread that woke it, which does not make room: it moves away. */
-static void step_aside(void) {
-#if defined(__linux__) && defined(CPU_SET)
-  cpu_set_t all, others;
-  if (sched_getcpu() != pool.cpu || sched_getaffinity(0, sizeof all, &all))
-    return;
-  others = all;
-  CPU_CLR(pool.cpu, &others);
-  if (CPU_COUNT(&others) && sched_setaffinity(0, sizeof others, &others) == 0)
-    sched_setaffinity(0, sizeof all, &all);
-#endif
 }
 
 static void *worker(void *number) {
@@ -70,9 +58,8 @@ static void *worker(void *number) {
       pthread_mutex_unlock(&pool.lock);
     }
     seen = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
-    if (part < pool.parts) {
-      step_aside();
-      pool.function(pool.context, part, pool.parts);
+    if (part < (int)(seen % 128)) { /* or else the next job may be in the making */
+      pool.function(pool.context, part, seen % 128);
       __atomic_fetch_sub(&pool.running, 1, __ATOMIC_ACQ_REL);
     }
   }
@@ -83,38 +70,52 @@ static void forget_workers(void) { /* in the child of a fork */
   pthread_mutex_init(&pool.lock, NULL);
   pthread_cond_init(&pool.wake, NULL);
   pool.busy = pool.workers = pool.sleepers = pool.running = 0;
-  pool.job = 0;
+  pool.job = 0, pool.giver = -1;
 }
 
 static void hire(int workers) {
   sigset_t all, before;
-  pthread_t thread;
   if (!pool.hooked)
     pool.hooked = pthread_atfork(NULL, NULL, forget_workers) == 0;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
   while (pool.workers < workers &&
-         pthread_create(&thread, NULL, worker, (void *)(size_t)(pool.workers + 1)) == 0) {
-    pthread_detach(thread);
-    pool.workers++;
-  }
+         pthread_create(&pool.threads[pool.workers], NULL, worker, (void *)(size_t)(pool.workers + 1)) == 0)
+    pthread_detach(pool.threads[pool.workers++]);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* How many parts can run at once: one a core. A worker that woke on the core of the thread which waits for
+   it would come to run only at the next tick of the clock, a dozen steps later; so workers keep off it. */
+static int places(int parts) {
+#if defined(__linux__) && defined(CPU_SET)
+  cpu_set_t cores;
+  int here = sched_getcpu();
+  if (here < 0 || ((here != pool.giver || pool.aside < parts - 1) && sched_getaffinity(0, sizeof cores, &cores)))
+    return 1;
+  if (here != pool.giver)
+    pool.giver = here, pool.cores = CPU_COUNT(&cores), pool.aside = 0;
+  if (parts > pool.cores)
+    parts = pool.cores;
+  if (pool.aside < parts - 1)
+    CPU_CLR(here, &cores);
+  hire(parts - 1);
+  for (; pool.aside < parts - 1 && pool.aside < pool.workers; pool.aside++)
+    pthread_setaffinity_np(pool.threads[pool.aside], sizeof cores, &cores);
+#else
+  hire(parts - 1);
+#endif
+  return pool.workers < parts - 1 ? pool.workers + 1 : parts;
 }
 
 static void run_parts(part_function function, void *context, int parts) {
   if (parts > 1 && !__atomic_exchange_n(&pool.busy, 1, __ATOMIC_ACQUIRE)) {
-    if (pool.workers < parts - 1)
-      hire(parts - 1);
-    if (pool.workers < parts - 1)
-      parts = pool.workers + 1;
+    parts = places(parts);
     /* A worker reads the job after its number has changed, and a job ends before the next begins. */
-#if defined(__linux__) && defined(CPU_SET)
-    pool.cpu = sched_getcpu();
-#endif
-    pool.function = function, pool.context = context, pool.parts = parts;
+    pool.function = function, pool.context = context;
     pool.arrived = 0, pool.running = parts - 1;
     pthread_mutex_lock(&pool.lock);
-    __atomic_store_n(&pool.job, pool.job + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool.job, (pool.job / 128 + 1) * 128 + parts, __ATOMIC_RELEASE);
     if (pool.sleepers)
       pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
