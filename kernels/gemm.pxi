@@ -13,15 +13,15 @@ cdef extern from * nogil:
     """
     #define PANEL_K 256                  /* terms of a sum before its tiles are put back into C */
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
-    #define ROWS_BLOCK (16 * TILE_ROWS)  /* rows of A that pass over a panel before the next k */
+    #define A_ELEMENTS (1 << 17)         /* of the rows of A that pass over a panel before the next k */
     #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows fall on one another in the cache */
     #define ROW_COLS 8                   /* vectors of a tile of a single row */
     #define PACKED PTRDIFF_MIN           /* no stride of an array's */
     #define AHEAD 16                     /* rows to fetch in advance */
     static const real ZEROS[8 * 16] = {0};
-    static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[(PANEL_K + 1) * 16 * TILE_ROWS];
+    static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[A_ELEMENTS];
     """
-    const int PANEL_K, PANEL_N, ROWS_BLOCK, ROW_COLS, AHEAD
+    const int PANEL_K, PANEL_N, A_ELEMENTS, ROW_COLS, AHEAD
     const Py_ssize_t FAR, PACKED
     const real ZEROS[]
     real B_PANEL[]
@@ -40,8 +40,11 @@ cdef inline void tile(
     cdef vec acc[12][2]
     cdef vec row[2]
     cdef vec factor
+    cdef const real* third[4]  # every third row of A: the two between are within reach of one address
     cdef Py_ssize_t k
     cdef int i, j
+    for i in range((rows + 2) // 3):
+        third[i] = a + 3 * i * as0
     for i in range(rows):
         for j in range(cols):
             if partial and j == cols - 1:
@@ -52,10 +55,11 @@ cdef inline void tile(
         for j in range(cols):
             row[j] = load_part(b + j * LANES, tail) if partial and j == cols - 1 else load(b + j * LANES)
         for i in range(rows):
-            factor = broadcast(a[i * as0])
+            factor = broadcast(third[i // 3][(i % 3) * as0])
             for j in range(cols):
                 acc[i][j] = fma(factor, row[j], acc[i][j])
-        a += as1
+        for i in range((rows + 2) // 3):
+            third[i] += as1
         b += bs0
     for i in range(rows):
         for j in range(cols):
@@ -175,12 +179,12 @@ cdef void gemm(
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
     """C = S + A B. start is NULL for zeros; its stride ss0 is 0 for a row that serves all."""
-    cdef Py_ssize_t i = 0, j, k, r, rows, width, terms, height, ps0, ps1, qs0, from_step
+    cdef Py_ssize_t i = 0, j, k, r, rows, width, terms, height, block, ps0, ps1, qs0, from_step
     cdef const real* origin
     cdef const real* p
     cdef const real* q
     cdef bint pack_b = bs1 != 1 or (bs0 >= FAR and m > 2 * TILE_ROWS and depth > LANES)
-    cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
+    cdef bint pack_a = n > PANEL_N and m >= TILE_ROWS and (
         as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
     if m == 1 and bs1 == 1:
         while n >= ROW_COLS * LANES:
@@ -193,8 +197,9 @@ cdef void gemm(
             n, b, c = n - ROW_COLS * LANES, b + ROW_COLS * LANES, c + ROW_COLS * LANES
         if n == 0:
             return
+    block = A_ELEMENTS // max(1, min(depth, PANEL_K)) // TILE_ROWS * TILE_ROWS
     while i < m:
-        rows = min(m - i, ROWS_BLOCK)
+        rows = min(m - i, block)
         k = 0
         while True:  # once even where depth is 0: C = S
             terms = min(depth - k, PANEL_K)
@@ -224,4 +229,4 @@ cdef void gemm(
             k += PANEL_K
             if k >= depth:
                 break
-        i += ROWS_BLOCK
+        i += block
