@@ -1,5 +1,8 @@
 # Program: what Python builds the captured step with, and runs it by.
 
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
 cdef dict ACTIONS = {}  # name -> address of the action
 
 
@@ -34,6 +37,9 @@ register("picked", run_picked)
 register("label_gradient", run_label_gradient)
 register("wrong", run_wrong)
 
+cdef set ELEMENTWISE = {name + end for name in ("relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid")
+                        for end in ("", "_backward")}
+
 # Actions whose number is a sum over the batch
 cdef set SERIAL = {"squared_error", "soft_loss", "picked", "wrong"}
 
@@ -52,6 +58,7 @@ REDUCTIONS = {"sum": 0, "rows": 1, "elements": 2}
 
 cdef enum:
     WORK_FOR_TWO = 1_500_000  # multiply-adds of a pass below which a second thread costs more than it brings
+    WIDE = 1 << 17            # elements of a weight from which threads share its columns, not the batch's rows
 
 # Which operands of a call are the batch's, and change from run to run
 cdef enum:
@@ -59,16 +66,26 @@ cdef enum:
     B_IS_TARGET = 2
 
 
+cdef enum Rule:
+    SGD
+    ADAM
+    ADAMW
+    ADADELTA
+
+cdef dict RULES = {"SGD": SGD, "Adam": ADAM, "AdamW": ADAMW, "Adadelta": ADADELTA}
+
+
 cdef class Update:
     """The calls that update one parameter group, and the Python objects that their settings live in."""
 
-    cdef object group, flat, bound
-    cdef str kind
+    cdef dict group
+    cdef object flat, bound
+    cdef Rule rule
     cdef tuple names
-    cdef Py_ssize_t first, count
+    cdef Py_ssize_t first, count  # of its calls
 
-    def __init__(self, kind, group, flat, names):
-        self.kind, self.group, self.flat, self.names, self.bound = kind, group, flat, names, None
+    def __init__(self, str kind, group, flat, tuple names):
+        self.rule, self.group, self.flat, self.names, self.bound = RULES[kind], <dict>group, flat, names, None
 
 
 cdef class Program:
@@ -78,7 +95,7 @@ cdef class Program:
     ``loss_ends`` mark where the forward pass and the loss end. run() and forward() walk it.
     """
 
-    cdef Call* calls
+    cdef Call** calls
     cdef Py_ssize_t count, room, forward_end, loss_end
     cdef list kept, functions, updates, watched, watched_lists
     cdef Py_ssize_t output_call, output_width
@@ -103,6 +120,9 @@ cdef class Program:
         self.forward_end = self.loss_end = -1
 
     def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            free(self.calls[i])
         free(self.calls)
         free(self.flags)
 
@@ -111,12 +131,14 @@ cdef class Program:
     cdef Call* append(self, action run, function=None) except NULL:
         if self.count == self.room:
             self.room = 2 * self.room + 16
-            self.calls = <Call*>realloc(self.calls, self.room * sizeof(Call))
+            self.calls = <Call**>realloc(self.calls, self.room * sizeof(Call*))
             self.flags = <int*>realloc(self.flags, self.room * sizeof(int))
             if self.calls is NULL or self.flags is NULL:
                 raise MemoryError
-        cdef Call* call = &self.calls[self.count]
-        memset(call, 0, sizeof(Call))
+        cdef Call* call = <Call*>calloc(1, sizeof(Call))
+        if call is NULL:
+            raise MemoryError
+        self.calls[self.count] = call
         call.run, call.labels = run, &self.labels
         self.flags[self.count] = 0
         self.functions.append(function)
@@ -144,53 +166,61 @@ cdef class Program:
         call.bs0, call.bs1 = array.strides[0] // sizeof(real), array.strides[1] // sizeof(real)
         return 0
 
+    cdef int product(self, Call* call, array, Py_ssize_t depth, Py_ssize_t cols) except -1:
+        """A product of a layer, its output in the array."""
+        call.y, call.ys0, call.depth, call.cols = self.address(array), cols, depth, cols
+        call.share = BY_COLUMNS if cols >= 4 * PANEL_N and depth * cols >= WIDE else BY_ROWS
+        self.operations += depth * cols
+        return 0
+
     def linear(self, x, weight, bias, y):
         """y = x weight^T + bias."""
         cdef Call* call = self.append(run_linear)
         self.set_a(call, x)
         self.set_b(call, weight, 0)
         call.bias = NULL if bias is None else self.address(bias)
-        call.share = BY_ROWS
-        call.y, call.depth, call.cols = self.address(y), weight.shape[1], weight.shape[0]
-        self.operations += call.depth * call.cols
+        self.product(call, y, weight.shape[1], weight.shape[0])
 
     def input_gradient(self, dy, weight, dx):
         """dx = dy weight."""
         cdef Call* call = self.append(run_input_gradient)
         self.set_a(call, dy)
         self.set_b(call, weight, 0)
-        call.share = BY_ROWS
-        call.y, call.depth, call.cols = self.address(dx), weight.shape[0], weight.shape[1]
-        self.operations += call.depth * call.cols
+        self.product(call, dx, weight.shape[0], weight.shape[1])
 
     def parameter_gradients(self, x, dy, dweight, db, bint fresh):
         """dweight, lying as (in, out), and db (or None) for x and dy; fresh: written, not added to."""
         cdef Call* call = self.append(run_parameter_gradients)
         self.set_a(call, x)
         self.set_b(call, dy, 0)
-        call.y, call.y2 = self.address(dweight), NULL if db is None else self.address(db)
-        call.share = BY_INPUTS
-        call.depth, call.cols, call.fresh = dweight.shape[1], dweight.shape[0], fresh
-        self.operations += call.depth * call.cols
+        self.product(call, dweight, dweight.shape[1], dweight.shape[0])
+        call.share, call.fresh, call.y2 = BY_INPUTS, fresh, NULL if db is None else self.address(db)
 
     def apply(self, str name, a, y, b=None, double setting=0, str reduction="sum", bint fresh=False,
               bint against_target=False):
-        """The action called name: y from a (and b; against_target: the batch's rows)."""
+        """The action called name: y from a (and b; against_target: the batch's rows).
+
+        An elementwise action on what the call before has written, a layer's product, is done panel by panel.
+        """
         cdef Call* call = self.append(<action><size_t>ACTIONS[name])
+        cdef Call* before = self.calls[self.count - 2] if self.count > 1 else NULL
         self.set_a(call, a)
         if against_target or b is not None:
             self.set_b(call, b, B_IS_TARGET)
             call.b_by_rows = True
         call.share = ALONE if name in SERIAL else BY_ROWS
-        call.cols = y.shape[1]
+        call.cols = call.ys0 = y.shape[1]
         call.y, call.setting, call.count, call.fresh = self.address(y), setting, REDUCTIONS[reduction], fresh
         call.number = &self.wrong_value if name == "wrong" else &self.loss_value
         self.operations += 8 * call.cols
+        if name in ELEMENTWISE and before is not NULL and before.y == call.a and (
+                before.run is run_linear or before.run is run_input_gradient):
+            before.then, call.within = call, True
 
     def zero(self, array):
         """Set a flat array to zero."""
         cdef Call* call = self.append(run_zero)
-        call.y, call.depth, call.share = self.address(array), array.size, BY_ELEMENTS
+        call.y, call.cols, call.share = self.address(array), array.size, BY_ELEMENTS
 
     def python(self, function):
         """Call function(rows), a float: None, or the loss."""
@@ -203,8 +233,8 @@ cdef class Program:
         update.first, update.count = self.count, len(flat.runs)
         for values, gradients in flat.runs:
             call = self.append(run_sgd if kind == "SGD" else run_adadelta if kind == "Adadelta" else run_adam)
-            call.y, call.a, call.depth = self.address(values), self.address(gradients), values.size
-            call.share = BY_ELEMENTS
+            call.y, call.a, call.cols = self.address(values), self.address(gradients), values.size
+            call.share, call.as1 = BY_ELEMENTS, 1
         self.updates.append(update)
 
     def forward_ends(self, output):
@@ -212,7 +242,7 @@ cdef class Program:
         cdef real* y = self.address(output)
         self.forward_end, self.output_call, self.output_width = self.count, -1, output.shape[1]
         for i in range(self.count):
-            if self.calls[i].run is not NULL and self.calls[i].y == y:
+            if self.calls[i].run is not NULL and self.calls[i].y == y and not self.calls[i].within:
                 self.output_call = i
 
     def loss_ends(self):
@@ -229,14 +259,14 @@ cdef class Program:
 
     cpdef bint stale(self):
         """Whether anything watched has changed since."""
-        cdef dict namespace
+        cdef tuple entry
         cdef list items, were
+        cdef Py_ssize_t i
         for entry in self.watched:
-            namespace = <dict>(<tuple>entry)[0]
-            if namespace.get((<tuple>entry)[1]) is not (<tuple>entry)[2]:
+            if PyDict_GetItemWithError(entry[0], entry[1]) != <PyObject*>entry[2]:
                 return True
         for entry in self.watched_lists:
-            items, were = <list>(<tuple>entry)[0], <list>(<tuple>entry)[1]
+            items, were = <list>entry[0], <list>entry[1]
             if len(items) != len(were):
                 return True
             for i in range(len(items)):
@@ -260,17 +290,20 @@ cdef class Program:
         cdef double lr, step, beta1, beta2
         cdef Py_ssize_t i, start = 0
         cdef Call* call
-        group, flat = update.group, update.flat
-        flat.step = flat.step + 1
+        cdef dict group = update.group
         cdef bint first = False, stateful = True
+        flat = update.flat
+        flat.step += 1
         lr = group["lr"]
-        if update.kind == "SGD":
+        if update.rule == SGD:
             s[1], s[3] = group["momentum"], group["weight_decay"]
-            s[4], s[5] = group["nesterov"], group["maximize"]
+            s[4], s[5] = <bint>group["nesterov"], <bint>group["maximize"]
             stateful = s[1] != 0
             first = stateful and "momentum_buffer" not in flat.state
-            s[0], s[2] = lr, 1 if first else 1 - <double>group["dampening"]
-        elif update.kind == "Adadelta":
+            s[0], s[2] = lr, 1
+            if stateful and not first:
+                s[2] = 1 - <double>group["dampening"]
+        elif update.rule == ADADELTA:
             s[1] = group["rho"]
             s[0], s[2], s[3], s[4] = lr, 1 - s[1], group["eps"], group["weight_decay"]
         else:
@@ -278,23 +311,22 @@ cdef class Program:
             step, s[2] = flat.step, group["eps"]
             s[0], s[1] = lr / (1 - power(beta1, step)), square_root(1 - power(beta2, step))
             s[3], s[4], s[5], s[6] = beta1, 1 - beta1, beta2, 1 - beta2
-            if update.kind == "AdamW":
+            if update.rule == ADAMW:
                 s[7], s[8] = 0, 1 - lr * <double>group["weight_decay"]
             else:
                 s[7], s[8] = group["weight_decay"], 1
         cdef bint bind = stateful and update.bound is not flat.state
         if bind:
             flat.blocks(*update.names)  # which makes what is missing
+            update.bound = flat.state
         for i in range(update.first, update.first + update.count):
-            call = &self.calls[i]
+            call = self.calls[i]
             memcpy(call.s, s, sizeof(s))
             if bind:
                 call.y2 = self.address(flat.state[update.names[0]][start:])
                 if len(update.names) > 1:
                     call.y3 = self.address(flat.state[update.names[1]][start:])
-                start += call.depth
-        if bind:
-            update.bound = flat.state
+                start += call.cols
         return 0
 
     cdef int walk(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
@@ -302,9 +334,9 @@ cdef class Program:
         cdef Py_ssize_t i = begin
         cdef PyThreadState* state
         cdef Stretch stretch
-        cdef int parts = thread_count if rows * self.operations > WORK_FOR_TWO and rows >= 2 * TILE_ROWS else 1
+        cdef int parts = thread_count if rows * self.operations > WORK_FOR_TWO and rows >= 2 * UNIT_ROWS else 1
         while i < end:
-            stretch.calls, stretch.rows, stretch.count = &self.calls[i], rows, 0
+            stretch.calls, stretch.rows, stretch.count, stretch.parts = &self.calls[i], rows, 0, parts
             while i < end and self.calls[i].run is not NULL:
                 stretch.count += 1
                 i += 1
@@ -328,12 +360,13 @@ cdef class Program:
                 self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = t, ts0, ts1
         return 0
 
-    def run(self, const real[:, :] x not None, target, const Py_ssize_t[:] index=None, bint guard=False):
-        """One step on the batch x (N, width), or x[index]; the loss.
+    def run(self, const real[:, :] x not None, target, const Py_ssize_t[:] index=None):
+        """One step on the batch x (N, width), or x[index]; the loss. One that is not finite changes no parameter.
 
-        target: int64 labels (N,), or rows in the element type. guard: a loss that is not finite changes
-        no parameter.
+        target: int64 labels (N,), or rows in the element type. ValueError also for a program that is stale.
         """
+        if self.stale():
+            raise ValueError("expected a program to run before what it was built from has changed")
         cdef Py_ssize_t rows = x.shape[0] if index is None else index.shape[0]
         cdef const int64_t[:] labels
         cdef const real[:, :] t
@@ -386,12 +419,19 @@ cdef class Program:
             px, xs0, xs1 = self.gathered, self.width, 1
         self.set_batch(px, xs0, xs1, pt, ts0, ts1)
         self.walk(0, self.loss_end, rows)
-        if guard and not isfinite(self.loss_value):
+        if not isfinite(self.loss_value):
             return self.loss_value
         for update in self.updates:
             self.settle(update)
         self.walk(self.loss_end, self.count, rows)
         return self.loss_value
+
+    cdef void write_output(self, real* y) noexcept:
+        """Let the last call of the forward pass write to y, and what finishes it, too."""
+        cdef Call* call = self.calls[self.output_call]
+        call.y = y
+        if call.then is not NULL:
+            call.then.a = call.then.y = y
 
     def forward(self, const real[:, :] x not None, real[:, ::1] y not None):
         """The forward pass alone, over any number of rows, capacity at a time: x (N, width) -> y.
@@ -406,7 +446,7 @@ cdef class Program:
         while begin < rows:
             count = min(rows - begin, self.capacity)
             self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
-            self.calls[self.output_call].y = py + begin * self.output_width
+            self.write_output(py + begin * self.output_width)
             self.walk(0, self.forward_end, count)
             begin += count
         return True

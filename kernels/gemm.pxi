@@ -173,29 +173,36 @@ cdef void pack(
         k += 1
 
 
-cdef void gemm(
+# What is done to each panel of C once its sums are complete, while it lies in the first cache.
+ctypedef void (*finishing)(void* what, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil
+
+
+cdef void gemm_and_finish(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth,
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0, Py_ssize_t bs1,
-    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
+    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0, finishing finish, void* what
 ) noexcept nogil:
-    """C = S + A B. start is NULL for zeros; its stride ss0 is 0 for a row that serves all."""
-    cdef Py_ssize_t i = 0, j, k, r, rows, width, terms, height, block, ps0, ps1, qs0, from_step
+    """C = S + A B. start is NULL for zeros; its stride ss0 is 0 for a row that serves all.
+
+    finish, unless it is NULL, is called with ``what`` for each panel of C: rows from i, cols from j.
+    """
+    cdef Py_ssize_t i = 0, j, k, r, first = 0, rows, width, terms, height, block, ps0, ps1, qs0, from_step
     cdef const real* origin
     cdef const real* p
     cdef const real* q
     cdef bint pack_b = bs1 != 1 or (bs0 >= FAR and m > 2 * TILE_ROWS and depth > LANES)
-    cdef bint pack_a = n > PANEL_N and m >= TILE_ROWS and (
+    cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
         as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
     if m == 1 and bs1 == 1:
-        while n >= ROW_COLS * LANES:
-            origin = start
-            if start is NULL:
-                origin = ZEROS
-            else:
-                start += ROW_COLS * LANES
-            row_tile(depth, a, as1, b, bs0, origin, c)
-            n, b, c = n - ROW_COLS * LANES, b + ROW_COLS * LANES, c + ROW_COLS * LANES
-        if n == 0:
+        while n - first >= ROW_COLS * LANES:
+            origin = ZEROS
+            if start is not NULL:
+                origin = start + first
+            row_tile(depth, a, as1, b + first, bs0, origin, c + first)
+            if finish is not NULL:
+                finish(what, 0, 1, first, ROW_COLS * LANES)
+            first += ROW_COLS * LANES
+        if first == n:
             return
     block = A_ELEMENTS // max(1, min(depth, PANEL_K)) // TILE_ROWS * TILE_ROWS
     while i < m:
@@ -211,7 +218,7 @@ cdef void gemm(
                     pack(p + r * as0, as1, as0, terms, height, A_BLOCK + r * terms, height)
                     r += height
                 p, ps0, ps1 = A_BLOCK, PACKED, 0
-            j = 0
+            j = first
             while j < n:
                 width = min(n - j, PANEL_N)
                 if k > 0:
@@ -225,8 +232,19 @@ cdef void gemm(
                     pack(q, bs0, bs1, terms, width, B_PANEL, PANEL_N)
                     q, qs0 = B_PANEL, PANEL_N
                 any_column(width, rows, terms, p, ps0, ps1, q, qs0, origin, from_step, c + i * cs0 + j, cs0)
+                if finish is not NULL and k + PANEL_K >= depth:
+                    finish(what, i, rows, j, width)
                 j += PANEL_N
             k += PANEL_K
             if k >= depth:
                 break
         i += block
+
+
+cdef void gemm(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth,
+    const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0, Py_ssize_t bs1,
+    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
+) noexcept nogil:
+    """C = S + A B."""
+    gemm_and_finish(m, n, depth, a, as0, as1, b, bs0, bs1, start, ss0, c, cs0, NULL, NULL)

@@ -14,6 +14,7 @@ cdef extern from "string.h" nogil:
     void* memcpy(void* to, const void* source, size_t size)
 
 cdef extern from "stdlib.h" nogil:
+    void* calloc(size_t count, size_t size)
     void* realloc(void* memory, size_t size)
     void free(void* memory)
 
@@ -21,11 +22,12 @@ cdef struct Call
 
 ctypedef void (*action)(Call* call, Py_ssize_t rows) noexcept nogil
 
-# How a call is shared among threads: by rows of the batch, by rows of dW, by elements, or not at all.
-# Always by outputs, so that no sum changes.
+# How a call is shared among threads: by rows of the batch, by columns of its output, by rows of dW, by
+# elements, or not at all. Always by outputs, so that no sum changes.
 cdef enum Share:
     ALONE
     BY_ROWS
+    BY_COLUMNS
     BY_INPUTS
     BY_ELEMENTS
 
@@ -38,10 +40,13 @@ cdef struct Call:
     const real* b           # the second
     Py_ssize_t bs0, bs1
     const real* bias
-    real* y                 # the output, its rows cols long
+    real* y                 # the output: rows of cols elements, ys0 apart
+    Py_ssize_t ys0
     real* y2
     real* y3
     Py_ssize_t depth, cols
+    Call* then              # the call that finishes each panel of a product's output
+    bint within             # this call is the ``then`` of another
     Py_ssize_t labels_from  # the row of the batch that this call begins with,
     Py_ssize_t batch_rows   # and how many there are; 0: as many as it is told
     int64_t** labels        # the batch's, where the function needs them
@@ -57,16 +62,44 @@ cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
     return 1 if call.count == 0 else n if call.count == 1 else n * call.cols
 
 
-# Layers
+cdef inline Call moved(const Call* call, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    """An elementwise call, from row i and column j of its arrays."""
+    cdef Call part = call[0]
+    part.a = call.a + i * call.as0 + j * call.as1
+    part.y = call.y + i * call.ys0 + j
+    if call.b is not NULL:
+        part.b = call.b + i * call.bs0 + j * call.bs1
+    if call.y2 is not NULL:
+        part.y2 = call.y2 + i * call.ys0 + j
+    if call.y3 is not NULL:
+        part.y3 = call.y3 + i * call.ys0 + j
+    return part
+
+
+# Layers: products, and what finishes their panels: an activation, or its derivative
+
+cdef void finish_panel(void* then, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil:
+    cdef Call part = moved(<Call*>then, i, j)
+    part.cols = cols
+    part.run(&part, rows)
+
+
+cdef inline finishing finish_of(const Call* call) noexcept nogil:
+    if call.then is NULL:
+        return NULL
+    return finish_panel
+
 
 cdef void run_linear(Call* call, Py_ssize_t rows) noexcept nogil:
-    gemm(rows, call.cols, call.depth, call.a, call.as0, call.as1, call.b, call.bs1, call.bs0,
-         call.bias, 0, call.y, call.cols)
+    gemm_and_finish(
+        rows, call.cols, call.depth, call.a, call.as0, call.as1, call.b, call.bs1, call.bs0,
+        call.bias, 0, call.y, call.ys0, finish_of(call), call.then)
 
 
 cdef void run_input_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    gemm(rows, call.cols, call.depth, call.a, call.as0, call.as1, call.b, call.bs0, call.bs1,
-         NULL, 0, call.y, call.cols)
+    gemm_and_finish(
+        rows, call.cols, call.depth, call.a, call.as0, call.as1, call.b, call.bs0, call.bs1,
+        NULL, 0, call.y, call.ys0, finish_of(call), call.then)
 
 
 cdef void run_parameter_gradients(Call* call, Py_ssize_t rows) noexcept nogil:
@@ -98,7 +131,7 @@ cdef void run_dropout_scale(Call* call, Py_ssize_t rows) noexcept nogil:
 # Elementwise functions and those of a row: the constants let the loops inline them
 
 cdef inline void unary_call(unary function, Call* call, Py_ssize_t rows) noexcept nogil:
-    apply_unary(function, call.a, call.as0, call.as1, call.y, call.cols, rows, call.cols, <real>call.setting)
+    apply_unary(function, call.a, call.as0, call.as1, call.y, call.ys0, rows, call.cols, <real>call.setting)
 
 cdef void run_exp(Call* call, Py_ssize_t rows) noexcept nogil:
     unary_call(vexp, call, rows)
@@ -128,7 +161,7 @@ cdef void run_log_softmax(Call* call, Py_ssize_t rows) noexcept nogil:
     log_softmax_rows(call.a, call.as0, call.as1, call.y, call.cols, rows, call.cols)
 
 cdef inline void binary_call(binary function, Call* call, Py_ssize_t rows) noexcept nogil:
-    apply_binary(function, call.a, call.as0, call.as1, call.b, call.bs0, call.bs1, call.y, call.cols,
+    apply_binary(function, call.a, call.as0, call.as1, call.b, call.bs0, call.bs1, call.y, call.ys0,
                  rows, call.cols, <real>call.setting)
 
 cdef void run_relu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
@@ -239,36 +272,45 @@ cdef void run_wrong(Call* call, Py_ssize_t rows) noexcept nogil:
     call.number[0] = wrong
 
 
-# Optimizers: y the values, a the gradients, y2 and y3 the state, depth elements
+# Optimizers: y the values, a the gradients, y2 and y3 the state
 
 cdef void run_sgd(Call* call, Py_ssize_t rows) noexcept nogil:
-    sgd_update(call.depth, call.y, call.a, call.y2, <real>call.s[0], <real>call.s[1], <real>call.s[2],
+    sgd_update(call.cols, call.y, call.a, call.y2, <real>call.s[0], <real>call.s[1], <real>call.s[2],
                <real>call.s[3], call.s[4] != 0, call.s[5] != 0)
 
 cdef void run_adam(Call* call, Py_ssize_t rows) noexcept nogil:
-    adam_update(call.depth, call.y, call.a, call.y2, call.y3, <real>call.s[0], <real>call.s[1], <real>call.s[2],
-                <real>call.s[3], <real>call.s[4], <real>call.s[5], <real>call.s[6], <real>call.s[7], <real>call.s[8])
+    adam_update(call.cols, call.y, call.a, call.y2, call.y3, <real>call.s[0], <real>call.s[1],
+                <real>call.s[2], <real>call.s[3], <real>call.s[4], <real>call.s[5], <real>call.s[6],
+                <real>call.s[7], <real>call.s[8])
 
 cdef void run_adadelta(Call* call, Py_ssize_t rows) noexcept nogil:
-    adadelta_update(call.depth, call.y, call.a, call.y2, call.y3, <real>call.s[0], <real>call.s[1],
+    adadelta_update(call.cols, call.y, call.a, call.y2, call.y3, <real>call.s[0], <real>call.s[1],
                     <real>call.s[2], <real>call.s[3], <real>call.s[4])
 
 cdef void run_zero(Call* call, Py_ssize_t rows) noexcept nogil:
-    memset(call.y, 0, call.depth * sizeof(real))
+    memset(call.y, 0, call.cols * sizeof(real))
 
 
-# Threads: each walks the whole list and does its part of every call, so that there is one fork and join
-# for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone.
+# Threads: each walks the whole list and does its parts of every call, so that there is one fork and join
+# for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone,
+# and so do the gradients of parameters. There may be more parts than threads.
 
 cdef extern from "threads.h" nogil:
-    ctypedef void (*part_function)(void* context, int part, int parts) noexcept
-    void run_parts(part_function function, void* context, int parts) noexcept
-    void wait_for_others(int parts, unsigned int barrier) noexcept
+    ctypedef void (*part_function)(void* context, int thread, int threads) noexcept
+    void run_parts(part_function function, void* context, int threads) noexcept
+    void wait_for_others(int threads, unsigned int barrier) noexcept
     const int MAX_THREADS
 
+cdef extern from * nogil:
+    """
+    #define UNIT_ROWS 4 /* in which rows are shared out */
+    """
+    const int UNIT_ROWS
+
 cdef struct Stretch:
-    Call* calls
+    Call** calls
     Py_ssize_t count, rows
+    int parts
 
 
 cdef inline Py_ssize_t bound(Py_ssize_t size, Py_ssize_t unit, int part, int parts) noexcept nogil:
@@ -276,51 +318,69 @@ cdef inline Py_ssize_t bound(Py_ssize_t size, Py_ssize_t unit, int part, int par
     return min(size, (size + unit * parts - 1) // (unit * parts) * unit * part)
 
 
-cdef void run_part(Call* call, Py_ssize_t rows, int part, int parts) noexcept nogil:
-    cdef Call mine = call[0]
-    cdef Py_ssize_t begin, end
+cdef void run_part(const Call* call, Py_ssize_t rows, int part, int parts) noexcept nogil:
+    cdef Call mine = call[0], then
+    cdef Py_ssize_t begin = 0, end = 0
     if call.share == BY_ROWS:
-        begin, end = bound(rows, TILE_ROWS, part, parts), bound(rows, TILE_ROWS, part + 1, parts)
+        begin, end = bound(rows, UNIT_ROWS, part, parts), bound(rows, UNIT_ROWS, part + 1, parts)
         mine.a = call.a + begin * call.as0
         if call.b_by_rows:
             mine.b = call.b + begin * call.bs0
-        mine.y = call.y + begin * call.cols
-        if begin < end:
-            # what divides a loss, and the labels, are the batch's
-            mine.labels_from = begin
-            mine.batch_rows = rows
-            mine.run(&mine, end - begin)
+        mine.y = call.y + begin * call.ys0
+        # what divides a loss, and the labels, are the batch's
+        mine.labels_from, mine.batch_rows = begin, rows
+        if call.then is not NULL:
+            then = moved(call.then, begin, 0)
+        rows = end - begin
+    elif call.share == BY_COLUMNS:
+        begin, end = bound(call.cols, PANEL_N, part, parts), bound(call.cols, PANEL_N, part + 1, parts)
+        mine.b = call.b + begin * (call.bs0 if call.run is run_linear else call.bs1)
+        if call.bias is not NULL:
+            mine.bias = call.bias + begin
+        mine.y, mine.cols = call.y + begin, end - begin
+        if call.then is not NULL:
+            then = moved(call.then, 0, begin)
     elif call.share == BY_INPUTS:
-        begin, end = bound(call.depth, TILE_ROWS, part, parts), bound(call.depth, TILE_ROWS, part + 1, parts)
-        mine.a, mine.y, mine.depth = call.a + begin * call.as1, call.y + begin * call.cols, end - begin
+        begin, end = bound(call.depth, UNIT_ROWS, part, parts), bound(call.depth, UNIT_ROWS, part + 1, parts)
+        mine.a, mine.y, mine.depth = call.a + begin * call.as1, call.y + begin * call.ys0, end - begin
         if part > 0:
             mine.y2 = NULL
-        mine.run(&mine, rows)
     elif call.share == BY_ELEMENTS:
-        begin, end = bound(call.depth, 16, part, parts), bound(call.depth, 16, part + 1, parts)
-        mine.y, mine.depth = call.y + begin, end - begin
-        if call.a is not NULL:
-            mine.a = call.a + begin
-        if call.y2 is not NULL:
-            mine.y2 = call.y2 + begin
-        if call.y3 is not NULL:
-            mine.y3 = call.y3 + begin
-        mine.run(&mine, rows)
+        begin, end = bound(call.cols, 16, part, parts), bound(call.cols, 16, part + 1, parts)
+        mine = moved(call, 0, begin)
+        mine.cols, rows = end - begin, 1
     elif part == 0:
-        call.run(call, rows)
+        end = 1
+    if call.then is not NULL:
+        mine.then = &then
+    if begin < end:
+        mine.run(&mine, rows)
 
 
-cdef void walk_part(void* context, int part, int parts) noexcept nogil:
+cdef inline bint waits(const Call* call, const Call* before) noexcept nogil:
+    """Whether a call needs what other threads did in the one before it."""
+    return call.share != before.share or call.share == ALONE or call.share == BY_COLUMNS or call.share == BY_ELEMENTS
+
+
+cdef void walk_part(void* context, int thread, int threads) noexcept nogil:
     cdef Stretch* stretch = <Stretch*>context
     cdef unsigned int barriers = 0
+    cdef const Call* before = NULL
+    cdef Call* call
     cdef Py_ssize_t i
+    cdef int part
     for i in range(stretch.count):
-        # Calls by elements may be cut differently, each by its own size.
-        if i > 0 and (stretch.calls[i].share != stretch.calls[i - 1].share
-                      or stretch.calls[i].share == ALONE or stretch.calls[i].share == BY_ELEMENTS):
-            wait_for_others(parts, barriers)
+        call = stretch.calls[i]
+        if call.within:
+            continue
+        if stretch.parts == 1:
+            call.run(call, 1 if call.share == BY_ELEMENTS else stretch.rows)
+            continue
+        if before is not NULL and waits(call, before):
+            wait_for_others(threads, barriers)
             barriers += 1
-        if parts == 1:
-            stretch.calls[i].run(&stretch.calls[i], stretch.rows)
-        else:
-            run_part(&stretch.calls[i], stretch.rows, part, parts)
+        part = thread
+        while part < stretch.parts:
+            run_part(call, stretch.rows, part, stretch.parts)
+            part += threads
+        before = call

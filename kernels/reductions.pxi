@@ -40,14 +40,78 @@ cdef double grand_total(
 
 
 # A function of a row takes LANES rows at a time, a row a lane: the sum along a row stays in order, and
-# the vectors are full however short the row. In the pointers below, i is the first row of the strip.
+# the vectors are full however short the row. Such a strip of short rows is turned round in a buffer
+# first, column by column; longer ones are read where they are.
 
-cdef inline vec strip_max(const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
+cdef extern from * nogil:
+    """
+    #define STRIP_COLS 64
+    """
+    const int STRIP_COLS
+
+cdef struct Strip:  # element j of all rows begins at p + j * s1, that of the next row is s0 further
+    real* p
+    Py_ssize_t s0, s1
+    real buffer[16 * 64]
+
+
+cdef inline void turn_in(Strip* strip, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
+    """The strip of the n rows at x."""
+    cdef vec block[16]
+    cdef Py_ssize_t j = 0, i, k
+    if xs1 != 1 or cols > STRIP_COLS:
+        strip.p, strip.s0, strip.s1 = <real*>x, xs0, xs1
+        return
+    strip.p, strip.s0, strip.s1 = strip.buffer, 1, LANES
+    while j < cols:
+        k = min(cols - j, LANES)
+        for i in range(LANES):
+            block[i] = load_strided(x + i * xs0 + j, 1, k) if i < n else broadcast(0)
+        transpose(block)
+        for i in range(k):
+            store(strip.buffer + (j + i) * LANES, block[i])
+        j += LANES
+
+
+cdef inline void place(Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t cols) noexcept nogil:
+    """Where the output for the rows at y is written first."""
+    if cols > STRIP_COLS:
+        strip.p, strip.s0, strip.s1 = y, ys0, 1
+    else:
+        strip.p, strip.s0, strip.s1 = strip.buffer, 1, LANES
+
+
+cdef inline void turn_out(const Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
+    """From there to y."""
+    cdef vec block[16]
+    cdef Py_ssize_t j = 0, i, k
+    if cols > STRIP_COLS:
+        return
+    while j < cols:
+        k = min(cols - j, LANES)
+        for i in range(LANES):
+            block[i] = load(strip.buffer + (j + i) * LANES) if i < k else broadcast(0)
+        transpose(block)
+        for i in range(n):
+            store_first(y + i * ys0 + j, block[i], k)
+        j += LANES
+
+
+cdef inline vec at(const Strip* strip, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
+    """Element j of the n rows."""
+    return load_strided(strip.p + j * strip.s1, strip.s0, n)
+
+
+cdef inline void put(const Strip* strip, Py_ssize_t j, vec v, Py_ssize_t n) noexcept nogil:
+    store_strided(strip.p + j * strip.s1, strip.s0, v, n)
+
+
+cdef inline vec strip_max(const Strip* x, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
     """The largest of each row. A NaN that it passes over still reaches the sum."""
-    cdef vec largest = load_strided(x, xs0, n), v
+    cdef vec largest = at(x, 0, n), v
     cdef Py_ssize_t j
     for j in range(1, cols):
-        v = load_strided(x + j * xs1, xs0, n)
+        v = at(x, j, n)
         largest = choose(greater(v, largest), v, largest)
     return largest
 
@@ -58,16 +122,19 @@ cdef void softmax_rows(
     """y[i, j] = e^(x[i, j] - max) / sum over j of e^(x[i, j] - max)."""
     cdef Py_ssize_t i = 0, j, n
     cdef vec largest, acc, v
+    cdef Strip given, out
     while i < rows:
         n = min(rows - i, LANES)
-        largest = strip_max(x + i * xs0, xs0, xs1, n, cols)
-        acc = broadcast(0)
+        turn_in(&given, x + i * xs0, xs0, xs1, n, cols)
+        place(&out, y + i * ys0, ys0, cols)
+        largest, acc = strip_max(&given, n, cols), broadcast(0)
         for j in range(cols):
-            v = vexp(load_strided(x + i * xs0 + j * xs1, xs0, n) - largest, acc)
-            store_strided(y + i * ys0 + j, ys0, v, n)
+            v = vexp(at(&given, j, n) - largest, acc)
+            put(&out, j, v, n)
             acc = acc + v
         for j in range(cols):
-            store_strided(y + i * ys0 + j, ys0, load_strided(y + i * ys0 + j, ys0, n) / acc, n)
+            put(&out, j, at(&out, j, n) / acc, n)
+        turn_out(&out, y + i * ys0, ys0, n, cols)
         i += LANES
 
 
@@ -78,16 +145,18 @@ cdef void dsoftmax_rows(
     """d[i, j] = y[i, j] (g[i, j] - sum over j of g[i, j] y[i, j])."""
     cdef Py_ssize_t i = 0, j, n
     cdef vec acc
+    cdef Strip gradient, given, out
     while i < rows:
         n = min(rows - i, LANES)
+        turn_in(&gradient, g + i * gs0, gs0, gs1, n, cols)
+        turn_in(&given, y + i * ys0, ys0, ys1, n, cols)
+        place(&out, d + i * ds0, ds0, cols)
         acc = broadcast(0)
         for j in range(cols):
-            acc = acc + (load_strided(g + i * gs0 + j * gs1, gs0, n)
-                         * load_strided(y + i * ys0 + j * ys1, ys0, n))
+            acc = acc + at(&gradient, j, n) * at(&given, j, n)
         for j in range(cols):
-            store_strided(
-                d + i * ds0 + j, ds0,
-                load_strided(y + i * ys0 + j * ys1, ys0, n) * (load_strided(g + i * gs0 + j * gs1, gs0, n) - acc), n)
+            put(&out, j, at(&given, j, n) * (at(&gradient, j, n) - acc), n)
+        turn_out(&out, d + i * ds0, ds0, n, cols)
         i += LANES
 
 
@@ -97,16 +166,18 @@ cdef void log_softmax_rows(
     """y[i, j] = (x[i, j] - max) - log(sum over j of e^(x[i, j] - max))."""
     cdef Py_ssize_t i = 0, j, n
     cdef vec largest, acc
+    cdef Strip given, out
     while i < rows:
         n = min(rows - i, LANES)
-        largest = strip_max(x + i * xs0, xs0, xs1, n, cols)
-        acc = broadcast(0)
+        turn_in(&given, x + i * xs0, xs0, xs1, n, cols)
+        place(&out, y + i * ys0, ys0, cols)
+        largest, acc = strip_max(&given, n, cols), broadcast(0)
         for j in range(cols):
-            acc = acc + vexp(load_strided(x + i * xs0 + j * xs1, xs0, n) - largest, acc)
+            acc = acc + vexp(at(&given, j, n) - largest, acc)
         acc = vlog(acc, acc)
         for j in range(cols):
-            store_strided(
-                y + i * ys0 + j, ys0, (load_strided(x + i * xs0 + j * xs1, xs0, n) - largest) - acc, n)
+            put(&out, j, (at(&given, j, n) - largest) - acc, n)
+        turn_out(&out, y + i * ys0, ys0, n, cols)
         i += LANES
 
 
@@ -117,14 +188,16 @@ cdef void dlog_softmax_rows(
     """d[i, j] = g[i, j] - e^y[i, j] sum over j of g[i, j]."""
     cdef Py_ssize_t i = 0, j, n
     cdef vec acc
+    cdef Strip gradient, given, out
     while i < rows:
         n = min(rows - i, LANES)
+        turn_in(&gradient, g + i * gs0, gs0, gs1, n, cols)
+        turn_in(&given, y + i * ys0, ys0, ys1, n, cols)
+        place(&out, d + i * ds0, ds0, cols)
         acc = broadcast(0)
         for j in range(cols):
-            acc = acc + load_strided(g + i * gs0 + j * gs1, gs0, n)
+            acc = acc + at(&gradient, j, n)
         for j in range(cols):
-            store_strided(
-                d + i * ds0 + j, ds0,
-                load_strided(g + i * gs0 + j * gs1, gs0, n)
-                - vexp(load_strided(y + i * ys0 + j * ys1, ys0, n), acc) * acc, n)
+            put(&out, j, at(&gradient, j, n) - vexp(at(&given, j, n), acc) * acc, n)
+        turn_out(&out, d + i * ds0, ds0, n, cols)
         i += LANES

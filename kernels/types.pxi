@@ -46,6 +46,9 @@ cdef inline void store_strided(real* p, Py_ssize_t step, vec v, Py_ssize_t n) no
     """Store the first n <= LANES lanes at p, p + step, ..."""
     cdef real lanes[16]
     cdef Py_ssize_t i
+    if step == 1:
+        store_first(p, v, n)
+        return
     store(lanes, v)
     for i in range(n):
         p[i * step] = lanes[i]

@@ -7,7 +7,7 @@ kernels, is called in its place as the Python object that it is.
 """
 from __future__ import annotations
 
-import math
+from math import isfinite
 
 import numpy as np
 
@@ -26,28 +26,25 @@ class CapturedStep:
 
     def __init__(self, model: Module, criterion: Module, optimizer: optim.Optimizer):
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
-        self._batch: Batch | tuple = ()
         self._build(FIRST_CAPACITY, labels=_expects_labels(criterion))  # says now what cannot be taken
 
     def __call__(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None = None) -> float:
         """Train on the batch; the loss before the update."""
-        loss = self.run(x, y, index)
-        if not math.isfinite(loss):
+        try:
+            loss = self._step(x, y, index)
+        except (IndexError, TypeError, ValueError):
+            loss = self._adapted(x, y, index)
+        if not isfinite(loss):
             raise FloatingPointError(
                 f"capture: the loss became {loss}; the weights are those before this step")
         return loss
 
     def run(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None = None) -> float:
         """The same, but a loss that is not finite is returned, too. Nothing was updated then."""
-        if self._program.stale():
-            self._build(self._program.capacity, self._labels)
-        self._batch = x, y, index
         try:
-            return self._program.run(x, y, index, True)
+            return self._step(x, y, index)
         except (IndexError, TypeError, ValueError):
-            if not self._prepare(Batch(x, y, index)):
-                raise  # it is not the batch, but a loss or an optimizer of the user
-        return self._program.run(*self._batch, True)
+            return self._adapted(x, y, index)
 
     @property
     def output(self) -> np.ndarray:
@@ -59,6 +56,15 @@ class CapturedStep:
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
 
+    def _adapted(self, *given) -> float:
+        """The same after a refusal: for a program or a batch that is made to fit, if it did not."""
+        stale = self._program.stale()
+        if stale:
+            self._build(self._program.capacity, self._labels)
+        if not self._prepare(Batch(*given)) and not stale:
+            raise  # noqa: PLE0704 (what is being handled: it is not the batch, but a loss or an optimizer of the user)
+        return self._step(*self._batch)
+
     def _prepare(self, given: Batch) -> bool:
         """Make the batch fit the program, or the program the batch; whether there was anything to do."""
         modules = leaves(self.model)
@@ -68,6 +74,11 @@ class CapturedStep:
         if grown:
             self._build(max(batch.rows, self._program.capacity), labels)
         return grown or any(new is not old for new, old in zip(batch, given, strict=True))
+
+    def _noted(self, *batch) -> float:
+        """A step whose loss is called as a Python object, and asks for the target."""
+        self._batch = Batch(*batch)
+        return self._program.run(*batch)
 
     def _build(self, capacity: int, labels: bool) -> None:
         """Write the whole program anew."""
@@ -90,7 +101,7 @@ class CapturedStep:
         else:
             gradient = write_loss(builder, self.criterion, z, labels)
         program.loss_ends()
-        write_backward(backwards, gradient())
+        write_backward(builder, backwards, gradient())
         for parameter in trained:
             if id(parameter) not in builder.written:
                 builder.zero_gradient(parameter)
@@ -98,6 +109,7 @@ class CapturedStep:
         program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None,
                             np.zeros(capacity, np.int64) if labels else None)
         self._program, self._labels, self._output = program, labels, z
+        self._step = self._noted if own_loss else program.run
 
     def _write_update(self, program) -> None:
         optimizer = self.optimizer

@@ -32,14 +32,21 @@ class Builder:
         program.watch(vars(storage), ["_moves"])
         self.updated = {id(parameter) for parameter in updated}
         self.written: set[int] = set()
+        self.later: list[Callable[[], None]] = []  # writes the gradients of the parameters, after those of the layers
+        self.product: np.ndarray | None = None  # the output of a Linear that nobody has read
 
     def rows(self, width: int) -> np.ndarray:
         """A new array of ``width`` columns for the largest batch."""
         return storage.aligned(self.capacity * width, self.dtype).reshape(self.capacity, width)
 
-    def output(self, x, width: int) -> np.ndarray:
-        """Where a function of each row may write: over its input, if nobody reads that again."""
-        return self.rows(width) if self.training or x is None else x
+    def output(self, x, width: int, reads_input: bool) -> np.ndarray:
+        """Where a function of each row may write: over its input, if nobody reads that again.
+
+        reads_input : whether the function's derivative is written in its input.
+        """
+        over = x is not None and (not self.training or (x is self.product and not reads_input))
+        self.product = None
+        return x if over else self.rows(width)
 
     def fresh(self, parameter: Parameter) -> bool:
         """Whether its gradient is written, not added to: the optimizer's, the first time in a step."""
@@ -61,16 +68,19 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
     program, weight, bias = builder.program, module.weight, module.bias
     program.watch(vars(module), ["weight", "bias"])
     _check_linear(builder, module, width)
-    y = builder.rows(module.out_features)
+    y = builder.product = builder.rows(module.out_features)
     program.linear(x, weight.data, None if bias is None else bias.data, y)
 
-    def backward(dy, wanted):
+    def gradients(dy):
         fresh = {parameter: builder.fresh(parameter) for parameter in (weight, bias) if parameter is not None}
         if not all(fresh.values()):  # both are added to, and what begins here begins at zero
             for parameter in (p for p in fresh if fresh[p]):
                 builder.zero_gradient(parameter)
         db = None if bias is None else bias.grad
         program.parameter_gradients(x, dy, weight.grad, db, all(fresh.values()))
+
+    def backward(dy, wanted):
+        builder.later.append(lambda: gradients(dy))
         if not wanted:
             return None
         dx = builder.rows(width)
@@ -105,18 +115,21 @@ _FROM_OUTPUT = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.Softmax: "softmax", n
 
 
 def _activation(builder: Builder, module: nn.activations.Activation, x, width: int):
-    program, y = builder.program, builder.output(x, width)
+    program = builder.program
     program.watch(vars(module), ["settings"])
     program.watch(module.settings, list(module.settings))
     if module.settings.get("dim", -1) not in (-1, 1):
         raise NotCapturable(f"capture: {module}: expected dim -1 or 1, along the rows of a batch")
     name = _FROM_INPUT.get(type(module)) or _FROM_OUTPUT[type(module)]
     setting = next(iter(module.settings.values()), 0.0)
+    # y > 0 where x > 0: with y alone, x need not be kept
+    from_output = type(module) in _FROM_OUTPUT or type(module) in (nn.ReLU, nn.LeakyReLU) and setting >= 0
+    y = builder.output(x, width, reads_input=not from_output)
     program.apply(name, x, y, setting=setting)
 
     def backward(dy, wanted):
         if wanted:
-            written_in = x if type(module) in _FROM_INPUT else y
+            written_in = y if from_output else x
             program.apply(f"{name}_backward", dy, dy, written_in, setting=setting)
         return dy
 
@@ -203,8 +216,10 @@ def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Modu
     return x, backwards
 
 
-def write_backward(backwards: list[tuple[Module, Callable]], dy: np.ndarray) -> None:
+def write_backward(builder: Builder, backwards: list[tuple[Module, Callable]], dy: np.ndarray) -> None:
     """Write the backward pass, down to the first layer that has parameters."""
     first = next(i for i, (module, _) in enumerate(backwards) if type(module) is nn.Linear)
     for i in range(len(backwards) - 1, first - 1, -1):
         dy = backwards[i][1](dy, i > first)
+    for write in builder.later:
+        write()
