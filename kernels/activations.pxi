@@ -71,6 +71,9 @@ cdef inline void apply_unary(
         rows, cols = 1, rows * cols
     for i in range(rows):
         j = 0
+        while xs1 == 1 and j + LANES <= cols:
+            store(y + i * ys0 + j, function(load(x + i * xs0 + j), s))
+            j += LANES
         while j < cols:
             n = min(cols - j, LANES)
             store_first(y + i * ys0 + j, function(load_strided(x + i * xs0 + j * xs1, xs1, n), s), n)
@@ -88,6 +91,9 @@ cdef inline void apply_binary(
         rows, cols = 1, rows * cols
     for i in range(rows):
         j = 0
+        while gs1 == 1 and xs1 == 1 and j + LANES <= cols:
+            store(y + i * ys0 + j, function(load(g + i * gs0 + j), load(x + i * xs0 + j), s))
+            j += LANES
         while j < cols:
             n = min(cols - j, LANES)
             store_first(

@@ -1,6 +1,7 @@
 # Program: what Python builds the captured step with, and runs it by.
 
 from cpython.dict cimport PyDict_GetItemWithError
+from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 
 cdef dict ACTIONS = {}  # name -> address of the action
@@ -88,6 +89,12 @@ cdef class Update:
         self.rule, self.group, self.flat, self.names, self.bound = RULES[kind], <dict>group, flat, names, None
 
 
+cdef struct Watched:  # what a name must stand for; Program.kept holds all three
+    PyObject* namespace
+    PyObject* name
+    PyObject* value
+
+
 cdef class Program:
     """A list of kernel calls over arrays of up to ``capacity`` rows.
 
@@ -97,26 +104,32 @@ cdef class Program:
 
     cdef Call** calls
     cdef Py_ssize_t count, room, forward_end, loss_end
-    cdef list kept, functions, updates, watched, watched_lists
+    cdef list kept, functions, updates, watched_lists
+    cdef Watched* watched
+    cdef Py_ssize_t watched_count
     cdef Py_ssize_t output_call, output_width
     cdef int* flags
     cdef int64_t* labels
     cdef double loss_value, wrong_value
     cdef Py_ssize_t width, target_width, classes, operations
     cdef readonly Py_ssize_t capacity
+    cdef const real* x  # the batch that the calls were set to
+    cdef const real* t
+    cdef Py_ssize_t xs0, xs1, ts0, ts1
     cdef real* gathered
     cdef real* gathered_target
     cdef int64_t* gathered_labels
 
     def __cinit__(self):
         self.calls, self.flags, self.count, self.room = NULL, NULL, 0, 0
-        self.gathered, self.gathered_target, self.gathered_labels = NULL, NULL, NULL
+        self.watched, self.watched_count = NULL, 0
+        self.x, self.t, self.gathered, self.gathered_target, self.gathered_labels = NULL, NULL, NULL, NULL, NULL
 
     def __init__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
         """Batches of up to capacity rows of width; labels of 0..classes-1, or target rows of target_width."""
         self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
         self.kept, self.functions, self.updates = [], [], []
-        self.watched, self.watched_lists = [], []
+        self.watched_lists = []
         self.forward_end = self.loss_end = -1
 
     def __dealloc__(self):
@@ -124,6 +137,7 @@ cdef class Program:
         for i in range(self.count):
             free(self.calls[i])
         free(self.calls)
+        free(self.watched)
         free(self.flags)
 
     # Building
@@ -250,8 +264,16 @@ cdef class Program:
 
     def watch(self, dict namespace, names):
         """Be stale once one of these names stands for another object."""
+        cdef Watched* entry
         for name in names:
-            self.watched.append((namespace, name, namespace[name]))
+            self.watched = <Watched*>realloc(self.watched, (self.watched_count + 1) * sizeof(Watched))
+            if self.watched is NULL:
+                raise MemoryError
+            entry = &self.watched[self.watched_count]
+            value = namespace[name]
+            self.kept += [namespace, name, value]
+            entry.namespace, entry.name, entry.value = <PyObject*>namespace, <PyObject*>name, <PyObject*>value
+            self.watched_count += 1
 
     def watch_list(self, list items):
         """Be stale once the list holds other objects."""
@@ -259,18 +281,17 @@ cdef class Program:
 
     cpdef bint stale(self):
         """Whether anything watched has changed since."""
-        cdef tuple entry
         cdef list items, were
         cdef Py_ssize_t i
-        for entry in self.watched:
-            if PyDict_GetItemWithError(entry[0], entry[1]) != <PyObject*>entry[2]:
+        for i in range(self.watched_count):
+            if PyDict_GetItemWithError(<object>self.watched[i].namespace, <object>self.watched[i].name) != self.watched[i].value:
                 return True
         for entry in self.watched_lists:
-            items, were = <list>entry[0], <list>entry[1]
+            items, were = <list>(<tuple>entry)[0], <list>(<tuple>entry)[1]
             if len(items) != len(were):
                 return True
             for i in range(len(items)):
-                if items[i] is not were[i]:
+                if PyList_GET_ITEM(items, i) != PyList_GET_ITEM(were, i):
                     return True
         return False
 
@@ -353,6 +374,9 @@ cdef class Program:
     cdef int set_batch(self, const real* x, Py_ssize_t xs0, Py_ssize_t xs1,
                        const real* t, Py_ssize_t ts0, Py_ssize_t ts1) except -1:
         cdef Py_ssize_t i
+        if x == self.x and xs0 == self.xs0 and xs1 == self.xs1 and t == self.t and ts0 == self.ts0 and ts1 == self.ts1:
+            return 0
+        self.x, self.xs0, self.xs1, self.t, self.ts0, self.ts1 = x, xs0, xs1, t, ts0, ts1
         for i in range(self.count):
             if self.flags[i] & A_IS_INPUT:
                 self.calls[i].a, self.calls[i].as0, self.calls[i].as1 = x, xs0, xs1
@@ -360,13 +384,25 @@ cdef class Program:
                 self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = t, ts0, ts1
         return 0
 
-    def run(self, const real[:, :] x not None, target, const Py_ssize_t[:] index=None):
-        """One step on the batch x (N, width), or x[index]; the loss. One that is not finite changes no parameter.
+    def step(self, x not None, target, index=None):
+        """One step on the batch x (N, width), or x[index]; the loss. FloatingPointError if that is not finite.
 
         target: int64 labels (N,), or rows in the element type. ValueError also for a program that is stale.
         """
+        if not isfinite(self.one_step(x, target, index)):
+            raise FloatingPointError(
+                f"capture: the loss became {self.loss_value}; the weights are those before this step")
+        return self.loss_value
+
+    def run(self, x not None, target, index=None):
+        """The same, but a loss that is not finite is returned, too."""
+        return self.one_step(x, target, index)
+
+    cdef double one_step(self, samples, target, picked) except? -1:
         if self.stale():
             raise ValueError("expected a program to run before what it was built from has changed")
+        cdef const real[:, :] x = samples
+        cdef const Py_ssize_t[:] index = picked
         cdef Py_ssize_t rows = x.shape[0] if index is None else index.shape[0]
         cdef const int64_t[:] labels
         cdef const real[:, :] t

@@ -143,7 +143,7 @@ cdef void pack(
     const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
 ) noexcept nogil:
     """out[k, j] = x[k, j] for k < depth, j < width; rows of out are os0 apart, rows of x anyhow."""
-    cdef Py_ssize_t k = 0, j, n
+    cdef Py_ssize_t k = 0, j, n, terms
     cdef vec block[16]
     cdef int i
     if xs1 == 1:
@@ -156,14 +156,19 @@ cdef void pack(
                 store_first(out + k * os0 + j, load_strided(x + k * xs0 + j, 1, n), n)
                 j += LANES
         return
-    while xs0 == 1 and k + LANES <= depth:  # the transpose, block by block
+    while xs0 == 1 and depth - k > 4:  # the transpose, block by block
+        terms = min(depth - k, LANES)
         j = 0
         while j < width:
             n = min(width - j, LANES)
-            for i in range(LANES):
-                block[i] = load(x + k + (j + i) * xs1) if i < n else broadcast(0)
+            if n == LANES and terms == LANES:
+                for i in range(LANES):
+                    block[i] = load(x + k + (j + i) * xs1)
+            else:
+                for i in range(LANES):
+                    block[i] = load_strided(x + k + (j + i) * xs1, 1, terms) if i < n else broadcast(0)
             transpose(block)
-            for i in range(LANES):
+            for i in range(terms):
                 store_first(out + (k + i) * os0 + j, block[i], n)
             j += LANES
         k += LANES
@@ -186,7 +191,7 @@ cdef void gemm_and_finish(
 
     finish, unless it is NULL, is called with ``what`` for each panel of C: rows from i, cols from j.
     """
-    cdef Py_ssize_t i = 0, j, k, r, first = 0, rows, width, terms, height, block, ps0, ps1, qs0, from_step
+    cdef Py_ssize_t i = 0, j, k, r, first = 0, rows, width, terms, height, block = m, ps0, ps1, qs0, from_step
     cdef const real* origin
     cdef const real* p
     cdef const real* q
@@ -204,7 +209,8 @@ cdef void gemm_and_finish(
             first += ROW_COLS * LANES
         if first == n:
             return
-    block = A_ELEMENTS // max(1, min(depth, PANEL_K)) // TILE_ROWS * TILE_ROWS
+    if m * min(depth, PANEL_K) > A_ELEMENTS:
+        block = A_ELEMENTS // min(depth, PANEL_K) // TILE_ROWS * TILE_ROWS
     while i < m:
         rows = min(m - i, block)
         k = 0

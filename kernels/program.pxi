@@ -79,9 +79,14 @@ cdef inline Call moved(const Call* call, Py_ssize_t i, Py_ssize_t j) noexcept no
 # Layers: products, and what finishes their panels: an activation, or its derivative
 
 cdef void finish_panel(void* then, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil:
-    cdef Call part = moved(<Call*>then, i, j)
-    part.cols = cols
-    part.run(&part, rows)
+    cdef Call* call = <Call*>then
+    cdef Call part
+    if i == 0 and j == 0 and cols == call.cols:
+        call.run(call, rows)
+    else:
+        part = moved(call, i, j)
+        part.cols = cols
+        part.run(&part, rows)
 
 
 cdef inline finishing finish_of(const Call* call) noexcept nogil:

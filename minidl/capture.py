@@ -7,7 +7,7 @@ kernels, is called in its place as the Python object that it is.
 """
 from __future__ import annotations
 
-from math import isfinite
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,30 +21,19 @@ FIRST_CAPACITY = 16  # rows that there is room for before the first batch is see
 RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
 
 
-class CapturedStep:
+class CapturedStep(kernels.Call):
     """``loss = step(x, y)``, or ``step(X, y, index)`` for the batch X[index], y[index]: see ``capture``."""
 
     def __init__(self, model: Module, criterion: Module, optimizer: optim.Optimizer):
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
         self._build(FIRST_CAPACITY, labels=_expects_labels(criterion))  # says now what cannot be taken
 
-    def __call__(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None = None) -> float:
-        """Train on the batch; the loss before the update."""
-        try:
-            loss = self._step(x, y, index)
-        except (IndexError, TypeError, ValueError):
-            loss = self._adapted(x, y, index)
-        if not isfinite(loss):
-            raise FloatingPointError(
-                f"capture: the loss became {loss}; the weights are those before this step")
-        return loss
-
     def run(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None = None) -> float:
-        """The same, but a loss that is not finite is returned, too. Nothing was updated then."""
+        """A call of the step, but a loss that is not finite is returned, too. Nothing was updated then."""
         try:
-            return self._step(x, y, index)
+            return self._run(x, y, index)
         except (IndexError, TypeError, ValueError):
-            return self._adapted(x, y, index)
+            return self._adapted("run", x, y, index)
 
     @property
     def output(self) -> np.ndarray:
@@ -56,14 +45,17 @@ class CapturedStep:
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
 
-    def _adapted(self, *given) -> float:
-        """The same after a refusal: for a program or a batch that is made to fit, if it did not."""
+    def refused(self, *given) -> float:
+        return self._adapted("step", *given)
+
+    def _adapted(self, way: str, *given) -> float:
+        """A step after a refusal: for a program or a batch that is made to fit, if it did not."""
         stale = self._program.stale()
         if stale:
             self._build(self._program.capacity, self._labels)
         if not self._prepare(Batch(*given)) and not stale:
             raise  # noqa: PLE0704 (what is being handled: it is not the batch, but a loss or an optimizer of the user)
-        return self._step(*self._batch)
+        return getattr(self._program, way)(*self._batch)
 
     def _prepare(self, given: Batch) -> bool:
         """Make the batch fit the program, or the program the batch; whether there was anything to do."""
@@ -75,10 +67,13 @@ class CapturedStep:
             self._build(max(batch.rows, self._program.capacity), labels)
         return grown or any(new is not old for new, old in zip(batch, given, strict=True))
 
-    def _noted(self, *batch) -> float:
-        """A step whose loss is called as a Python object, and asks for the target."""
-        self._batch = Batch(*batch)
-        return self._program.run(*batch)
+    def _noting(self, call: Callable) -> Callable:
+        """The call of a program whose loss is a Python object, which asks for the target."""
+        def noted(*batch):
+            self._batch = Batch(*batch)
+            return call(*batch)
+
+        return noted
 
     def _build(self, capacity: int, labels: bool) -> None:
         """Write the whole program anew."""
@@ -109,7 +104,9 @@ class CapturedStep:
         program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None,
                             np.zeros(capacity, np.int64) if labels else None)
         self._program, self._labels, self._output = program, labels, z
-        self._step = self._noted if own_loss else program.run
+        self.compiled, self._run = program.step, program.run
+        if own_loss:
+            self.compiled, self._run = self._noting(program.step), self._noting(program.run)
 
     def _write_update(self, program) -> None:
         optimizer = self.optimizer
