@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from .call import Call  # noqa: F401
+from .call import Call
 from .cpu import targets
 
 SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}

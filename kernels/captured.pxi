@@ -1,48 +1,11 @@
 # Program: what Python builds the captured step with, and runs it by.
 
+from numpy import empty
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
-
-cdef dict ACTIONS = {}  # name -> address of the action
-
-
-cdef void register(str name, action run):
-    ACTIONS[name] = <size_t>run
-
-
-register("exp", run_exp)
-register("relu", run_relu)
-register("leaky_relu", run_leaky_relu)
-register("elu", run_elu)
-register("selu", run_selu)
-register("tanh", run_tanh)
-register("sigmoid", run_sigmoid)
-register("softmax", run_softmax)
-register("log_softmax", run_log_softmax)
-register("relu_backward", run_relu_backward)
-register("leaky_relu_backward", run_leaky_relu_backward)
-register("elu_backward", run_elu_backward)
-register("selu_backward", run_selu_backward)
-register("tanh_backward", run_tanh_backward)
-register("sigmoid_backward", run_sigmoid_backward)
-register("softmax_backward", run_softmax_backward)
-register("log_softmax_backward", run_log_softmax_backward)
-register("scaled", run_scaled)
-register("dropout_scale", run_dropout_scale)
-register("squared_error", run_squared_error)
-register("times_share", run_times_share)
-register("soft_loss", run_soft_loss)
-register("soft_gradient", run_soft_gradient)
-register("picked", run_picked)
-register("label_gradient", run_label_gradient)
-register("wrong", run_wrong)
-
-cdef set ELEMENTWISE = {name + end for name in ("relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid")
-                        for end in ("", "_backward")}
-
-# Actions whose number is a sum over the batch
-cdef set SERIAL = {"squared_error", "soft_loss", "picked", "wrong"}
 
 cdef int thread_count = 1
 
@@ -67,28 +30,6 @@ cdef enum:
     B_IS_TARGET = 2
 
 
-cdef enum Rule:
-    SGD
-    ADAM
-    ADAMW
-    ADADELTA
-
-cdef dict RULES = {"SGD": SGD, "Adam": ADAM, "AdamW": ADAMW, "Adadelta": ADADELTA}
-
-
-cdef class Update:
-    """The calls that update one parameter group, and the Python objects that their settings live in."""
-
-    cdef dict group
-    cdef object flat, bound
-    cdef Rule rule
-    cdef tuple names
-    cdef Py_ssize_t first, count  # of its calls
-
-    def __init__(self, str kind, group, flat, tuple names):
-        self.rule, self.group, self.flat, self.names, self.bound = RULES[kind], <dict>group, flat, names, None
-
-
 cdef struct Watched:  # what a name must stand for; Program.kept holds all three
     PyObject* namespace
     PyObject* name
@@ -105,6 +46,7 @@ cdef class Program:
     cdef Call** calls
     cdef Py_ssize_t count, room, forward_end, loss_end
     cdef list kept, functions, updates, watched_lists
+    cdef object dtype
     cdef Watched* watched
     cdef Py_ssize_t watched_count
     cdef Py_ssize_t output_call, output_width
@@ -162,7 +104,7 @@ cdef class Program:
     cdef real* address(self, array) except? NULL:
         """Where an array begins, which is kept alive from now on."""
         self.kept.append(array)
-        return <real*><size_t>array.ctypes.data
+        return <real*>address_of(array)
 
     cdef int set_a(self, Call* call, array) except -1:
         if array is None:
@@ -255,6 +197,7 @@ cdef class Program:
         """The last call that writes ``output`` may write it elsewhere; see forward()."""
         cdef real* y = self.address(output)
         self.forward_end, self.output_call, self.output_width = self.count, -1, output.shape[1]
+        self.dtype = output.dtype
         for i in range(self.count):
             if self.calls[i].run is not NULL and self.calls[i].y == y and not self.calls[i].within:
                 self.output_call = i
@@ -283,11 +226,13 @@ cdef class Program:
         """Whether anything watched has changed since."""
         cdef list items, were
         cdef Py_ssize_t i
+        cdef Watched* entry
         for i in range(self.watched_count):
-            if PyDict_GetItemWithError(<object>self.watched[i].namespace, <object>self.watched[i].name) != self.watched[i].value:
+            entry = &self.watched[i]
+            if PyDict_GetItemWithError(<object>entry.namespace, <object>entry.name) != entry.value:
                 return True
-        for entry in self.watched_lists:
-            items, were = <list>(<tuple>entry)[0], <list>(<tuple>entry)[1]
+        for pair in self.watched_lists:
+            items, were = <list>(<tuple>pair)[0], <list>(<tuple>pair)[1]
             if len(items) != len(were):
                 return True
             for i in range(len(items)):
@@ -304,51 +249,6 @@ cdef class Program:
             self.gathered_labels = <int64_t*>self.address(labels)
 
     # Running
-
-    cdef int settle(self, Update update) except -1:
-        """Count the step, and write the group's settings of now into its calls."""
-        cdef double s[10]
-        cdef double lr, step, beta1, beta2
-        cdef Py_ssize_t i, start = 0
-        cdef Call* call
-        cdef dict group = update.group
-        cdef bint first = False, stateful = True
-        flat = update.flat
-        flat.step += 1
-        lr = group["lr"]
-        if update.rule == SGD:
-            s[1], s[3] = group["momentum"], group["weight_decay"]
-            s[4], s[5] = <bint>group["nesterov"], <bint>group["maximize"]
-            stateful = s[1] != 0
-            first = stateful and "momentum_buffer" not in flat.state
-            s[0], s[2] = lr, 1
-            if stateful and not first:
-                s[2] = 1 - <double>group["dampening"]
-        elif update.rule == ADADELTA:
-            s[1] = group["rho"]
-            s[0], s[2], s[3], s[4] = lr, 1 - s[1], group["eps"], group["weight_decay"]
-        else:
-            beta1, beta2 = group["betas"]
-            step, s[2] = flat.step, group["eps"]
-            s[0], s[1] = lr / (1 - power(beta1, step)), square_root(1 - power(beta2, step))
-            s[3], s[4], s[5], s[6] = beta1, 1 - beta1, beta2, 1 - beta2
-            if update.rule == ADAMW:
-                s[7], s[8] = 0, 1 - lr * <double>group["weight_decay"]
-            else:
-                s[7], s[8] = group["weight_decay"], 1
-        cdef bint bind = stateful and update.bound is not flat.state
-        if bind:
-            flat.blocks(*update.names)  # which makes what is missing
-            update.bound = flat.state
-        for i in range(update.first, update.first + update.count):
-            call = self.calls[i]
-            memcpy(call.s, s, sizeof(s))
-            if bind:
-                call.y2 = self.address(flat.state[update.names[0]][start:])
-                if len(update.names) > 1:
-                    call.y3 = self.address(flat.state[update.names[1]][start:])
-                start += call.cols
-        return 0
 
     cdef int walk(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
         """Run the calls from begin to end; other threads run meanwhile if it takes long."""
@@ -458,7 +358,7 @@ cdef class Program:
         if not isfinite(self.loss_value):
             return self.loss_value
         for update in self.updates:
-            self.settle(update)
+            (<Update>update).settle(self.calls)
         self.walk(self.loss_end, self.count, rows)
         return self.loss_value
 
@@ -469,23 +369,28 @@ cdef class Program:
         if call.then is not NULL:
             call.then.a = call.then.y = y
 
-    def forward(self, const real[:, :] x not None, real[:, ::1] y not None):
-        """The forward pass alone, over any number of rows, capacity at a time: x (N, width) -> y.
+    def forward(self, samples not None):
+        """The forward pass alone, over any number of rows, capacity at a time: (N, width) -> a new array.
 
-        False, and nothing done, if the program is stale.
+        None, and nothing done, if the program is stale.
         """
         if self.stale():
-            return False
+            return None
+        cdef const real[:, :] x = samples
         cdef Py_ssize_t rows = x.shape[0], begin = 0, count
         cdef const real* px = matrix(x, rows, self.width)
-        cdef real* py = <real*>matrix(y, rows, self.output_width)
+        output = empty((rows, self.output_width), self.dtype)
+        cdef Py_buffer memory  # of an array that is known: no need for what a memoryview checks
+        PyObject_GetBuffer(output, &memory, PyBUF_WRITABLE)
+        cdef real* py = <real*>memory.buf
+        PyBuffer_Release(&memory)
         while begin < rows:
             count = min(rows - begin, self.capacity)
             self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
             self.write_output(py + begin * self.output_width)
             self.walk(0, self.forward_end, count)
             begin += count
-        return True
+        return output
 
     @property
     def wrong(self):

@@ -55,7 +55,9 @@ cdef struct Strip:  # element j of all rows begins at p + j * s1, that of the ne
     real buffer[16 * 64]
 
 
-cdef inline void turn_in(Strip* strip, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
+cdef inline void turn_in(
+    Strip* strip, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols
+) noexcept nogil:
     """The strip of the n rows at x."""
     cdef vec block[16]
     cdef Py_ssize_t j = 0, i, k

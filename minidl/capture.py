@@ -54,7 +54,7 @@ class CapturedStep(kernels.Call):
         if stale:
             self._build(self._program.capacity, self._labels)
         if not self._prepare(Batch(*given)) and not stale:
-            raise  # noqa: PLE0704 (what is being handled: it is not the batch, but a loss or an optimizer of the user)
+            raise  # what is being handled: it is not the batch, but a loss or an optimizer of the user
         return getattr(self._program, way)(*self._batch)
 
     def _prepare(self, given: Batch) -> bool:

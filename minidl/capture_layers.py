@@ -123,7 +123,7 @@ def _activation(builder: Builder, module: nn.activations.Activation, x, width: i
     name = _FROM_INPUT.get(type(module)) or _FROM_OUTPUT[type(module)]
     setting = next(iter(module.settings.values()), 0.0)
     # y > 0 where x > 0: with y alone, x need not be kept
-    from_output = type(module) in _FROM_OUTPUT or type(module) in (nn.ReLU, nn.LeakyReLU) and setting >= 0
+    from_output = type(module) in _FROM_OUTPUT or (type(module) in (nn.ReLU, nn.LeakyReLU) and setting >= 0)
     y = builder.output(x, width, reads_input=not from_output)
     program.apply(name, x, y, setting=setting)
 

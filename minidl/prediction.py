@@ -17,10 +17,10 @@ class Predictor:
     """The forward pass of a model as a program, which serves one thread at a time."""
 
     def __init__(self, model: Module):
-        width, self.width = widths(leaves(model))
-        self.dtype = next(parameter.dtype for parameter in model.parameters())
-        program = kernels.of(self.dtype).Program(BLOCK, width, 0, 0)
-        write_forward(Builder(program, self.dtype, BLOCK, training=False), model)
+        width, _ = widths(leaves(model))
+        dtype = next(parameter.dtype for parameter in model.parameters())
+        program = kernels.of(dtype).Program(BLOCK, width, 0, 0)
+        write_forward(Builder(program, dtype, BLOCK, training=False), model)
         self.forward = program.forward
 
 
@@ -38,11 +38,10 @@ def predict(model: Module, X: np.ndarray) -> np.ndarray:
         idle = model.__dict__.setdefault("_predictors", [])
         predictor = None
     try:
-        y = np.empty((len(X), predictor.width), predictor.dtype)
-        current = predictor.forward(X, y)
+        y = predictor.forward(X)
     except (AttributeError, IndexError, TypeError, ValueError):
-        current = False
-    if not current:  # the first call, another model, a vector, images, or a mistake
+        y = None
+    if y is None:  # the first call, another model, a vector, images, or a mistake
         y, predictor = _anew(model, X)
     if predictor is not None:
         idle.append(predictor)
@@ -56,8 +55,7 @@ def _anew(model: Module, X: np.ndarray) -> tuple[np.ndarray, Predictor | None]:
     except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
         return _plainly(model, X, sys.maxsize), None
     try:
-        y = np.empty((len(X), predictor.width), predictor.dtype)
-        predictor.forward(X, y)
+        y = predictor.forward(X)
     except (AttributeError, IndexError, TypeError, ValueError):
         y = _plainly(model, X, BLOCK)  # which names the mistake
     return y, predictor

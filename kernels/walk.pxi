@@ -1,0 +1,93 @@
+# Threads: each walks the whole list and does its parts of every call, so that there is one fork and join
+# for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone,
+# and so do the gradients of parameters. There may be more parts than threads.
+
+cdef extern from "threads.h" nogil:
+    ctypedef void (*part_function)(void* context, int thread, int threads) noexcept
+    void run_parts(part_function function, void* context, int threads) noexcept
+    void wait_for_others(int threads, unsigned int barrier) noexcept
+    const int MAX_THREADS
+
+cdef extern from * nogil:
+    """
+    #define UNIT_ROWS 4 /* in which rows are shared out */
+    """
+    const int UNIT_ROWS
+
+cdef struct Stretch:
+    Call** calls
+    Py_ssize_t count, rows
+    int parts
+
+
+cdef inline Py_ssize_t bound(Py_ssize_t size, Py_ssize_t unit, int part, int parts) noexcept nogil:
+    """Where part begins of size cut into parts, whole units each."""
+    return min(size, (size + unit * parts - 1) // (unit * parts) * unit * part)
+
+
+cdef void run_part(const Call* call, Py_ssize_t rows, int part, int parts) noexcept nogil:
+    cdef Call mine = call[0], then
+    cdef Py_ssize_t begin = 0, end = 0
+    if call.share == BY_ROWS:
+        begin, end = bound(rows, UNIT_ROWS, part, parts), bound(rows, UNIT_ROWS, part + 1, parts)
+        mine.a = call.a + begin * call.as0
+        if call.b_by_rows:
+            mine.b = call.b + begin * call.bs0
+        mine.y = call.y + begin * call.ys0
+        # what divides a loss, and the labels, are the batch's
+        mine.labels_from, mine.batch_rows = begin, rows
+        if call.then is not NULL:
+            then = moved(call.then, begin, 0)
+        rows = end - begin
+    elif call.share == BY_COLUMNS:
+        begin, end = bound(call.cols, PANEL_N, part, parts), bound(call.cols, PANEL_N, part + 1, parts)
+        mine.b = call.b + begin * (call.bs0 if call.run is run_linear else call.bs1)
+        if call.bias is not NULL:
+            mine.bias = call.bias + begin
+        mine.y, mine.cols = call.y + begin, end - begin
+        if call.then is not NULL:
+            then = moved(call.then, 0, begin)
+    elif call.share == BY_INPUTS:
+        begin, end = bound(call.depth, UNIT_ROWS, part, parts), bound(call.depth, UNIT_ROWS, part + 1, parts)
+        mine.a, mine.y, mine.depth = call.a + begin * call.as1, call.y + begin * call.ys0, end - begin
+        if part > 0:
+            mine.y2 = NULL
+    elif call.share == BY_ELEMENTS:
+        begin, end = bound(call.cols, 16, part, parts), bound(call.cols, 16, part + 1, parts)
+        mine = moved(call, 0, begin)
+        mine.cols, rows = end - begin, 1
+    elif part == 0:
+        end = 1
+    if call.then is not NULL:
+        mine.then = &then
+    if begin < end:
+        mine.run(&mine, rows)
+
+
+cdef inline bint waits(const Call* call, const Call* before) noexcept nogil:
+    """Whether a call needs what other threads did in the one before it."""
+    return call.share != before.share or call.share == ALONE or call.share == BY_COLUMNS or call.share == BY_ELEMENTS
+
+
+cdef void walk_part(void* context, int thread, int threads) noexcept nogil:
+    cdef Stretch* stretch = <Stretch*>context
+    cdef unsigned int barriers = 0
+    cdef const Call* before = NULL
+    cdef Call* call
+    cdef Py_ssize_t i
+    cdef int part
+    for i in range(stretch.count):
+        call = stretch.calls[i]
+        if call.within:
+            continue
+        if stretch.parts == 1:
+            call.run(call, 1 if call.share == BY_ELEMENTS else stretch.rows)
+            continue
+        if before is not NULL and waits(call, before):
+            wait_for_others(threads, barriers)
+            barriers += 1
+        part = thread
+        while part < stretch.parts:
+            run_part(call, stretch.rows, part, stretch.parts)
+            part += threads
+        before = call
