@@ -1,8 +1,12 @@
 # What Python calls. Inputs are const, of any strides; outputs are the caller's, their rows of stride
 # one; all in the element type of the module. An array of the wrong type or rank is refused by its
 # declaration, one of the wrong shape by matrix() and vector(): ValueError, before anything is written.
-# Callers say the same in their own words.
+# Callers say the same in their own words. An elementwise or a row function that is given None as its
+# output makes it and returns it, which is cheaper than to take an array in that was made for it.
 
+import numpy
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 cdef extern from "Python.h":
@@ -37,6 +41,23 @@ cdef inline Py_ssize_t col_step(const real[:, :] x) noexcept nogil:
     return x.strides[1] // <Py_ssize_t>sizeof(real)
 
 
+cdef object EMPTY = numpy.empty
+cdef object REAL = numpy.dtype(numpy.float32 if sizeof(real) == 4 else numpy.float64)
+
+
+cdef inline object output(real[:, ::1] y, Py_ssize_t rows, Py_ssize_t cols, real** p, Py_ssize_t* step):
+    """Where to write (rows, cols): y; or if that is None a new array, which is returned."""
+    cdef Py_buffer buffer
+    if y is not None:
+        p[0], step[0] = <real*>matrix(y, rows, cols), row_step(y)
+        return None
+    made = EMPTY((rows, cols), REAL)
+    PyObject_GetBuffer(made, &buffer, PyBUF_SIMPLE)
+    p[0], step[0] = <real*>buffer.buf, cols
+    PyBuffer_Release(&buffer)  # the array is the caller's, who keeps it
+    return made
+
+
 cdef inline PyThreadState* released(Py_ssize_t operations) noexcept:
     """Let other threads run, unless the work is over before they would."""
     return PyEval_SaveThread() if operations > 100_000 else NULL
@@ -49,14 +70,16 @@ cdef inline void regained(PyThreadState* state) noexcept:
 
 # Products
 
-cdef product(const real[:, :] a, const real[:, :] b, real[:, ::1] c):
-    cdef Py_ssize_t m = a.shape[0], k = a.shape[1], n = b.shape[1]
+cdef inline object product(const real[:, :] a, const real[:, :] b, real[:, ::1] c):
+    cdef Py_ssize_t m = a.shape[0], k = a.shape[1], n = b.shape[1], cs0
     cdef const real* pa = matrix(a, m, k)
     cdef const real* pb = matrix(b, k, n)
-    cdef real* pc = <real*>matrix(c, m, n)
+    cdef real* pc
+    made = output(c, m, n, &pc, &cs0)
     cdef PyThreadState* state = released(m * n * k)
-    gemm(m, n, k, pa, row_step(a), col_step(a), pb, row_step(b), col_step(b), NULL, 0, pc, row_step(c))
+    gemm(m, n, k, pa, row_step(a), col_step(a), pb, row_step(b), col_step(b), NULL, 0, pc, cs0)
     regained(state)
+    return made
 
 
 def matmul(const real[:, :] a not None, const real[:, :] b not None, real[:, ::1] c not None):
@@ -64,12 +87,12 @@ def matmul(const real[:, :] a not None, const real[:, :] b not None, real[:, ::1
     product(a, b, c)
 
 
-def linear(const real[:, :] x not None, const real[:, :] weight not None, const real[:] bias, real[:, ::1] y not None):
-    """y = x weight^T + bias: (N, I) (O, I) (O,) -> (N, O); the sums begin at the bias (None: at zero)."""
-    cdef Py_ssize_t n = x.shape[0], i = x.shape[1], o = weight.shape[0]
+cdef inline object affine(const real[:, :] x, const real[:, :] weight, const real[:] bias, real[:, ::1] y):
+    cdef Py_ssize_t n = x.shape[0], i = x.shape[1], o = weight.shape[0], ys0
     cdef const real* px = matrix(x, n, i)
     cdef const real* pw = matrix(weight, o, i)
-    cdef real* py = <real*>matrix(y, n, o)
+    cdef real* py
+    made = output(y, n, o, &py, &ys0)
     cdef const real* pb = NULL
     cdef Py_ssize_t j, k, bs0 = 0
     if bias is not None:
@@ -77,11 +100,17 @@ def linear(const real[:, :] x not None, const real[:, :] weight not None, const 
         if bias.strides[0] != sizeof(real):  # spread it over y, and begin there
             for j in range(n):
                 for k in range(o):
-                    py[j * row_step(y) + k] = bias[k]
-            pb, bs0 = py, row_step(y)
+                    py[j * ys0 + k] = bias[k]
+            pb, bs0 = py, ys0
     cdef PyThreadState* state = released(n * i * o)
-    gemm(n, o, i, px, row_step(x), col_step(x), pw, col_step(weight), row_step(weight), pb, bs0, py, row_step(y))
+    gemm(n, o, i, px, row_step(x), col_step(x), pw, col_step(weight), row_step(weight), pb, bs0, py, ys0)
     regained(state)
+    return made
+
+
+def linear(const real[:, :] x not None, const real[:, :] weight not None, const real[:] bias, real[:, ::1] y not None):
+    """y = x weight^T + bias: (N, I) (O, I) (O,) -> (N, O); the sums begin at the bias (None: at zero)."""
+    affine(x, weight, bias, y)
 
 
 def linear_input_gradient(const real[:, :] dy not None, const real[:, :] weight not None, real[:, ::1] dx not None):
@@ -119,15 +148,22 @@ def linear_weight_gradient(const real[:, :] x not None, const real[:, :] dy not 
     weight_gradient(x, dy, dweight)
 
 
-def linear_gradients(
-    const real[:, :] x not None, const real[:, :] dy not None, real[:, :] dweight not None, real[:] db
-):
-    """dweight += dy^T x and db += sum over n of dy[n] (None: a layer without bias), in one call."""
+cdef inline int parameter_gradients(
+    const real[:, :] x, const real[:, :] dy, real[:, :] dweight, real[:] db
+) except -1:
     if db is not None:
         vector(db, dy.shape[1])
     weight_gradient(x, dy, dweight)
     if db is not None:
         bias_gradient(dy, db)
+    return 0
+
+
+def linear_gradients(
+    const real[:, :] x not None, const real[:, :] dy not None, real[:, :] dweight not None, real[:] db
+):
+    """dweight += dy^T x and db += sum over n of dy[n] (None: a layer without bias), in one call."""
+    parameter_gradients(x, dy, dweight, db)
 
 
 # Sums
@@ -135,36 +171,6 @@ def linear_gradients(
 def column_sum(const real[:, :] dy not None, real[:] db not None):
     """db += sum over n of dy[n]: (N, O) -> (O,)."""
     bias_gradient(dy, db)
-
-
-def picked_total(const real[:, :] z not None, const int64_t[:] labels not None):
-    """The sum over n of z[n, labels[n]], in double: (N, C) (N,) -> float. ValueError for a label outside 0..C-1."""
-    cdef Py_ssize_t n = z.shape[0], c = z.shape[1], i
-    cdef const real* pz = matrix(z, n, c)
-    cdef double acc = 0
-    check_labels(labels, n, c)
-    for i in range(n):
-        acc += pz[i * row_step(z) + labels[i] * col_step(z)]
-    return acc
-
-
-def add_at_labels(real[:, ::1] z not None, const int64_t[:] labels not None, double value):
-    """z[n, labels[n]] += value, for every n: (N, C) (N,). ValueError for a label outside 0..C-1."""
-    cdef Py_ssize_t n = z.shape[0], c = z.shape[1], i
-    check_labels(labels, n, c)
-    for i in range(n):
-        z[i, labels[i]] += <real>value
-
-
-cdef inline int check_labels(const int64_t[:] labels, Py_ssize_t n, Py_ssize_t classes) except -1:
-    """That there are n labels, from 0 to classes - 1."""
-    cdef Py_ssize_t i
-    if labels.shape[0] != n:
-        raise ValueError(f"expected labels of shape {(n,)}, got {(labels.shape[0],)}")
-    for i in range(n):
-        if labels[i] < 0 or labels[i] >= classes:
-            raise ValueError(f"expected labels from 0 to {classes - 1}, got {labels[i]}")
-    return 0
 
 
 def total(const real[:, :] x not None):
@@ -176,141 +182,156 @@ def total(const real[:, :] x not None):
 # Elementwise functions: y = f(x)
 
 cdef inline unary_entry(unary function, const real[:, :] x, real[:, ::1] y, double setting):
-    cdef Py_ssize_t n = x.shape[0], m = x.shape[1]
+    cdef Py_ssize_t n = x.shape[0], m = x.shape[1], ys0
     cdef const real* px = matrix(x, n, m)
-    cdef real* py = <real*>matrix(y, n, m)
+    cdef real* py
+    made = output(y, n, m, &py, &ys0)
     cdef PyThreadState* state = released(8 * n * m)
-    apply_unary(function, px, row_step(x), col_step(x), py, row_step(y), n, m, setting)
+    apply_unary(function, px, row_step(x), col_step(x), py, ys0, n, m, setting)
     regained(state)
+    return made
 
 
-def exp(const real[:, :] x not None, real[:, ::1] y not None):
+def exp(const real[:, :] x not None, real[:, ::1] y):
     """y = e^x."""
-    unary_entry(vexp, x, y, 0)
+    return unary_entry(vexp, x, y, 0)
 
 
-def log(const real[:, :] x not None, real[:, ::1] y not None):
+def log(const real[:, :] x not None, real[:, ::1] y):
     """y = log x."""
-    unary_entry(vlog, x, y, 0)
+    return unary_entry(vlog, x, y, 0)
 
 
-def relu(const real[:, :] x not None, real[:, ::1] y not None):
+def relu(const real[:, :] x not None, real[:, ::1] y):
     """y = max(0, x)."""
-    unary_entry(vrelu, x, y, 0)
+    return unary_entry(vrelu, x, y, 0)
 
 
-def leaky_relu(const real[:, :] x not None, real[:, ::1] y not None, double negative_slope):
+def leaky_relu(const real[:, :] x not None, real[:, ::1] y, double negative_slope):
     """y = x if x > 0 else negative_slope x."""
-    unary_entry(vleaky_relu, x, y, negative_slope)
+    return unary_entry(vleaky_relu, x, y, negative_slope)
 
 
-def elu(const real[:, :] x not None, real[:, ::1] y not None, double alpha):
+def elu(const real[:, :] x not None, real[:, ::1] y, double alpha):
     """y = x if x > 0 else alpha (e^x - 1)."""
-    unary_entry(velu, x, y, alpha)
+    return unary_entry(velu, x, y, alpha)
 
 
-def selu(const real[:, :] x not None, real[:, ::1] y not None):
+def selu(const real[:, :] x not None, real[:, ::1] y):
     """y = scale elu(x, alpha)."""
-    unary_entry(vselu, x, y, 0)
+    return unary_entry(vselu, x, y, 0)
 
 
-def tanh(const real[:, :] x not None, real[:, ::1] y not None):
+def tanh(const real[:, :] x not None, real[:, ::1] y):
     """y = tanh x."""
-    unary_entry(vtanh, x, y, 0)
+    return unary_entry(vtanh, x, y, 0)
 
 
-def sigmoid(const real[:, :] x not None, real[:, ::1] y not None):
+def sigmoid(const real[:, :] x not None, real[:, ::1] y):
     """y = 1 / (1 + e^-x)."""
-    unary_entry(vsigmoid, x, y, 0)
+    return unary_entry(vsigmoid, x, y, 0)
 
 
 # Their derivatives: dx = dy f'(x), written in x or in y
 
 cdef inline binary_entry(binary function, const real[:, :] dy, const real[:, :] x, real[:, ::1] dx, double setting):
-    cdef Py_ssize_t n = x.shape[0], m = x.shape[1]
+    cdef Py_ssize_t n = x.shape[0], m = x.shape[1], ds0
     cdef const real* pg = matrix(dy, n, m)
     cdef const real* px = matrix(x, n, m)
-    cdef real* pd = <real*>matrix(dx, n, m)
+    cdef real* pd
+    made = output(dx, n, m, &pd, &ds0)
     cdef PyThreadState* state = released(8 * n * m)
-    apply_binary(
-        function, pg, row_step(dy), col_step(dy), px, row_step(x), col_step(x), pd, row_step(dx), n, m, setting)
+    apply_binary(function, pg, row_step(dy), col_step(dy), px, row_step(x), col_step(x), pd, ds0, n, m, setting)
     regained(state)
+    return made
 
 
-def relu_backward(const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx not None):
+def relu_backward(const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx):
     """dx = dy if x > 0 else 0."""
-    binary_entry(drelu, dy, x, dx, 0)
+    return binary_entry(drelu, dy, x, dx, 0)
 
 
 def leaky_relu_backward(
-    const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx not None, double negative_slope
+    const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx, double negative_slope
 ):
     """dx = dy if x > 0 else negative_slope dy."""
-    binary_entry(dleaky_relu, dy, x, dx, negative_slope)
+    return binary_entry(dleaky_relu, dy, x, dx, negative_slope)
 
 
-def elu_backward(const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx not None, double alpha):
+def elu_backward(const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx, double alpha):
     """dx = dy if x > 0 else dy alpha e^x."""
-    binary_entry(delu, dy, x, dx, alpha)
+    return binary_entry(delu, dy, x, dx, alpha)
 
 
-def selu_backward(const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx not None):
+def selu_backward(const real[:, :] dy not None, const real[:, :] x not None, real[:, ::1] dx):
     """dx = scale elu_backward(dy, x, alpha)."""
-    binary_entry(dselu, dy, x, dx, 0)
+    return binary_entry(dselu, dy, x, dx, 0)
 
 
-def tanh_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx not None):
+def tanh_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx):
     """dx = dy (1 - y^2)."""
-    binary_entry(dtanh, dy, y, dx, 0)
+    return binary_entry(dtanh, dy, y, dx, 0)
 
 
-def sigmoid_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx not None):
+def sigmoid_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx):
     """dx = dy y (1 - y)."""
-    binary_entry(dsigmoid, dy, y, dx, 0)
+    return binary_entry(dsigmoid, dy, y, dx, 0)
 
 
 # Functions of a row
 
-def softmax(const real[:, :] x not None, real[:, ::1] y not None):
+ctypedef void (*row_function)(
+    const real* x, Py_ssize_t xs0, Py_ssize_t xs1, real* y, Py_ssize_t ys0, Py_ssize_t rows, Py_ssize_t cols
+) noexcept nogil
+ctypedef void (*row_derivative)(
+    const real* g, Py_ssize_t gs0, Py_ssize_t gs1, const real* y, Py_ssize_t ys0, Py_ssize_t ys1,
+    real* d, Py_ssize_t ds0, Py_ssize_t rows, Py_ssize_t cols
+) noexcept nogil
+
+
+cdef inline row_entry(row_function function, const real[:, :] x, real[:, ::1] y):
+    cdef Py_ssize_t n = x.shape[0], m = x.shape[1], ys0
+    cdef const real* px = matrix(x, n, m)
+    cdef real* py
+    made = output(y, n, m, &py, &ys0)
+    cdef PyThreadState* state = released(8 * n * m)
+    function(px, row_step(x), col_step(x), py, ys0, n, m)
+    regained(state)
+    return made
+
+
+cdef inline row_derivative_entry(
+    row_derivative function, const real[:, :] dy, const real[:, :] y, real[:, ::1] dx
+):
+    cdef Py_ssize_t n = y.shape[0], m = y.shape[1], ds0
+    cdef const real* pg = matrix(dy, n, m)
+    cdef const real* py = matrix(y, n, m)
+    cdef real* pd
+    made = output(dx, n, m, &pd, &ds0)
+    cdef PyThreadState* state = released(8 * n * m)
+    function(pg, row_step(dy), col_step(dy), py, row_step(y), col_step(y), pd, ds0, n, m)
+    regained(state)
+    return made
+
+
+def softmax(const real[:, :] x not None, real[:, ::1] y):
     """y = e^(x - max) / sum of e^(x - max), row by row."""
-    cdef Py_ssize_t n = x.shape[0], m = x.shape[1]
-    cdef const real* px = matrix(x, n, m)
-    cdef real* py = <real*>matrix(y, n, m)
-    cdef PyThreadState* state = released(8 * n * m)
-    softmax_rows(px, row_step(x), col_step(x), py, row_step(y), n, m)
-    regained(state)
+    return row_entry(softmax_rows, x, y)
 
 
-def log_softmax(const real[:, :] x not None, real[:, ::1] y not None):
+def log_softmax(const real[:, :] x not None, real[:, ::1] y):
     """y = (x - max) - log(sum of e^(x - max)), row by row."""
-    cdef Py_ssize_t n = x.shape[0], m = x.shape[1]
-    cdef const real* px = matrix(x, n, m)
-    cdef real* py = <real*>matrix(y, n, m)
-    cdef PyThreadState* state = released(8 * n * m)
-    log_softmax_rows(px, row_step(x), col_step(x), py, row_step(y), n, m)
-    regained(state)
+    return row_entry(log_softmax_rows, x, y)
 
 
-def softmax_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx not None):
+def softmax_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx):
     """dx = y (dy - sum of dy y), row by row."""
-    cdef Py_ssize_t n = y.shape[0], m = y.shape[1]
-    cdef const real* pg = matrix(dy, n, m)
-    cdef const real* py = matrix(y, n, m)
-    cdef real* pd = <real*>matrix(dx, n, m)
-    cdef PyThreadState* state = released(8 * n * m)
-    dsoftmax_rows(pg, row_step(dy), col_step(dy), py, row_step(y), col_step(y), pd, row_step(dx), n, m)
-    regained(state)
+    return row_derivative_entry(dsoftmax_rows, dy, y, dx)
 
 
-def log_softmax_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx not None):
+def log_softmax_backward(const real[:, :] dy not None, const real[:, :] y not None, real[:, ::1] dx):
     """dx = dy - e^y (sum of dy), row by row."""
-    cdef Py_ssize_t n = y.shape[0], m = y.shape[1]
-    cdef const real* pg = matrix(dy, n, m)
-    cdef const real* py = matrix(y, n, m)
-    cdef real* pd = <real*>matrix(dx, n, m)
-    cdef PyThreadState* state = released(8 * n * m)
-    dlog_softmax_rows(pg, row_step(dy), col_step(dy), py, row_step(y), col_step(y), pd, row_step(dx), n, m)
-    regained(state)
+    return row_derivative_entry(dlog_softmax_rows, dy, y, dx)
 
 
 cdef extern from * nogil:

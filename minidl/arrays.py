@@ -13,6 +13,7 @@ import numpy as np
 from . import kernels
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+INT64 = np.dtype(np.int64)
 
 
 def compiled(name: str) -> dict[np.dtype, Callable]:
@@ -32,21 +33,27 @@ def as_matrix(x: np.ndarray) -> np.ndarray:
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
+def as_int64(labels: np.ndarray) -> np.ndarray:
+    """Labels of any integer dtype, as the kernels take them. TypeError for others."""
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"expected labels of an integer dtype, got {labels.dtype}")
+    return labels.astype(INT64, copy=False)
+
+
 def unary(name: str) -> Callable:
     """x, *settings -> a new array of x's shape."""
     by_dtype = compiled(name)
 
     def call(x, *settings):
         try:  # a matrix goes straight to its kernel, which refuses all else
-            y = np.empty(x.shape, x.dtype)
-            by_dtype[x.dtype](x, y, *settings)
+            kernel = by_dtype[x.dtype]
+            return kernel(x, None, *settings) if settings else kernel(x, None)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
         except ValueError:
             if x.ndim == 2:
                 raise
-            by_dtype[x.dtype](as_matrix(x), as_matrix(y), *settings)
-        return y
+            return kernel(as_matrix(x), None, *settings).reshape(x.shape)
 
     return call
 
@@ -57,8 +64,8 @@ def binary(name: str) -> Callable:
 
     def call(dy, x, *settings):
         try:
-            dx = np.empty(x.shape, x.dtype)
-            by_dtype[x.dtype](dy, x, dx, *settings)
+            kernel = by_dtype[x.dtype]
+            return kernel(dy, x, None, *settings) if settings else kernel(dy, x, None)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
         except ValueError:
@@ -66,8 +73,7 @@ def binary(name: str) -> Callable:
                 raise
             if dy.shape != x.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}") from None
-            by_dtype[x.dtype](as_matrix(dy), as_matrix(x), as_matrix(dx), *settings)
-        return dx
+            return kernel(as_matrix(dy), as_matrix(x), None, *settings).reshape(x.shape)
 
     return call
 
@@ -91,6 +97,9 @@ _column_sum = compiled("column_sum")
 _total = compiled("total")
 _picked_total = compiled("picked_total")
 _add_at_labels = compiled("add_at_labels")
+_cross_entropy = compiled("cross_entropy")
+_cross_entropy_gradient = compiled("cross_entropy_gradient")
+_layer = compiled("Layer")
 
 
 def total(x: np.ndarray) -> float:
@@ -100,12 +109,27 @@ def total(x: np.ndarray) -> float:
 
 def picked_total(z: np.ndarray, labels: np.ndarray) -> float:
     """Σ_n z[n, labels[n]], in the order of n, in double. ValueError for a label outside the columns."""
-    return _picked_total[z.dtype](z, labels.astype(np.int64, copy=False))
+    return _picked_total[z.dtype](z, as_int64(labels))
 
 
 def add_at_labels(z: np.ndarray, labels: np.ndarray, value: float) -> None:
     """z[n, labels[n]] += value."""
-    _add_at_labels[z.dtype](z, labels.astype(np.int64, copy=False), value)
+    _add_at_labels[z.dtype](z, as_int64(labels), value)
+
+
+def cross_entropy(z: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """-Σ_n log_p[n, labels[n]] in double, and log_p = log softmax(z). ValueError for a label outside the columns."""
+    try:
+        kernel = _cross_entropy[z.dtype]
+    except KeyError:
+        raise unsupported("log_softmax", z) from None
+    return kernel(z, labels if labels.dtype is INT64 else as_int64(labels), None)
+
+
+def cross_entropy_gradient(log_p: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
+    """share (e^log_p - onehot(labels))."""
+    return _cross_entropy_gradient[log_p.dtype](
+        log_p, labels if labels.dtype is INT64 else as_int64(labels), None, share)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -147,6 +171,11 @@ def linear_input_gradient(dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def add_linear_gradients(x: np.ndarray, dy: np.ndarray, dweight: np.ndarray, dbias: np.ndarray | None) -> None:
     """dweight += dyᵀ x and dbias += Σ_n dy[n]: (N, I) (N, O) -> (O, I), (O,)."""
     _linear_gradients[x.dtype](x, dy, dweight, dbias)
+
+
+def layer(weight: np.ndarray, bias: np.ndarray | None, dweight: np.ndarray, dbias: np.ndarray | None):
+    """The kernels of a linear layer, bound to its arrays. ValueError for arrays that do not fit each other."""
+    return _layer[weight.dtype](weight, bias, dweight, dbias)
 
 
 def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:

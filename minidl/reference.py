@@ -3,7 +3,8 @@
 A function here has the name, the arguments and the side effects of its twin in ``minidl.kernels``: it
 writes what its docstring has on the left of "=" or "+=", in place, and leaves the other arrays alone. This
 is the specification that the compiled code is read against and tested against. All arrays of a call
-share one dtype. A product says here which sum it is; the compiled one rounds that sum in its own fixed
+share one dtype. Where a compiled kernel makes an output that is given as None, its twin is always given
+one. A product says here which sum it is; the compiled one rounds that sum in its own fixed
 way, one fused multiply-add a term, in index order.
 
 Infinities and NaN are answers, as IEEE arithmetic has them, and never warnings.
@@ -205,3 +206,20 @@ def log_softmax(x: Array, y: Array) -> None:
 def log_softmax_backward(dy: Array, y: Array, dx: Array) -> None:
     """dx = dy - e^y Σ dy, for y = log_softmax x."""
     dx[...] = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)
+
+
+# Over the rows z (N, C) of a loss, with their labels (N,)
+
+@_ieee
+def cross_entropy(z: Array, labels: Array, log_p: Array) -> float:
+    """log_p = log_softmax z; -Σ_n log_p[n, labels[n]]."""
+    log_softmax(z, log_p)
+    return -picked_total(log_p, labels)
+
+
+@_ieee
+def cross_entropy_gradient(log_p: Array, labels: Array, dz: Array, share: float) -> None:
+    """dz = share (e^log_p - onehot(labels))."""
+    exp(log_p, dz)
+    add_at_labels(dz, labels, -1)
+    dz *= dz.dtype.type(share)

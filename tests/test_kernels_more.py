@@ -1,4 +1,4 @@
-"""The kernels that are not in the table of test_kernels.py: two gradients at once, and those of labels."""
+"""What is not in the table of test_kernels.py: kernels of several steps, those of labels, outputs made."""
 import numpy as np
 import pytest
 
@@ -59,7 +59,71 @@ def test_labels_that_do_not_fit_change_nothing(target, labels):
         module.picked_total(z, labels)
     with pytest.raises(ValueError, match="expected labels"):
         module.add_at_labels(z, labels, 1.0)
+    with pytest.raises(ValueError, match="expected labels"):
+        module.cross_entropy(np.zeros_like(z), labels, z)
+    with pytest.raises(ValueError, match="expected labels"):
+        module.cross_entropy_gradient(np.zeros_like(z), labels, z, 1.0)
     assert (z == 1).all()
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("n, c", [(0, 3), (1, 1), (17, 2), (100, 10), (1000, 33)])
+@pytest.mark.parametrize("lies", [lambda z: z, lambda z: z[::-1].copy()[::-1], np.asfortranarray],
+                         ids=["C", "backwards", "F"])
+def test_cross_entropy_is_its_steps(target, dtype, n, c, lies):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(n)
+    z, labels = lies(rng.normal(size=(n, c)).astype(dtype)), rng.integers(0, c, n)
+    log_p, dz = np.empty((n, c), dtype), np.empty((n, c), dtype)
+    module.log_softmax(z, log_p)
+    module.exp(log_p, dz)
+    module.add_at_labels(dz, labels, -1)
+    dz *= dtype(0.3)
+    ours = np.empty((n, c), dtype)
+    assert module.cross_entropy(z, labels, ours) == -module.picked_total(log_p, labels)
+    np.testing.assert_array_equal(ours, log_p)
+    assert module.cross_entropy_gradient(lies(log_p), labels, ours, 0.3) is None
+    np.testing.assert_array_equal(ours, dz)
+
+
+@every_target
+@every_dtype
+def test_cross_entropy_computes_what_its_twin_says(target, dtype):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(0)
+    z, labels = rng.normal(size=(100, 10)).astype(dtype), rng.integers(0, 10, 100)
+    ours, twins = np.empty_like(z), np.empty_like(z)
+    near = {"rtol": 30 * np.finfo(dtype).eps, "atol": 30 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(
+        module.cross_entropy(z, labels, ours), reference.cross_entropy(z, labels, twins), **near)
+    np.testing.assert_allclose(ours, twins, **near)
+    log_p = twins.copy()
+    module.cross_entropy_gradient(log_p, labels, ours, 0.01)
+    reference.cross_entropy_gradient(log_p, labels, twins, 0.01)
+    np.testing.assert_allclose(ours, twins, **near)
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 1), (17, 9)])
+def test_an_output_of_none_is_made(target, dtype, shape):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(0)
+    x = rng.uniform(0.1, 1, shape).astype(dtype)
+    settings = {"leaky_relu": (0.01,), "elu": (1.3,)}
+    for name in ("relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid", "softmax", "log_softmax"):
+        for kernel, inputs in ((name, (x,)), (f"{name}_backward", (x, x))):
+            given = np.empty_like(x)
+            getattr(module, kernel)(*inputs, given, *settings.get(name, ()))
+            made = getattr(module, kernel)(*inputs, None, *settings.get(name, ()))
+            assert made.dtype == dtype
+            assert made.flags.c_contiguous
+            np.testing.assert_array_equal(made, given)
+    labels, given = np.zeros(len(x), np.int64), np.empty_like(x)
+    if x.shape[1]:
+        total = module.cross_entropy(x, labels, given)
+        assert module.cross_entropy(x, labels, None)[0] == total
+        np.testing.assert_array_equal(module.cross_entropy(x, labels, None)[1], given)
+        module.cross_entropy_gradient(x, labels, given, 0.1)
+        np.testing.assert_array_equal(module.cross_entropy_gradient(x, labels, None, 0.1), given)
 
 
 def packed(rows, cols):

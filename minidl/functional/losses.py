@@ -31,12 +31,12 @@ def check_output(name: str, z: np.ndarray) -> None:
         raise ValueError(f"{name}: expected at least one sample, got an output of shape {z.shape}")
 
 
-def _reduced(name: str, dtype, reduction: str, count: int, total, losses):
-    """The loss in its dtype: total() over count, total(), or losses() one by one."""
+def _reduced(name: str, dtype, reduction: str, count: int, total: float):
+    """The loss in its dtype: the total over count, or the total."""
+    if reduction == "mean":
+        return dtype.type(total / count)
     check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
-    if reduction == "none":
-        return losses()
-    return dtype.type(total() if reduction == "sum" else total() / count)
+    return dtype.type(total if reduction == "sum" else total / count)
 
 
 def _share(g, dtype, reduction: str, count: int, ndim: int):
@@ -58,8 +58,9 @@ def _mse_value(z, t, reduction="mean"):
         raise TypeError(f"MSELoss: expected a target of the output's dtype {z.dtype}, got {t.dtype}")
     difference = z - t
     squares = difference * difference
-    return _reduced("MSELoss", z.dtype, reduction, _mse_count(z, reduction),
-                    lambda: arrays.total(squares), lambda: squares), difference
+    if reduction == "none":
+        return squares, difference
+    return _reduced("MSELoss", z.dtype, reduction, _mse_count(z, reduction), arrays.total(squares)), difference
 
 
 def _mse_gradient(g, difference, z, t, reduction="mean"):
@@ -76,20 +77,21 @@ def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
         raise TypeError(f"{name}: expected labels of an integer dtype, got {t.dtype}")
 
 
-def _picked(name: str, z: np.ndarray, t: np.ndarray, reduction: str):
-    """-Σ_n z[n, t_n], reduced."""
-    try:
-        total = arrays.picked_total(z, t)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    return _reduced(name, z.dtype, reduction, len(z), lambda: -total,
-                    lambda: -np.take_along_axis(z, t[:, None], axis=1)[:, 0])
+def _picked_losses(z: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """-z[n, t_n], for each n."""
+    return -np.take_along_axis(z, t[:, None], axis=1)[:, 0]
 
 
 def _nll_value(z, t, reduction="mean"):
     check_output("NLLLoss", z)
     check_labels("NLLLoss", z, t)
-    return _picked("NLLLoss", z, t, reduction), None
+    try:
+        total = arrays.picked_total(z, t)
+    except ValueError as error:
+        raise ValueError(f"NLLLoss: {error}") from None
+    if reduction == "none":
+        return _picked_losses(z, t), None
+    return _reduced("NLLLoss", z.dtype, reduction, len(z), -total), None
 
 
 def _nll_gradient(g, kept, z, t, reduction="mean"):
@@ -101,21 +103,36 @@ def _nll_gradient(g, kept, z, t, reduction="mean"):
 
 def _cross_entropy_value(z, t, reduction="mean"):
     check_output("CrossEntropyLoss", z)
-    if np.ndim(t) != 2:
-        check_labels("CrossEntropyLoss", z, t)
-        log_p = arrays.log_softmax(z)
-        return _picked("CrossEntropyLoss", log_p, t, reduction), log_p
+    if not (isinstance(t, np.ndarray) and t.ndim == 2):
+        return _cross_entropy_of_labels(z, t, reduction)
     if t.shape != z.shape:
         raise ValueError(f"CrossEntropyLoss: expected rows of probabilities {z.shape}, got {t.shape}")
     if t.dtype != z.dtype:
         raise TypeError(f"CrossEntropyLoss: expected probabilities of {z.dtype}, got {t.dtype}")
     log_p = arrays.log_softmax(z)
     products = t * log_p
-    return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z),
-                    lambda: -arrays.total(products), lambda: -products.sum(axis=1)), log_p
+    if reduction == "none":
+        return -products.sum(axis=1), log_p
+    return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z), -arrays.total(products)), log_p
+
+
+def _cross_entropy_of_labels(z, t, reduction: str):
+    # The kernel refuses what does not fit; only then is it looked at more closely.
+    try:
+        total, log_p = arrays.cross_entropy(z, t)
+    except (AttributeError, TypeError, ValueError) as error:
+        check_labels("CrossEntropyLoss", z, t)
+        if isinstance(error, ValueError):
+            raise ValueError(f"CrossEntropyLoss: {error}") from None
+        raise
+    if reduction == "none":
+        return _picked_losses(log_p, t), log_p
+    return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z), total), log_p
 
 
 def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
+    if t.ndim == 1 and reduction != "none":
+        return arrays.cross_entropy_gradient(log_p, t, g if reduction == "sum" else g / len(z))
     dz = arrays.exp(log_p)
     if t.ndim == 1:
         arrays.add_at_labels(dz, t, -1)

@@ -17,16 +17,19 @@ class Activation(Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """f(x), elementwise. TypeError unless x is a float32 or float64 array."""
-        y = self.operation.value(x, **self.settings)
+        settings = self.settings
+        y = self.operation.value(x, **settings) if settings else self.operation.value(x)
         self.saved = x, y
         return y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """The gradient of the input, for that of the output."""
-        x, y = self.require_saved()
+        settings, derivative = self.settings, self.operation.derivatives[0]
         try:
-            return self.operation.derivatives[0](gradient, y, x, **self.settings)
+            x, y = self.saved
+            return derivative(gradient, y, x, **settings) if settings else derivative(gradient, y, x)
         except (AttributeError, TypeError, ValueError):
+            x, y = self.require_saved()
             self.check_gradient(gradient, x.shape, x.dtype)
             raise
 

@@ -90,9 +90,9 @@ class Sequential(ModuleList):
 
     def _backward_to(self, end: int, gradient):
         """The gradient of the input of module ``end``."""
-        saved = self.require_saved()
+        saved, modules = self.require_saved(), self._modules
         for i in range(len(saved) - 1, end - 1, -1):
-            module = self._modules[i]
+            module = modules[i]
             module.saved = saved[i]
             gradient = module.backward(gradient)
         return gradient

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class Linear(Module):
     RuntimeError for a backward before a forward.
     """
 
+    _kernels: Any = None  # bound to the arrays that the parameters had when they were last used
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype=None, *, generator=None):
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(value, (int, np.integer)) or value < 1:
@@ -44,34 +47,50 @@ class Linear(Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x (..., in) -> y (..., out). A vector is one sample."""
         # The kernel refuses what does not fit; only then is it looked at more closely.
+        bias = self.bias
         try:
-            y = arrays.linear(x, self.weight._data, None if self.bias is None else self.bias._data)
+            y = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
         except (AttributeError, IndexError, TypeError, ValueError):
+            y = None
+        if y is None:
             return self._forward_other(x)
         self.saved = x
         return y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """dy (..., out) -> dx (..., in); dW and db are added to the parameters' gradients."""
-        dy = self._accumulated(gradient)
-        dx = arrays.linear_input_gradient(dy, self.weight._data)
-        return dx if dy is gradient else dx.reshape(*gradient.shape[:-1], self.in_features)
+        return self._backward(gradient, True)
 
     def accumulate(self, gradient: np.ndarray) -> None:
         """dW and db alone: without dx, a third of the work is saved."""
-        self._accumulated(gradient)
+        self._backward(gradient, False)
 
-    def _accumulated(self, gradient: np.ndarray) -> np.ndarray:
-        """dW += dyᵀ x and db += Σ dy; dy as a matrix."""
-        x = self.require_saved()
+    def _backward(self, gradient: np.ndarray, wanted: bool):
+        """dW += dyᵀ x and db += Σ dy; dx if it is wanted."""
+        bias = self.bias
         try:
-            arrays.add_linear_gradients(x, gradient, self.weight._grad, None if self.bias is None else self.bias._grad)
+            dx = self._kernels.backward(
+                self.saved, gradient, self.weight._data, None if bias is None else bias._data, wanted)
+        except (AttributeError, TypeError, ValueError):
+            dx = None
+        return self._backward_other(gradient, wanted) if dx is None else dx
+
+    def _rebound(self) -> bool:
+        """Bind the kernels to the parameters' arrays; False if they are so already, or these do not fit."""
+        weight, bias = self.weight, self.bias
+        try:
+            data, grad = (None, None) if bias is None else (bias._data, bias._grad)
+            if self._kernels is not None and self._kernels.weight is weight._data and self._kernels.bias is data:
+                return False
+            self._kernels = arrays.layer(weight._data, data, weight._grad, grad)
         except (AttributeError, KeyError, TypeError, ValueError):
-            return self._accumulated(self._gradient_rows(gradient, x))
-        return gradient
+            return False
+        return True
 
     def _forward_other(self, x) -> np.ndarray:
         """A vector, a stack of matrices, or what lies oddly; an error for all else."""
+        if self._rebound():
+            return self.forward(x)
         dtype = self.weight.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype:
             raise TypeError(f"{self}: expected input of dtype {dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
@@ -81,6 +100,14 @@ class Linear(Module):
             raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
         y = self.forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
         return y.reshape(*x.shape[:-1], self.out_features)
+
+    def _backward_other(self, gradient, wanted: bool):
+        """The same for a vector or a stack of matrices; an error for all else."""
+        x = self.require_saved()
+        if self._rebound():
+            return self._backward(gradient, wanted)
+        dx = self._backward(self._gradient_rows(gradient, x), wanted)
+        return dx.reshape(*gradient.shape[:-1], self.in_features) if wanted else dx
 
     def _gradient_rows(self, gradient, x: np.ndarray) -> np.ndarray:
         """The gradient of a vector or a stack as a matrix; an error for all else."""

@@ -30,6 +30,12 @@ class Module:
     keeps_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
     explicit = False  # whether the class defines the backward of its forward
 
+    def __new__(cls, *args, **settings):
+        # A dictionary of its own: one that shares its keys with its likes is read slowly after vars().
+        module = super().__new__(cls)
+        module.__dict__ = {}
+        return module
+
     def forward(self, *inputs):
         """The output for the inputs."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
@@ -107,7 +113,7 @@ class Module:
 
     def __getstate__(self) -> dict:
         # What forward left for backward stays behind: a copy or a pickle begins before its first forward.
-        return {name: value for name, value in vars(self).items() if name not in ("saved", "_predictors")}
+        return {name: value for name, value in vars(self).items() if name not in ("saved", "_predictors", "_kernels")}
 
     # What it is made of
 

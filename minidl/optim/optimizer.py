@@ -98,6 +98,10 @@ class Flat:
         self._scratch = [storage.aligned(min(self.size, BLOCK), self.dtype) for _ in range(2)]
         self.look_up()
 
+    def number(self, value: float) -> np.ndarray:
+        """The value rounded to the parameters' dtype, as what NumPy multiplies them with soonest."""
+        return np.asarray(value, self.dtype)
+
     def look_up(self) -> None:
         """Find the memory of the parameters (again)."""
         self.runs = storage.runs(self.parameters)

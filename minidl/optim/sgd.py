@@ -56,7 +56,7 @@ class SGD(Optimizer):
                              f"got momentum={momentum}, dampening={dampening}")
 
     def update(self, group: dict[str, Any], flat: Flat) -> None:
-        lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
+        lr, mu, decay = flat.number(group["lr"]), group["momentum"], group["weight_decay"]
         nesterov, maximize = group["nesterov"], group["maximize"]
         first = "momentum_buffer" not in flat.state
         gain = 1 if first else 1 - group["dampening"]
@@ -67,5 +67,5 @@ class SGD(Optimizer):
                 np.multiply(v, mu, out=v)
                 np.add(v, d if gain == 1 else np.multiply(d, gain, out=s), out=v)
                 d = np.add(d, np.multiply(v, mu, out=s), out=s) if nesterov else v
-            np.multiply(d, lr, out=s)
-            np.subtract(w, s, out=w)
+            np.multiply(d, lr, s)
+            np.subtract(w, s, w)

@@ -1,0 +1,79 @@
+# What Python calls of the losses of labels (N,), int64, from 0 to C-1, one for each row of (N, C):
+#     picked_total      sum over n of z[n, labels[n]], in double: the negative log-likelihood
+#     add_at_labels     z[n, labels[n]] += value: its gradient
+#     cross_entropy     both steps of it, log_softmax and the sum, in one call
+#     its gradient      share (e^log_p - 1 at the labels)
+# ValueError for other labels, before anything is written.
+
+cdef inline int check_labels(const int64_t[:] labels, Py_ssize_t n, Py_ssize_t classes) except -1:
+    """That there are n labels, from 0 to classes - 1."""
+    cdef Py_ssize_t i
+    if labels.shape[0] != n:
+        raise ValueError(f"expected labels of shape {(n,)}, got {(labels.shape[0],)}")
+    for i in range(n):
+        if labels[i] < 0 or labels[i] >= classes:
+            raise ValueError(f"expected labels from 0 to {classes - 1}, got {labels[i]}")
+    return 0
+
+
+cdef inline double picked(
+    const real* z, Py_ssize_t zs0, Py_ssize_t zs1, const int64_t[:] labels
+) noexcept nogil:
+    """The sum over n of z[n, labels[n]]."""
+    cdef double acc = 0
+    cdef Py_ssize_t i
+    for i in range(labels.shape[0]):
+        acc += z[i * zs0 + labels[i] * zs1]
+    return acc
+
+
+def picked_total(const real[:, :] z not None, const int64_t[:] labels not None):
+    """The sum over n of z[n, labels[n]], in double: (N, C) (N,) -> float. ValueError for a label outside 0..C-1."""
+    cdef Py_ssize_t n = z.shape[0], c = z.shape[1]
+    cdef const real* pz = matrix(z, n, c)
+    check_labels(labels, n, c)
+    return picked(pz, row_step(z), col_step(z), labels)
+
+
+def add_at_labels(real[:, ::1] z not None, const int64_t[:] labels not None, double value):
+    """z[n, labels[n]] += value, for every n: (N, C) (N,). ValueError for a label outside 0..C-1."""
+    cdef Py_ssize_t n = z.shape[0], c = z.shape[1], i
+    check_labels(labels, n, c)
+    for i in range(n):
+        z[i, labels[i]] += <real>value
+
+
+def cross_entropy(const real[:, :] z not None, const int64_t[:] labels not None, real[:, ::1] log_p):
+    """log_p = log_softmax z; minus the sum over n of log_p[n, labels[n]], in double: (N, C) (N,) -> float.
+
+    (the sum, log_p) if log_p is None, and made here.
+    """
+    cdef Py_ssize_t n = z.shape[0], c = z.shape[1], ps0
+    cdef const real* pz = matrix(z, n, c)
+    cdef real* p
+    check_labels(labels, n, c)
+    made = output(log_p, n, c, &p, &ps0)
+    cdef PyThreadState* state = released(8 * n * c)
+    log_softmax_rows(pz, row_step(z), col_step(z), p, ps0, n, c)
+    regained(state)
+    check_labels(labels, n, c)  # again: they may have changed while other threads ran
+    total = -picked(p, ps0, 1, labels)
+    return total if made is None else (total, made)
+
+
+def cross_entropy_gradient(
+    const real[:, :] log_p not None, const int64_t[:] labels not None, real[:, ::1] dz, double share
+):
+    """dz = share (e^log_p - 1 at the labels): (N, C) (N,) -> (N, C)."""
+    cdef Py_ssize_t n = log_p.shape[0], c = log_p.shape[1], i, j, ds0
+    cdef const real* p = matrix(log_p, n, c)
+    cdef real* d
+    check_labels(labels, n, c)
+    made = output(dz, n, c, &d, &ds0)
+    cdef PyThreadState* state = released(8 * n * c)
+    apply_unary(vexp, p, row_step(log_p), col_step(log_p), d, ds0, n, c, 0)
+    for i in range(n):
+        for j in range(c):
+            d[i * ds0 + j] = (d[i * ds0 + j] - <real>(labels[i] == j)) * <real>share
+    regained(state)
+    return made
