@@ -103,6 +103,32 @@ def test_threads(loss, reduction, dtype, three_threads):
     trained(make, (40, 10), kind(reduction), OPTIMIZERS["adam"], dtype, [100, 257, 1, 500, 64, 333] * 3, soft)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("activation", [
+    nn.ReLU, nn.Tanh, nn.ELU, nn.SELU, lambda: nn.LeakyReLU(-0.5), lambda: nn.Sequential(nn.LeakyReLU(0.2), nn.Sigmoid()),
+], ids=["relu", "tanh", "elu", "selu", "leaky_relu", "two"])
+def test_wide_layers(activation, dtype, three_threads):
+    """Several panels and blocks of rows, columns shared among threads, activations that finish panels."""
+    def make():
+        return nn.Sequential(
+            nn.Linear(130, 1030, dtype=dtype), activation(), nn.Linear(1030, 129, dtype=dtype), activation(),
+            nn.Linear(129, 3, dtype=dtype))
+
+    trained(make, (130, 3), dtype=dtype, sizes=[33, 1, 700, 8, 530])
+
+
+def test_another_number_of_threads_for_each_step(three_threads):
+    def make():
+        model = nn.Sequential(nn.Linear(40, 90), nn.Tanh(), nn.Linear(90, 5))
+        return model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1)
+
+    twins = Twins(make)
+    for step, (x, y) in enumerate(batches(twins.plain[1], (40, 5), [400] * 60)):
+        minidl.set_num_threads([3, 2, 4, 1][step % 4])
+        twins.train(x, y)
+    twins.check()
+
+
 # What the optimizer holds
 
 
