@@ -39,8 +39,10 @@ _threads = 1
 def set_num_threads(n: int) -> None:
     """Let captured steps and predictions run on up to n threads, 1 by default, where the work is worth it.
 
-    The results are the same bits for any number. Raises ValueError for less than 1 or more than 64,
-    TypeError for what is not an integer. MINIDL_NUM_THREADS in the environment sets the number at import.
+    The results are the same bits for any number; there are never more threads at work than the process has
+    cores. Threads of others that spin take those cores away: OpenBLAS's, which NumPy's large products use,
+    do so for a tenth of a second after each. Raises ValueError for less than 1 or more than 64, TypeError
+    for what is not an integer. MINIDL_NUM_THREADS in the environment sets the number at import.
     """
     global _threads
     for module in _modules.values():

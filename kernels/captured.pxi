@@ -21,7 +21,7 @@ def set_num_threads(int n):
 REDUCTIONS = {"sum": 0, "rows": 1, "elements": 2}
 
 cdef enum:
-    WORK_FOR_TWO = 1_500_000  # multiply-adds of a pass below which a second thread costs more than it brings
+    WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings
     WIDE = 1 << 17            # elements of a weight from which threads share its columns, not the batch's rows
 
 # Which operands of a call are the batch's, and change from run to run
@@ -255,7 +255,7 @@ cdef class Program:
         cdef Py_ssize_t i = begin
         cdef PyThreadState* state
         cdef Stretch stretch
-        cdef int parts = thread_count if rows * self.operations > WORK_FOR_TWO and rows >= 2 * UNIT_ROWS else 1
+        cdef int parts = thread_count if rows * self.operations > WORK_FOR_TWO else 1
         while i < end:
             stretch.calls, stretch.rows, stretch.count, stretch.parts = &self.calls[i], rows, 0, parts
             while i < end and self.calls[i].run is not NULL:
