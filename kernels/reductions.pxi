@@ -41,13 +41,30 @@ cdef double grand_total(
 
 # A function of a row takes LANES rows at a time, a row a lane: the sum along a row stays in order, and
 # the vectors are full however short the row. In the pointers below, i is the first row of the strip.
+# What lies strided takes long to load: the first columns of a strip are kept from one pass to the next.
 
-cdef inline vec strip_max(const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
-    """The largest of each row. A NaN that it passes over still reaches the sum."""
+cdef enum:
+    KEPT = 16
+
+
+cdef inline vec strip_column(
+    const vec* kept, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t j, Py_ssize_t n
+) noexcept nogil:
+    """Column j of a strip of n rows."""
+    return kept[j] if j < KEPT else load_strided(x + j * xs1, xs0, n)
+
+
+cdef inline vec strip_max(
+    const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols, vec* kept
+) noexcept nogil:
+    """The largest of each row, and the columns to keep. A NaN that it passes over still reaches the sum."""
     cdef vec largest = load_strided(x, xs0, n), v
     cdef Py_ssize_t j
+    kept[0] = largest
     for j in range(1, cols):
         v = load_strided(x + j * xs1, xs0, n)
+        if j < KEPT:
+            kept[j] = v
         largest = choose(greater(v, largest), v, largest)
     return largest
 
@@ -58,16 +75,20 @@ cdef void softmax_rows(
     """y[i, j] = e^(x[i, j] - max) / sum over j of e^(x[i, j] - max)."""
     cdef Py_ssize_t i = 0, j, n
     cdef vec largest, acc, v
+    cdef vec kept[KEPT]
     while i < rows:
         n = min(rows - i, LANES)
-        largest = strip_max(x + i * xs0, xs0, xs1, n, cols)
+        largest = strip_max(x + i * xs0, xs0, xs1, n, cols, kept)
         acc = broadcast(0)
         for j in range(cols):
-            v = vexp(load_strided(x + i * xs0 + j * xs1, xs0, n) - largest, acc)
-            store_strided(y + i * ys0 + j, ys0, v, n)
+            v = vexp(strip_column(kept, x + i * xs0, xs0, xs1, j, n) - largest, acc)
+            if j < KEPT:
+                kept[j] = v
+            else:
+                store_strided(y + i * ys0 + j, ys0, v, n)
             acc = acc + v
         for j in range(cols):
-            store_strided(y + i * ys0 + j, ys0, load_strided(y + i * ys0 + j, ys0, n) / acc, n)
+            store_strided(y + i * ys0 + j, ys0, strip_column(kept, y + i * ys0, ys0, 1, j, n) / acc, n)
         i += LANES
 
 
@@ -97,16 +118,16 @@ cdef void log_softmax_rows(
     """y[i, j] = (x[i, j] - max) - log(sum over j of e^(x[i, j] - max))."""
     cdef Py_ssize_t i = 0, j, n
     cdef vec largest, acc
+    cdef vec kept[KEPT]
     while i < rows:
         n = min(rows - i, LANES)
-        largest = strip_max(x + i * xs0, xs0, xs1, n, cols)
+        largest = strip_max(x + i * xs0, xs0, xs1, n, cols, kept)
         acc = broadcast(0)
         for j in range(cols):
-            acc = acc + vexp(load_strided(x + i * xs0 + j * xs1, xs0, n) - largest, acc)
+            acc = acc + vexp(strip_column(kept, x + i * xs0, xs0, xs1, j, n) - largest, acc)
         acc = vlog(acc, acc)
         for j in range(cols):
-            store_strided(
-                y + i * ys0 + j, ys0, (load_strided(x + i * xs0 + j * xs1, xs0, n) - largest) - acc, n)
+            store_strided(y + i * ys0 + j, ys0, (strip_column(kept, x + i * xs0, xs0, xs1, j, n) - largest) - acc, n)
         i += LANES
 
 
