@@ -14,7 +14,7 @@ cdef class Layer:
     cdef real[:, :] dw
     cdef real[:] db
 
-    def __init__(self, weight not None, bias, dweight not None, dbias):
+    def __cinit__(self, weight not None, bias, dweight not None, dbias):
         self.weight, self.bias = weight, bias
         self.w, self.b, self.dw, self.db = weight, bias, dweight, dbias
         cdef Py_ssize_t o = self.w.shape[0]

@@ -41,31 +41,31 @@ def as_int64(labels: np.ndarray) -> np.ndarray:
 
 
 def unary(name: str) -> Callable:
-    """x, *settings -> a new array of x's shape."""
+    """x, and a setting where the kernel has one -> a new array of x's shape."""
     by_dtype = compiled(name)
 
-    def call(x, *settings):
+    def call(x, setting=None):
         try:  # a matrix goes straight to its kernel, which refuses all else
             kernel = by_dtype[x.dtype]
-            return kernel(x, None, *settings) if settings else kernel(x, None)
+            return kernel(x, None) if setting is None else kernel(x, None, setting)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
         except ValueError:
             if x.ndim == 2:
                 raise
-            return kernel(as_matrix(x), None, *settings).reshape(x.shape)
+            return call(as_matrix(x), setting).reshape(x.shape)
 
     return call
 
 
 def binary(name: str) -> Callable:
-    """dy, x, *settings -> a new array of x's shape."""
+    """dy, x, and a setting where the kernel has one -> a new array of x's shape."""
     by_dtype = compiled(name)
 
-    def call(dy, x, *settings):
+    def call(dy, x, setting=None):
         try:
             kernel = by_dtype[x.dtype]
-            return kernel(dy, x, None, *settings) if settings else kernel(dy, x, None)
+            return kernel(dy, x, None) if setting is None else kernel(dy, x, None, setting)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
         except ValueError:
@@ -73,7 +73,7 @@ def binary(name: str) -> Callable:
                 raise
             if dy.shape != x.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}") from None
-            return kernel(as_matrix(dy), as_matrix(x), None, *settings).reshape(x.shape)
+            return call(as_matrix(dy), as_matrix(x), setting).reshape(x.shape)
 
     return call
 

@@ -147,3 +147,23 @@ def test_linear_takes_a_field_of_a_packed_record():
     step = capture(nn.Sequential(layer), nn.CrossEntropyLoss(), optim.SGD(layer.parameters(), lr=0.1))
     with pytest.raises(ValueError, match="strides of whole elements"):
         step(x, np.zeros(5, np.int64))
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("n, c", [(1, 1), (16, 15), (17, 16), (5, 17), (33, 40)])
+def test_rows_longer_than_what_a_strip_keeps(target, dtype, n, c):
+    """A row function's columns give the same bits wherever they are kept from one pass to the next."""
+    module, rng = kernels.load(target, dtype), np.random.default_rng(c)
+    x = rng.normal(size=(n, c)).astype(dtype)
+    wide = np.concatenate([x, np.full((n, 40), -np.inf, dtype)], axis=1)  # which add nothing to a sum
+    wide[:, [0, -1]] = wide[:, [-1, 0]]  # the first of x comes last: another order of the sum
+    for name in ("softmax", "log_softmax"):
+        y, over_wide, last = np.empty_like(x), np.empty_like(wide), np.empty_like(x)
+        getattr(module, name)(x, y)
+        getattr(module, name)(wide, over_wide)
+        getattr(module, name)(np.roll(x, -1, axis=1), last)
+        np.testing.assert_array_equal(over_wide[:, 1:c], last[:, :c - 1])
+        np.testing.assert_array_equal(over_wide[:, -1], last[:, -1])
+        getattr(module, name)(np.asfortranarray(x), last)
+        np.testing.assert_array_equal(last, y)
