@@ -105,7 +105,8 @@ def test_threads(loss, reduction, dtype, three_threads):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("activation", [
-    nn.ReLU, nn.Tanh, nn.ELU, nn.SELU, lambda: nn.LeakyReLU(-0.5), lambda: nn.Sequential(nn.LeakyReLU(0.2), nn.Sigmoid()),
+    nn.ReLU, nn.Tanh, nn.ELU, nn.SELU, lambda: nn.LeakyReLU(-0.5),
+    lambda: nn.Sequential(nn.LeakyReLU(0.2), nn.Sigmoid()),
 ], ids=["relu", "tanh", "elu", "selu", "leaky_relu", "two"])
 def test_wide_layers(activation, dtype, three_threads):
     """Several panels and blocks of rows, columns shared among threads, activations that finish panels."""
