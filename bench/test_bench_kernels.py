@@ -73,6 +73,9 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("log_softmax", "NC NC", lambda x, y: torch.log_softmax(x, 1, out=y)),
     Kernel("log_softmax_backward", "NC NC NC", lambda dy, y, dx: torch.ops.aten._log_softmax_backward_data(
         dy, y, 1, y.dtype)),
+    Kernel("cross_entropy", "NC N NC", lambda z, t, log_p: torch.nn.functional.cross_entropy(z, t, reduction="sum")),
+    Kernel("cross_entropy_gradient", "NC N NC", lambda log_p, t, dz, share: torch.exp(log_p).scatter_add_(
+        1, t[:, None], torch.full((len(t), 1), -1.0)).mul_(share), (0.01,)),
 )}
 RIVALS = {
     "minidl": lambda kernel: getattr(kernels.of(np.float32), kernel.name),
