@@ -65,7 +65,7 @@ def cross_entropy_gradient(
     const real[:, :] log_p not None, const int64_t[:] labels not None, real[:, ::1] dz, double share
 ):
     """dz = share (e^log_p - 1 at the labels): (N, C) (N,) -> (N, C)."""
-    cdef Py_ssize_t n = log_p.shape[0], c = log_p.shape[1], i, j, ds0
+    cdef Py_ssize_t n = log_p.shape[0], c = log_p.shape[1], i, j, ds0, rows = n, cols = c
     cdef const real* p = matrix(log_p, n, c)
     cdef real* d
     check_labels(labels, n, c)
@@ -73,7 +73,13 @@ def cross_entropy_gradient(
     cdef PyThreadState* state = released(8 * n * c)
     apply_unary(vexp, p, row_step(log_p), col_step(log_p), d, ds0, n, c, 0)
     for i in range(n):
-        for j in range(c):
-            d[i * ds0 + j] = (d[i * ds0 + j] - <real>(labels[i] == j)) * <real>share
+        j = labels[i]
+        if 0 <= j < c:  # asked again, since they may change while other threads run
+            d[i * ds0 + j] -= 1
+    if ds0 == c:
+        rows, cols = 1, n * c
+    for i in range(rows):
+        for j in range(cols):
+            d[i * ds0 + j] *= <real>share
     regained(state)
     return made

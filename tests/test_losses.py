@@ -6,7 +6,7 @@ import pytest
 from module_cases import FLOATS, LOSSES, loss_case, name_of, numbers
 
 import minidl
-from minidl import nn
+from minidl import functional, nn
 
 REDUCE = {"mean": np.mean, "sum": np.sum, "none": np.asarray}
 
@@ -181,3 +181,25 @@ def test_a_gradient_that_does_not_fit_an_unreduced_loss(name, kind, reduction):
     criterion(output, target)
     with pytest.raises(ValueError, match=r"expected gradient of shape \(6"):
         criterion.backward(np.ones(4, np.float32))
+
+
+def test_cross_entropy_says_of_an_output_what_its_kernel_says():
+    record = np.zeros(3, [("tag", "u1"), ("z", np.float32, 4)])
+    with pytest.raises(ValueError, match=r"^expected strides of whole elements"):
+        nn.CrossEntropyLoss().forward(record["z"], np.array([0, 1, 9]))
+    with pytest.raises(TypeError, match=r"^log_softmax: expected a float32 or float64 array, got int64"):
+        functional.cross_entropy(np.ones((3, 4), np.int64), np.zeros(3, np.int64))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_cross_entropy_rounds_its_share_once(dtype, reduction):
+    z, labels, rng = np.zeros((3, 4), dtype), np.array([0, 3, 1]), np.random.default_rng(0)
+    z += rng.standard_normal(z.shape)
+    for g in (1.0, 0.1, np.float32(0.1), np.array(0.3, np.float32), 1e30):
+        criterion = nn.CrossEntropyLoss(reduction)
+        criterion.forward(z, labels)
+        expected = functional.exp(functional.log_softmax(z))
+        expected[range(3), labels] -= 1
+        expected *= dtype(g / 3 if reduction == "mean" else g)
+        np.testing.assert_array_equal(criterion.backward(g), expected)

@@ -103,7 +103,7 @@ def _nll_gradient(g, kept, z, t, reduction="mean"):
 
 def _cross_entropy_value(z, t, reduction="mean"):
     check_output("CrossEntropyLoss", z)
-    if not (isinstance(t, np.ndarray) and t.ndim == 2):
+    if (t.ndim if isinstance(t, np.ndarray) else np.ndim(t)) != 2:
         return _cross_entropy_of_labels(z, t, reduction)
     if t.shape != z.shape:
         raise ValueError(f"CrossEntropyLoss: expected rows of probabilities {z.shape}, got {t.shape}")
@@ -120,11 +120,10 @@ def _cross_entropy_of_labels(z, t, reduction: str):
     # The kernel refuses what does not fit; only then is it looked at more closely.
     try:
         total, log_p = arrays.cross_entropy(z, t)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         check_labels("CrossEntropyLoss", z, t)
-        if isinstance(error, ValueError):
-            raise ValueError(f"CrossEntropyLoss: {error}") from None
-        raise
+        arrays.log_softmax(z)  # which says what is wrong with z
+        raise ValueError(f"CrossEntropyLoss: {error}") from None
     if reduction == "none":
         return _picked_losses(log_p, t), log_p
     return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z), total), log_p
@@ -132,7 +131,8 @@ def _cross_entropy_of_labels(z, t, reduction: str):
 
 def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
     if t.ndim == 1 and reduction != "none":
-        return arrays.cross_entropy_gradient(log_p, t, g if reduction == "sum" else g / len(z))
+        share = g / len(z) if reduction == "mean" else _share(g, z.dtype, reduction, len(z), 2)
+        return arrays.cross_entropy_gradient(log_p, t, share)
     dz = arrays.exp(log_p)
     if t.ndim == 1:
         arrays.add_at_labels(dz, t, -1)
