@@ -47,7 +47,9 @@ cdef inline void tile(
         third[i] = a + 3 * i * as0
     for i in range(rows):
         for j in range(cols):
-            if partial and j == cols - 1:
+            if start == ZEROS:  # which need not be read
+                acc[i][j] = broadcast(0)
+            elif partial and j == cols - 1:
                 acc[i][j] = load_part(start + i * ss0 + j * LANES, tail)
             else:
                 acc[i][j] = load(start + i * ss0 + j * LANES)
