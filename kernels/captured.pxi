@@ -1,8 +1,5 @@
 # Program: what Python builds the captured step with, and runs it by.
 
-from numpy import empty
-
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
@@ -46,7 +43,6 @@ cdef class Program:
     cdef Call** calls
     cdef Py_ssize_t count, room, forward_end, loss_end
     cdef list kept, functions, updates, watched_lists
-    cdef object dtype
     cdef Watched* watched
     cdef Py_ssize_t watched_count
     cdef Py_ssize_t output_call, output_width
@@ -193,11 +189,10 @@ cdef class Program:
             call.share, call.as1 = BY_ELEMENTS, 1
         self.updates.append(update)
 
-    def forward_ends(self, output):
-        """The last call that writes ``output`` may write it elsewhere; see forward()."""
-        cdef real* y = self.address(output)
-        self.forward_end, self.output_call, self.output_width = self.count, -1, output.shape[1]
-        self.dtype = output.dtype
+    def forward_ends(self, last):
+        """The call that writes the array ``last`` may write it elsewhere; see forward()."""
+        cdef real* y = self.address(last)
+        self.forward_end, self.output_call, self.output_width = self.count, -1, last.shape[1]
         for i in range(self.count):
             if self.calls[i].run is not NULL and self.calls[i].y == y and not self.calls[i].within:
                 self.output_call = i
@@ -379,18 +374,16 @@ cdef class Program:
         cdef const real[:, :] x = samples
         cdef Py_ssize_t rows = x.shape[0], begin = 0, count
         cdef const real* px = matrix(x, rows, self.width)
-        output = empty((rows, self.output_width), self.dtype)
-        cdef Py_buffer memory  # of an array that is known: no need for what a memoryview checks
-        PyObject_GetBuffer(output, &memory, PyBUF_WRITABLE)
-        cdef real* py = <real*>memory.buf
-        PyBuffer_Release(&memory)
+        cdef real* py
+        cdef Py_ssize_t ys0
+        made = output(None, rows, self.output_width, &py, &ys0)
         while begin < rows:
             count = min(rows - begin, self.capacity)
             self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
             self.write_output(py + begin * self.output_width)
             self.walk(0, self.forward_end, count)
             begin += count
-        return output
+        return made
 
     @property
     def wrong(self):
