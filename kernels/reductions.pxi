@@ -59,20 +59,11 @@ cdef inline void turn_in(
     Strip* strip, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols
 ) noexcept nogil:
     """The strip of the n rows at x."""
-    cdef vec block[16]
-    cdef Py_ssize_t j = 0, i, k
     if xs1 != 1 or cols > STRIP_COLS:
         strip.p, strip.s0, strip.s1 = <real*>x, xs0, xs1
-        return
-    strip.p, strip.s0, strip.s1 = strip.buffer, 1, LANES
-    while j < cols:
-        k = min(cols - j, LANES)
-        for i in range(LANES):
-            block[i] = load_strided(x + i * xs0 + j, 1, k) if i < n else broadcast(0)
-        transpose(block)
-        for i in range(k):
-            store(strip.buffer + (j + i) * LANES, block[i])
-        j += LANES
+    else:
+        strip.p, strip.s0, strip.s1 = strip.buffer, 1, LANES
+        pack(x, 1, xs0, cols, n, strip.buffer, LANES)
 
 
 cdef inline void place(Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t cols) noexcept nogil:
@@ -85,18 +76,8 @@ cdef inline void place(Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t cols) n
 
 cdef inline void turn_out(const Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
     """From there to y."""
-    cdef vec block[16]
-    cdef Py_ssize_t j = 0, i, k
-    if cols > STRIP_COLS:
-        return
-    while j < cols:
-        k = min(cols - j, LANES)
-        for i in range(LANES):
-            block[i] = load(strip.buffer + (j + i) * LANES) if i < k else broadcast(0)
-        transpose(block)
-        for i in range(n):
-            store_first(y + i * ys0 + j, block[i], k)
-        j += LANES
+    if cols <= STRIP_COLS:
+        pack(strip.buffer, 1, LANES, n, cols, y, ys0)
 
 
 cdef inline vec at(const Strip* strip, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
