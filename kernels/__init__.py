@@ -10,8 +10,8 @@ from types import ModuleType
 
 import numpy as np
 
-from .call import Call
 from .cpu import targets
+from .shortcut import Shortcut
 
 SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 

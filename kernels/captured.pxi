@@ -19,7 +19,7 @@ REDUCTIONS = {"sum": 0, "rows": 1, "elements": 2}
 
 cdef enum:
     WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings
-    WIDE = 1 << 17            # elements of a weight from which threads share its columns, not the batch's rows
+    WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the batch's rows
 
 # Which operands of a call are the batch's, and change from run to run
 cdef enum:
@@ -37,7 +37,7 @@ cdef class Program:
     """A list of kernel calls over arrays of up to ``capacity`` rows.
 
     The methods append a call each; an operand of None is the batch's input, or target. ``forward_ends``,
-    ``loss_ends`` mark where the forward pass and the loss end. run() and forward() walk it.
+    ``loss_ends`` mark where the forward pass and the loss end. step(), run() and forward() walk it.
     """
 
     cdef Call** calls

@@ -1,7 +1,7 @@
 """A callable that goes straight to compiled code, and to Python only where that refuses."""
 
 
-cdef class Call:
+cdef class Shortcut:
     """``self(x, y, index)`` is ``compiled(x, y, index)``, or what ``refused`` makes of it.
 
     A subclass of Python that has no __call__ of its own costs no Python frame: a tenth of a microsecond.

@@ -21,7 +21,7 @@ FIRST_CAPACITY = 16  # rows that there is room for before the first batch is see
 RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
 
 
-class CapturedStep(kernels.Call):
+class CapturedStep(kernels.Shortcut):
     """``loss = step(x, y)``, or ``step(X, y, index)`` for the batch X[index], y[index]: see ``capture``."""
 
     def __init__(self, model: Module, criterion: Module, optimizer: optim.Optimizer):
