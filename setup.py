@@ -50,7 +50,7 @@ class ParallelBuild(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
 
-EXTENSIONS = [extension("cpu"), extension("shortcut")] + [
+EXTENSIONS = [extension("cpu"), extension("shortcut"), extension("memory")] + [
     extension(f"{target}_{dtype}", flags, [(f"MINIDL_{dtype.upper()}", "1")])
     for target, flags in TARGETS.items() for dtype in ("f32", "f64")]
 

@@ -76,8 +76,8 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
         if not all(fresh.values()):  # both are added to, and what begins here begins at zero
             for parameter in (p for p in fresh if fresh[p]):
                 builder.zero_gradient(parameter)
-        db = None if bias is None else bias.grad
-        program.parameter_gradients(x, dy, weight.grad, db, all(fresh.values()))
+        db = None if bias is None else bias.gradient
+        program.parameter_gradients(x, dy, weight.gradient, db, all(fresh.values()))
 
     def backward(dy, wanted):
         builder.later.append(lambda: gradients(dy))

@@ -1,45 +1,76 @@
-"""The flat buffers: the parameters of a model in one array, their gradients in another.
+"""Where parameters live: values in one array, gradients in another, those of a model side by side.
 
-A Parameter is a view into a Store. Laid out together, the parameters of a model are one run of
-memory, so that an optimizer is a few operations on one array and a cluster averages a model with one
-Allreduce.
+A Parameter is a view into a Store. One that is made takes the place behind the one made before it, so that
+the parameters of a model are one run of memory (or a few), which an optimizer updates as one array. They
+move when ``flatten`` is asked for one array and they are several runs, and at no other time: an array that
+was taken from a parameter stays the parameter's.
 """
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .kernels.memory import EXACT, Memory
+
 if TYPE_CHECKING:
     from .tensor import Parameter
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+ROOM = 64 * 1024   # elements of a new store, for the parameters that will follow
+LARGE = 1024       # elements from which a parameter begins on a cache line, for the products that read it
+LINE = 64          # bytes of a cache line
 
 _moves = 0
 
 
 def moves() -> int:
-    """How often parameters have moved to another store: whoever keeps views asks before using them."""
+    """How often ``flatten`` has moved parameters."""
     return _moves
 
 
 def aligned(size: int, dtype) -> np.ndarray:
-    """A zeroed 1-D array of ``size`` elements that begins on a cache line."""
+    """A zeroed 1-D array of ``size`` elements that begins on a cache line and can't be resized in place."""
     dtype = np.dtype(dtype)
-    memory = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start:start + size * dtype.itemsize].view(dtype)
+    return np.frombuffer(Memory(size * dtype.itemsize), dtype) if size else np.empty(0, dtype)
 
 
 class Store:
-    """Two flat arrays of one size: values, and their gradients (zero at first)."""
+    """Two flat arrays of one size: values, and their gradients (zero at first). ``used``: of how many elements."""
 
-    __slots__ = ("gradients", "values")
+    __slots__ = ("gradients", "used", "values")
 
     def __init__(self, size: int, dtype):
         self.values = aligned(size, dtype)
         self.gradients = aligned(size, dtype)
+        self.used = 0
+
+    def begin(self, size: int) -> int:
+        """Where the next parameter of this size begins."""
+        line = LINE // self.values.itemsize
+        return -(-self.used // line) * line if size >= LARGE else self.used
+
+
+class _Open(threading.local):
+    """The stores that new parameters of this thread are put into, by dtype."""
+
+    def __init__(self):
+        self.stores: dict[np.dtype, Store] = {}
+
+
+_open = _Open()
+
+
+def place(size: int, dtype) -> tuple[Store, int]:
+    """A store and where in it ``size`` new elements begin, behind those that were placed last."""
+    dtype = np.dtype(dtype)
+    store = _open.stores.get(dtype)
+    if store is None or store.begin(size) + size > store.values.size:
+        store = _open.stores[dtype] = Store(size if EXACT else size + ROOM, dtype)
+    start = store.begin(size)
+    store.used = start + size
+    return store, start
 
 
 def runs(parameters: Iterable[Parameter]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -55,9 +86,11 @@ def runs(parameters: Iterable[Parameter]) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
-    """Lay the parameters out in one store, unless they are so already; return its values and gradients.
+    """The values of the parameters as one array, and their gradients as another, of which they are views.
 
-    Values and gradients keep their bits. Raises ValueError when the parameters differ in dtype.
+    Parameters that do not lie side by side move to a store of their own, with the bits of their values and
+    gradients; arrays taken from them before are then no longer theirs. Raises ValueError when the parameters
+    differ in dtype.
     """
     global _moves
     parameters = list(parameters)
@@ -70,10 +103,9 @@ def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
             names = " and ".join(sorted(map(str, dtypes)))
             raise ValueError(f"parameters of one flat buffer must share a dtype, got {names}")
         store = Store(sum(parameter.numel() for parameter in parameters), dtypes.pop())
-        start = 0
         for parameter in parameters:
-            parameter.move(store, start)
-            start += parameter.numel()
+            parameter.move(store, store.used)
+            store.used += parameter.numel()
         _moves += 1
         return store.values, store.gradients
     return stretches[0]

@@ -1,13 +1,15 @@
 """Tensor and Parameter: arrays that remember how they were computed, and the gradients they gather."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
+from . import storage
 from .arrays import FLOATS
-from .storage import Store
+from .kernels.memory import Status
 from .tape import Node, walk_back
 
 
@@ -190,30 +192,35 @@ class Parameter(Tensor):
     """A value that is trained, with its gradient: two views of one shape into a Store.
 
     ``data`` and ``grad`` may be assigned to: the new value, of the same shape and dtype, is copied into
-    place, so that the views stay in the store; None as a gradient is zero. ``order="F"`` keeps a matrix
-    transposed in memory: a Linear's weight has PyTorch's shape (out, in) and lies as (in, out), which its
-    products read along the rows.
+    place, so that the views stay in the store. ``order="F"`` keeps a matrix transposed in memory: a Linear's
+    weight has PyTorch's shape (out, in) and lies as (in, out), which its products read along the rows.
+
+    ``grad`` is None, as in PyTorch, until a backward reaches the parameter, and again after zero_grad():
+    an optimizer leaves such a parameter alone. ``gradient`` is the array that backward adds to, always
+    there, zero where ``grad`` is None; what is written into it by hand counts as a gradient.
+
+    ``requires_grad = False`` freezes it: no backward computes its gradient and no optimizer moves it.
 
     Raises TypeError unless ``data`` is an array of float32 or float64 or a list of floats.
     """
 
-    def __init__(self, data, name: str = "parameter", order: Literal["C", "F"] = "C"):
+    def __init__(self, data, name: str = "parameter", order: Literal["C", "F"] = "C", requires_grad: bool = True):
         data = as_array(data)
         if data.dtype not in FLOATS:
             raise TypeError(f"Parameter {name!r}: expected float32 or float64, got {data.dtype}")
-        self.requires_grad, self.node = True, None
+        self.status, self.node = Status(), None
         self.name, self.order = name, order
-        store = Store(data.size, data.dtype)
-        store.values[:] = data.ravel(order)
-        self._place(store, 0, data.shape)
+        self.requires_grad = requires_grad
+        self._place(*storage.place(data.size, data.dtype), data.shape)
+        self._data[...] = data
 
-    def _place(self, store: Store, start: int, shape: tuple[int, ...]) -> None:
+    def _place(self, store: storage.Store, start: int, shape: tuple[int, ...]) -> None:
         self.store, self.start = store, start
-        end = start + int(np.prod(shape))
+        end = start + math.prod(shape)
         self._data = store.values[start:end].reshape(shape, order=self.order)
         self._grad = store.gradients[start:end].reshape(shape, order=self.order)
 
-    def move(self, store: Store, start: int) -> None:
+    def move(self, store: storage.Store, start: int) -> None:
         """Copy value and gradient to ``store`` at ``start`` and live there from now on."""
         data, grad = self._data, self._grad
         self._place(store, start, data.shape)
@@ -227,28 +234,55 @@ class Parameter(Tensor):
     @data.setter
     def data(self, value) -> None:
         self._data[...] = _like(self, value, f"Parameter {self.name!r}: expected values")
+        self.status.advance()
 
     @property
-    def grad(self) -> np.ndarray:
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        return self.status.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.status.requires_grad = value
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The array of the gradient, which is always there."""
         return self._grad
+
+    def has_grad(self) -> bool:
+        """Whether there is a gradient: a backward reached it, or something else was written there."""
+        return self.status.has_grad or bool(self._grad.any())
+
+    @property
+    def grad(self) -> np.ndarray | None:  # type: ignore[override]
+        return self._grad if self.has_grad() else None
 
     @grad.setter
     def grad(self, value) -> None:
-        expected = f"Parameter {self.name!r}: expected a gradient"
-        self._grad[...] = 0 if value is None else _like(self, value, expected)
+        if value is None:
+            self._grad[...] = 0
+        else:
+            self._grad[...] = _like(self, value, f"Parameter {self.name!r}: expected a gradient")
+        self.status.has_grad = value is not None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """There is no gradient any more; without ``set_to_none`` one that there is becomes zero."""
+        there = not set_to_none and self.has_grad()
+        self._grad[...] = 0
+        self.status.has_grad = there
 
     def accumulate(self, gradient: np.ndarray) -> None:
         self._grad += gradient
+        self.status.has_grad = True
 
     def __reduce__(self):
-        return _restore_parameter, (self._data, self._grad, self.name, self.order, self.requires_grad)
+        return _restore_parameter, (self._data, self.grad, self.name, self.order, self.requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter({self.name}, shape={self.shape}, dtype={self.dtype})"
 
 
 def _restore_parameter(data, grad, name: str, order: Literal["C", "F"], requires_grad: bool) -> Parameter:
-    parameter = Parameter(data, name, order)
+    parameter = Parameter(data, name, order, requires_grad)
     parameter.grad = grad
-    parameter.requires_grad = requires_grad
     return parameter

@@ -73,7 +73,12 @@ class Linear(Module):
                 self.saved, gradient, self.weight._data, None if bias is None else bias._data, wanted)
         except (AttributeError, TypeError, ValueError):
             dx = None
-        return self._backward_other(gradient, wanted) if dx is None else dx
+        if dx is None:
+            return self._backward_other(gradient, wanted)
+        self.weight.status.has_grad = True
+        if bias is not None:
+            bias.status.has_grad = True
+        return dx
 
     def _rebound(self) -> bool:
         """Bind the kernels to the parameters' arrays; False if they are so already, or these do not fit."""

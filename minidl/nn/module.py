@@ -164,7 +164,7 @@ class Module:
 
     def param(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The reports' list of (value, gradient) pairs; [] for a module without parameters."""
-        return [(parameter.data, parameter.grad) for parameter in self.parameters()]
+        return [(parameter.data, parameter.gradient) for parameter in self.parameters()]
 
     @property
     def flat_parameters(self) -> np.ndarray:
@@ -179,9 +179,9 @@ class Module:
     # What can be set
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set all gradients to zero (they are always arrays; the argument is PyTorch's)."""
+        """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.zero_grad(set_to_none)
 
     def train(self, mode: bool = True) -> Module:
         """Into training mode, in which dropout drops; returns the module."""

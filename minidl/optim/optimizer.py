@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import storage
+from ..kernels.memory import forget
 from ..tensor import Parameter
 
 BLOCK = 16 * 1024  # elements: five float32 arrays of one block fit a 512 KiB cache
@@ -91,7 +92,7 @@ class Flat:
     """
 
     def __init__(self, parameters: list[Parameter]):
-        self.parameters = parameters
+        self.parameters, self.statuses = parameters, [parameter.status for parameter in parameters]
         self.shapes, self.dtype = [parameter.shape for parameter in parameters], parameters[0].dtype
         self.size, self.step = sum(parameter.numel() for parameter in parameters), 0
         self.state: dict[str, np.ndarray] = {}
@@ -156,9 +157,6 @@ class Optimizer:
         all_ids = [id(parameter) for group in self.param_groups for parameter in group["params"]]
         if len(set(all_ids)) < len(all_ids):
             raise ValueError(f"{type(self).__name__}: expected each parameter once, got one twice or more")
-        for group in self.param_groups:
-            if all(parameter.store.values.size == parameter.numel() for parameter in group["params"]):
-                storage.flatten(group["params"])
         self._flats = [Flat(group["params"]) for group in self.param_groups]
         self._moves = storage.moves()
 
@@ -206,10 +204,15 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__}.update: expected a subclass to define it")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set all gradients to zero. Gradients are always arrays here, whatever ``set_to_none`` says."""
+        """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
         for flat in self.flats():
-            for _, gradients in flat.runs:
-                gradients.fill(0)
+            if set_to_none:
+                forget(flat.statuses)
+                for _, gradients in flat.runs:
+                    gradients.fill(0)
+            else:
+                for parameter in flat.parameters:
+                    parameter.zero_grad(set_to_none=False)
 
     def state_dict(self) -> dict[str, list[dict[str, Any]]]:
         """A copy of all that a later run needs to go on: NumPy arrays, numbers and shapes.

@@ -1,0 +1,125 @@
+"""What holds a parameter beside its arrays: memory that no one can resize, and what is known of its value."""
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.list cimport PyList_GET_ITEM
+from cpython.object cimport PyObject
+
+cdef extern from "memory.h":
+    void* claim(size_t bytes, void** begin)
+    const bint MEMORY_IS_EXACT
+
+cdef extern from "stdlib.h":
+    void free(void* memory)
+
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
+EXACT = bool(MEMORY_IS_EXACT)  # built to find reads behind an array: nothing lies between two arrays
+
+
+cdef class Memory:
+    """``bytes`` zeroed bytes that begin on a cache line, for numpy.frombuffer.
+
+    An array on it does not own its data and can't be resized in place, so that an address into it stays valid
+    as long as the Memory lives. MemoryError where there is not so much.
+    """
+
+    cdef void* block
+    cdef void* begin
+    cdef readonly Py_ssize_t bytes
+
+    def __cinit__(self, Py_ssize_t bytes):
+        if bytes < 0 or bytes > PY_SSIZE_T_MAX - 128:
+            raise MemoryError(f"cannot have {bytes} bytes")
+        self.bytes = bytes
+        self.block = claim(bytes, &self.begin)
+        if self.block is NULL:
+            raise MemoryError(f"cannot have {bytes} bytes")
+
+    def __dealloc__(self):
+        free(self.block)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.begin, self.bytes, 0, flags)
+
+    def __len__(self):
+        return self.bytes
+
+
+cdef struct Facts:  # as captured.pxi reads and writes them
+    long long version
+    int trained
+    int has_grad
+
+
+cdef class Status:
+    """What is known of a parameter beside its arrays.
+
+    version : how often its value was changed in place. requires_grad : whether it is trained. has_grad :
+    whether a backward has reached it since its gradient was last cleared.
+    """
+
+    cdef Facts facts
+
+    def __cinit__(self):
+        self.facts.version, self.facts.trained, self.facts.has_grad = 0, True, False
+
+    @property
+    def version(self):
+        return self.facts.version
+
+    @property
+    def requires_grad(self):
+        return self.facts.trained != 0
+
+    @requires_grad.setter
+    def requires_grad(self, bint value):
+        self.facts.trained = value
+
+    @property
+    def has_grad(self):
+        return self.facts.has_grad != 0
+
+    @has_grad.setter
+    def has_grad(self, bint value):
+        self.facts.has_grad = value
+
+    @property
+    def address(self):
+        """Where its facts lie, for a program that reads and writes them."""
+        return <size_t>&self.facts
+
+    def advance(self):
+        """The value was changed in place."""
+        self.facts.version += 1
+
+
+def advance(list statuses):
+    """The values of all of them were changed in place."""
+    for status in statuses:
+        (<Status?>status).facts.version += 1
+
+
+def forget(list statuses):
+    """None of them has a gradient any more."""
+    for status in statuses:
+        (<Status?>status).facts.has_grad = False
+
+
+def ready(list statuses):
+    """Whether all of them are trained and have a gradient."""
+    for status in statuses:
+        if not ((<Status?>status).facts.trained and (<Status?>status).facts.has_grad):
+            return False
+    return True
+
+
+def same(list items, tuple were):
+    """Whether the list holds these objects and no others; they are not asked whether they are equal."""
+    cdef Py_ssize_t i
+    if len(items) != len(were):
+        return False
+    for i in range(len(were)):
+        if PyList_GET_ITEM(items, i) != <PyObject*>(were[i]):
+            return False
+    return True
