@@ -1,8 +1,18 @@
 # Program: what Python builds the captured step with, and runs it by.
+#
+# Nothing that Python does may lead a program into foreign memory. So an address is taken through a typed
+# view of the size that the call needs, of memory that can't be resized, and the program holds it; labels and
+# index are copied before they are checked; what else the program was built from is compared before a run and
+# after each Python function in it; and a program that runs refuses a second call.
 
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
+
+from minidl.kernels.shortcut import Refusal
+
+cdef extern from "Python.h":
+    object PyWeakref_NewRef(object referent, object callback)
 
 cdef int thread_count = 1
 
@@ -26,28 +36,54 @@ cdef enum:
     A_IS_INPUT = 1
     B_IS_TARGET = 2
 
-
 cdef struct Watched:  # what a name must stand for; Program.kept holds all three
     PyObject* namespace
     PyObject* name
     PyObject* value
 
+cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+    long long version
+    int trained
+    int has_grad
+
+cdef struct Followed:  # a parameter of the model, and whether it was trained when the program was built
+    Facts* facts
+    bint trained
+
+
+cdef tuple lock(array):
+    """References that keep an array, and the one whose memory it views, from being resized in place."""
+    owner = array
+    while isinstance(owner.base, numpy.ndarray):
+        owner = owner.base
+    return array, PyWeakref_NewRef(owner, None)
+
 
 cdef class Program:
     """A list of kernel calls over arrays of up to ``capacity`` rows.
 
-    The methods append a call each; an operand of None is the batch's input, or target. ``forward_ends``,
-    ``loss_ends`` mark where the forward pass and the loss end. step(), run() and forward() walk it.
+    Program(capacity, width, classes, target_width): batches of up to capacity rows of width; labels of
+    0..classes-1, or target rows of target_width. The methods append a call each; an operand of None is the
+    batch's input, or target. ``forward_ends``, ``loss_ends`` mark where the forward pass and the loss end.
+    step(), run() and forward() walk it.
     """
 
     cdef Call** calls
-    cdef Py_ssize_t count, room, forward_end, loss_end
-    cdef list kept, functions, updates, watched_lists
+    cdef Py_ssize_t count, room, forward_end, loss_end, update_begin
+    cdef list kept, functions, updates, watched_lists, backups
     cdef Watched* watched
     cdef Py_ssize_t watched_count
+    cdef Followed* followed        # the parameters of the model
+    cdef Py_ssize_t followed_count
+    cdef Facts** reached           # those whose gradients the calls write
+    cdef Py_ssize_t reached_count
+    cdef Facts** cleared           # those of the optimizer
+    cdef char* had_grad            # whether they had a gradient before the step
+    cdef Py_ssize_t cleared_count
     cdef Py_ssize_t output_call, output_width
     cdef int* flags
-    cdef int64_t* labels
+    cdef int64_t* labels           # the batch's
+    cdef Py_ssize_t* index
     cdef double loss_value, wrong_value
     cdef Py_ssize_t width, target_width, classes, operations
     cdef readonly Py_ssize_t capacity
@@ -56,19 +92,20 @@ cdef class Program:
     cdef Py_ssize_t xs0, xs1, ts0, ts1
     cdef real* gathered
     cdef real* gathered_target
-    cdef int64_t* gathered_labels
+    cdef readonly bint running
+    cdef bint late_labels, python_after_loss
 
-    def __cinit__(self):
-        self.calls, self.flags, self.count, self.room = NULL, NULL, 0, 0
-        self.watched, self.watched_count = NULL, 0
-        self.x, self.t, self.gathered, self.gathered_target, self.gathered_labels = NULL, NULL, NULL, NULL, NULL
-
-    def __init__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
-        """Batches of up to capacity rows of width; labels of 0..classes-1, or target rows of target_width."""
+    def __cinit__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
+        if capacity < 1 or width < 1 or classes < 0 or target_width < 0:
+            raise ValueError(f"expected at least one row and one column, got {capacity} and {width}")
         self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
-        self.kept, self.functions, self.updates = [], [], []
+        self.kept, self.functions, self.updates, self.backups = [], [], [], []
         self.watched_lists = []
-        self.forward_end = self.loss_end = -1
+        self.forward_end = self.loss_end = self.update_begin = self.output_call = -1
+        self.labels = <int64_t*>calloc(capacity, sizeof(int64_t))
+        self.index = <Py_ssize_t*>calloc(capacity, sizeof(Py_ssize_t))
+        if self.labels is NULL or self.index is NULL:
+            raise MemoryError
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -76,123 +113,166 @@ cdef class Program:
             free(self.calls[i])
         free(self.calls)
         free(self.watched)
+        free(self.followed)
+        free(self.reached)
+        free(self.cleared)
+        free(self.had_grad)
         free(self.flags)
+        free(self.labels)
+        free(self.index)
 
     # Building
 
     cdef Call* append(self, action run, function=None) except NULL:
+        cdef void* memory
+        if self.running:
+            raise RuntimeError("a program cannot be written while it runs")
         if self.count == self.room:
-            self.room = 2 * self.room + 16
-            self.calls = <Call**>realloc(self.calls, self.room * sizeof(Call*))
-            self.flags = <int*>realloc(self.flags, self.room * sizeof(int))
-            if self.calls is NULL or self.flags is NULL:
+            memory = realloc(self.calls, (2 * self.room + 8) * sizeof(Call*))
+            if memory is NULL:
                 raise MemoryError
+            self.calls = <Call**>memory
+            memory = realloc(self.flags, (2 * self.room + 8) * sizeof(int))
+            if memory is NULL:
+                raise MemoryError
+            self.flags, self.room = <int*>memory, 2 * self.room + 8
         cdef Call* call = <Call*>calloc(1, sizeof(Call))
         if call is NULL:
             raise MemoryError
-        self.calls[self.count] = call
-        call.run, call.labels = run, &self.labels
-        self.flags[self.count] = 0
         self.functions.append(function)
+        self.calls[self.count] = call
+        call.run, call.labels, call.number = run, self.labels, &self.loss_value
+        self.flags[self.count] = 0
         self.count += 1
         return call
 
-    cdef real* address(self, array) except? NULL:
-        """Where an array begins, which is kept alive from now on."""
-        self.kept.append(array)
-        return <real*>address_of(array)
+    cdef real* flat(self, array, Py_ssize_t size) except NULL:
+        """Where an array of exactly ``size`` elements begins, to write to."""
+        cdef real[::1] view = array
+        if view.shape[0] != size:
+            raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
+        self.kept.append(lock(array))
+        return &view[0] if size else <real*>ZEROS
 
-    cdef int set_a(self, Call* call, array) except -1:
+    cdef real* rows(self, array, Py_ssize_t cols) except NULL:
+        """Where an array with a row of cols for each sample of the largest batch begins, to write to."""
+        cdef real[:, ::1] view = array
+        if view.shape[0] != self.capacity or view.shape[1] != cols or cols < 1:
+            raise ValueError(f"expected an array of shape {(self.capacity, cols)}, got "
+                             f"{(view.shape[0], view.shape[1])}")
+        self.kept.append(lock(array))
+        return &view[0, 0]
+
+    cdef int set_a(self, Call* call, array, Py_ssize_t cols) except -1:
         if array is None:
+            if cols != self.width:
+                raise ValueError(f"expected an input of {self.width} columns, got {cols}")
             self.flags[self.count - 1] |= A_IS_INPUT
             return 0
-        call.a = self.address(array)
-        call.as0, call.as1 = array.strides[0] // sizeof(real), array.strides[1] // sizeof(real)
+        call.a, call.as0, call.as1 = self.rows(array, cols), cols, 1
         return 0
 
-    cdef int set_b(self, Call* call, array, int flag) except -1:
-        if array is None:
-            self.flags[self.count - 1] |= flag
-            return 0
-        call.b = self.address(array)
-        call.bs0, call.bs1 = array.strides[0] // sizeof(real), array.strides[1] // sizeof(real)
+    cdef int set_weight(self, Call* call, weight, Py_ssize_t rows, Py_ssize_t cols) except -1:
+        cdef const real[:, :] view = weight
+        call.b, call.bs0, call.bs1 = matrix(view, rows, cols), row_step(view), col_step(view)
+        self.kept.append(lock(weight))
         return 0
 
-    cdef int product(self, Call* call, array, Py_ssize_t depth, Py_ssize_t cols) except -1:
-        """A product of a layer, its output in the array."""
-        call.y, call.ys0, call.depth, call.cols = self.address(array), cols, depth, cols
+    cdef int product(self, Call* call, Py_ssize_t depth, Py_ssize_t cols) except -1:
+        """A product of a layer with a weight of depth x cols."""
+        call.ys0, call.depth, call.cols = cols, depth, cols
         call.share = BY_COLUMNS if cols >= 4 * PANEL_N and depth * cols >= WIDE else BY_ROWS
         self.operations += depth * cols
         return 0
 
-    def linear(self, x, weight, bias, y):
+    def linear(self, x, weight not None, bias, y not None):
         """y = x weight^T + bias."""
         cdef Call* call = self.append(run_linear)
-        self.set_a(call, x)
-        self.set_b(call, weight, 0)
-        call.bias = NULL if bias is None else self.address(bias)
-        self.product(call, y, weight.shape[1], weight.shape[0])
+        cdef Py_ssize_t depth = weight.shape[1], cols = weight.shape[0]
+        self.set_a(call, x, depth)
+        self.set_weight(call, weight, cols, depth)
+        call.bias = NULL if bias is None else self.flat(bias, cols)
+        call.y = self.rows(y, cols)
+        self.product(call, depth, cols)
 
-    def input_gradient(self, dy, weight, dx):
+    def input_gradient(self, dy not None, weight not None, dx not None):
         """dx = dy weight."""
         cdef Call* call = self.append(run_input_gradient)
-        self.set_a(call, dy)
-        self.set_b(call, weight, 0)
-        self.product(call, dx, weight.shape[0], weight.shape[1])
+        cdef Py_ssize_t depth = weight.shape[0], cols = weight.shape[1]
+        self.set_a(call, dy, depth)
+        self.set_weight(call, weight, depth, cols)
+        call.y = self.rows(dx, cols)
+        self.product(call, depth, cols)
 
-    def parameter_gradients(self, x, dy, dweight, db, bint fresh):
-        """dweight, lying as (in, out), and db (or None) for x and dy; fresh: written, not added to."""
+    def parameter_gradients(self, x, dy not None, dweight, dbias, bint fresh):
+        """dweight, lying as (in, out), and dbias for x and dy, either of them None; fresh: written, not added to."""
         cdef Call* call = self.append(run_parameter_gradients)
-        self.set_a(call, x)
-        self.set_b(call, dy, 0)
-        self.product(call, dweight, dweight.shape[1], dweight.shape[0])
-        call.share, call.fresh, call.y2 = BY_INPUTS, fresh, NULL if db is None else self.address(db)
+        cdef Py_ssize_t cols = dy.shape[1], depth = self.width if x is None else x.shape[1]
+        cdef real[:, ::1] view
+        self.set_a(call, x, depth)
+        call.b, call.bs0, call.bs1 = self.rows(dy, cols), cols, 1
+        if dweight is not None:
+            view = dweight.T
+            call.y = <real*>matrix(view, depth, cols)
+            self.kept.append(lock(dweight))
+        if dbias is not None:
+            call.db = self.flat(dbias, cols)
+        self.product(call, depth, cols)
+        call.share, call.fresh = BY_INPUTS, fresh
 
-    def apply(self, str name, a, y, b=None, double setting=0, str reduction="sum", bint fresh=False,
+    def apply(self, str name, a, y not None, b=None, double setting=0, str reduction="sum", bint fresh=False,
               bint against_target=False):
         """The action called name: y from a (and b; against_target: the batch's rows).
 
         An elementwise action on what the call before has written, a layer's product, is done panel by panel.
         """
-        cdef Call* call = self.append(<action><size_t>ACTIONS[name])
+        cdef Py_ssize_t cols = y.shape[1]
+        cdef action run = <action><size_t>ACTIONS[name]
+        cdef int count = REDUCTIONS[reduction]
+        if name in LABELLED and cols != self.classes:
+            raise ValueError(f"{name}: expected {self.classes} columns, got {cols}")
+        if (against_target or b is not None) != (name in BINARY):
+            raise ValueError(f"{name}: expected {'two operands' if name in BINARY else 'one operand'}")
+        if against_target and cols != self.target_width:
+            raise ValueError(f"{name}: expected {self.target_width} columns, got {cols}")
+        cdef Call* call = self.append(run)
         cdef Call* before = self.calls[self.count - 2] if self.count > 1 else NULL
-        self.set_a(call, a)
-        if against_target or b is not None:
-            self.set_b(call, b, B_IS_TARGET)
-            call.b_by_rows = True
+        self.set_a(call, a, cols)
+        if against_target:
+            self.flags[self.count - 1] |= B_IS_TARGET
+        elif b is not None:
+            call.b, call.bs0, call.bs1 = self.rows(b, cols), cols, 1
+        call.b_by_rows = against_target or b is not None
         call.share = ALONE if name in SERIAL else BY_ROWS
-        call.cols = call.ys0 = y.shape[1]
-        call.y, call.setting, call.count, call.fresh = self.address(y), setting, REDUCTIONS[reduction], fresh
-        call.number = &self.wrong_value if name == "wrong" else &self.loss_value
-        self.operations += 8 * call.cols
+        call.cols = call.ys0 = cols
+        call.y, call.setting, call.count, call.fresh = self.rows(y, cols), setting, count, fresh
+        if name == "wrong":
+            call.number = &self.wrong_value
+        self.operations += 8 * cols
         if name in ELEMENTWISE and before is not NULL and before.y == call.a and (
                 before.run is run_linear or before.run is run_input_gradient):
             before.then, call.within = call, True
 
-    def zero(self, array):
-        """Set a flat array to zero."""
+    def zero(self, gradient not None, status not None):
+        """Set a flat gradient to zero, and say that its parameter has none; after loss_ends()."""
         cdef Call* call = self.append(run_zero)
-        call.y, call.cols, call.share = self.address(array), array.size, BY_ELEMENTS
+        call.y, call.cols, call.share = self.flat(gradient, gradient.size), gradient.size, BY_ELEMENTS
 
     def python(self, function):
         """Call function(rows), a float: None, or the loss."""
+        if not callable(function):
+            raise TypeError(f"expected a function, got {type(function).__name__}")
         self.append(NULL, function)
+        if self.loss_end >= 0:
+            self.python_after_loss = True
+        else:
+            self.late_labels = True
 
-    def update(self, kind, group, flat, names):
-        """Update the parameters of one group by the rule called kind: SGD, Adam, AdamW or Adadelta."""
-        cdef Update update = Update(kind, group, flat, names)
-        cdef Call* call
-        update.first, update.count = self.count, len(flat.runs)
-        for values, gradients in flat.runs:
-            call = self.append(run_sgd if kind == "SGD" else run_adadelta if kind == "Adadelta" else run_adam)
-            call.y, call.a, call.cols = self.address(values), self.address(gradients), values.size
-            call.share, call.as1 = BY_ELEMENTS, 1
-        self.updates.append(update)
-
-    def forward_ends(self, last):
+    def forward_ends(self, last not None):
         """The call that writes the array ``last`` may write it elsewhere; see forward()."""
-        cdef real* y = self.address(last)
-        self.forward_end, self.output_call, self.output_width = self.count, -1, last.shape[1]
+        cdef Py_ssize_t i, cols = last.shape[1]
+        cdef real* y = self.rows(last, cols)
+        self.forward_end, self.output_call, self.output_width = self.count, -1, cols
         for i in range(self.count):
             if self.calls[i].run is not NULL and self.calls[i].y == y and not self.calls[i].within:
                 self.output_call = i
@@ -200,22 +280,69 @@ cdef class Program:
     def loss_ends(self):
         self.loss_end = self.count
 
-    def watch(self, dict namespace, names):
+    # What it was built from
+
+    def watch(self, dict namespace not None, names):
         """Be stale once one of these names stands for another object."""
         cdef Watched* entry
+        cdef void* memory
         for name in names:
-            self.watched = <Watched*>realloc(self.watched, (self.watched_count + 1) * sizeof(Watched))
-            if self.watched is NULL:
+            memory = realloc(self.watched, (self.watched_count + 1) * sizeof(Watched))
+            if memory is NULL:
                 raise MemoryError
+            self.watched = <Watched*>memory
             entry = &self.watched[self.watched_count]
             value = namespace[name]
             self.kept += [namespace, name, value]
             entry.namespace, entry.name, entry.value = <PyObject*>namespace, <PyObject*>name, <PyObject*>value
             self.watched_count += 1
 
-    def watch_list(self, list items):
+    def watch_list(self, list items not None):
         """Be stale once the list holds other objects."""
         self.watched_lists.append((items, list(items)))
+
+    cdef Facts* facts_of(self, status) except NULL:
+        if type(status) is not Status:
+            raise TypeError(f"expected a Status, got {type(status).__name__}")
+        self.kept.append(status)
+        return <Facts*><size_t>status.address
+
+    def follow(self, status):
+        """Be stale once this parameter of the model is frozen or no longer frozen."""
+        cdef Facts* facts = self.facts_of(status)
+        cdef void* memory = realloc(self.followed, (self.followed_count + 1) * sizeof(Followed))
+        if memory is NULL:
+            raise MemoryError
+        self.followed = <Followed*>memory
+        self.followed[self.followed_count].facts = facts
+        self.followed[self.followed_count].trained = facts.trained
+        self.followed_count += 1
+
+    def reaches(self, status):
+        """The calls write this parameter's gradient."""
+        cdef Facts* facts = self.facts_of(status)
+        cdef void* memory = realloc(self.reached, (self.reached_count + 1) * sizeof(Facts*))
+        if memory is NULL:
+            raise MemoryError
+        self.reached = <Facts**>memory
+        self.reached[self.reached_count] = facts
+        self.reached_count += 1
+
+    def clears(self, statuses, gradients):
+        """The parameters of the optimizer, which have no gradients when the backward begins, and where these lie."""
+        cdef Py_ssize_t i, n = len(statuses)
+        if self.cleared is not NULL:
+            raise RuntimeError("expected the parameters of the optimizer once")
+        self.cleared = <Facts**>calloc(max(n, 1), sizeof(Facts*))
+        self.had_grad = <char*>calloc(max(n, 1), sizeof(char))
+        if self.cleared is NULL or self.had_grad is NULL:
+            raise MemoryError
+        for i in range(n):
+            self.cleared[i] = self.facts_of(statuses[i])
+        self.cleared_count = n
+        for gradient in gradients:
+            self.flat(gradient, gradient.size)
+            self.backups.append((gradient, numpy.empty_like(gradient)))
 
     cpdef bint stale(self):
         """Whether anything watched has changed since."""
@@ -226,6 +353,9 @@ cdef class Program:
             entry = &self.watched[i]
             if PyDict_GetItemWithError(<object>entry.namespace, <object>entry.name) != entry.value:
                 return True
+        for i in range(self.followed_count):
+            if self.followed[i].trained != self.followed[i].facts.trained:
+                return True
         for pair in self.watched_lists:
             items, were = <list>(<tuple>pair)[0], <list>(<tuple>pair)[1]
             if len(items) != len(were):
@@ -235,13 +365,11 @@ cdef class Program:
                     return True
         return False
 
-    def gather_into(self, x, rows, labels):
+    def gather_into(self, x not None, rows):
         """Where batches that are picked by index are put together."""
-        self.gathered = self.address(x)
+        self.gathered = self.rows(x, self.width)
         if rows is not None:
-            self.gathered_target = self.address(rows)
-        if labels is not None:
-            self.gathered_labels = <int64_t*>self.address(labels)
+            self.gathered_target = self.rows(rows, self.target_width)
 
     # Running
 
@@ -256,14 +384,19 @@ cdef class Program:
             while i < end and self.calls[i].run is not NULL:
                 stretch.count += 1
                 i += 1
-            state = released(rows * self.operations)
-            run_parts(walk_part, &stretch, parts)
-            regained(state)
+            if stretch.count:
+                state = released(rows * self.operations)
+                run_parts(walk_part, &stretch, parts)
+                regained(state)
             if i < end:
                 value = self.functions[i](rows)
                 if value is not None:
                     self.loss_value = value
                 i += 1
+                if i < self.count and self.stale():
+                    raise RuntimeError(
+                        "capture: the model or its training was changed while a step ran (by a loss, a generator or "
+                        "another thread); nothing was updated, and the next step takes it as it is then")
         return 0
 
     cdef int set_batch(self, const real* x, Py_ssize_t xs0, Py_ssize_t xs1,
@@ -282,7 +415,8 @@ cdef class Program:
     def step(self, x not None, target, index=None):
         """One step on the batch x (N, width), or x[index]; the loss. FloatingPointError if that is not finite.
 
-        target: int64 labels (N,), or rows in the element type. ValueError also for a program that is stale.
+        target: int64 labels (N,), or rows in the element type. Refusal, before anything is called, for a batch
+        that does not fit and a program that is stale.
         """
         if not isfinite(self.one_step(x, target, index)):
             raise FloatingPointError(
@@ -293,99 +427,129 @@ cdef class Program:
         """The same, but a loss that is not finite is returned, too."""
         return self.one_step(x, target, index)
 
+    cdef int begin(self) except -1:
+        """Be running; RuntimeError if it is already."""
+        if self.running:
+            raise RuntimeError(
+                "capture: this step is running already: it was called again from within it, or by another thread")
+        self.running = True
+        return 0
+
+    cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint picked) except -1:
+        """Copy the labels of the batch, and check the copy: what was given may change at any time."""
+        cdef Py_ssize_t i
+        for i in range(rows):
+            self.labels[i] = labels[self.index[i] if picked else i]
+        for i in range(rows):
+            if self.labels[i] < 0 or self.labels[i] >= self.classes:
+                raise Refusal(f"expected labels from 0 to {self.classes - 1}, got {self.labels[i]}")
+        return 0
+
+    cdef int read_index(self, const Py_ssize_t[:] index, Py_ssize_t rows, Py_ssize_t samples) except -1:
+        cdef Py_ssize_t i
+        for i in range(rows):
+            self.index[i] = index[i]
+        for i in range(rows):
+            if not 0 <= self.index[i] < samples:
+                raise Refusal(f"expected indices from 0 to {samples - 1}, got {self.index[i]}")
+        return 0
+
+    cdef int gather(self, const real* p, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t cols, Py_ssize_t rows,
+                    real* out) noexcept:
+        cdef Py_ssize_t i, j
+        for i in range(rows):
+            if s1 == 1:
+                memcpy(out + i * cols, p + self.index[i] * s0, cols * sizeof(real))
+            else:
+                for j in range(cols):
+                    out[i * cols + j] = p[self.index[i] * s0 + j * s1]
+        return 0
+
     cdef double one_step(self, samples, target, picked) except? -1:
-        if self.stale():
-            raise ValueError("expected a program to run before what it was built from has changed")
-        cdef const real[:, :] x = samples
-        cdef const Py_ssize_t[:] index = picked
-        cdef Py_ssize_t rows = x.shape[0] if index is None else index.shape[0]
+        self.begin()
+        try:
+            return self.checked_step(samples, target, picked)
+        finally:
+            self.running = False
+
+    cdef double checked_step(self, samples, target, picked) except? -1:
+        cdef const real[:, :] x, t
+        cdef const Py_ssize_t[:] index
         cdef const int64_t[:] labels
-        cdef const real[:, :] t
+        cdef Py_ssize_t rows, xs0, xs1, ts0 = 0, ts1 = 0
         cdef const real* px
         cdef const real* pt = NULL
-        cdef Py_ssize_t i, j, xs0, xs1, ts0 = 0, ts1 = 0
-        if x.shape[1] != self.width:
-            raise ValueError(f"expected an input of shape (N, {self.width}), got {(x.shape[0], x.shape[1])}")
+        try:
+            x, index = samples, picked
+            if self.classes:
+                labels = target
+            elif self.target_width:
+                t = target
+            px = matrix(x, x.shape[0], self.width)
+            if t is not None:
+                pt = matrix(t, x.shape[0], self.target_width)
+        except (TypeError, ValueError, BufferError) as error:
+            raise Refusal(str(error)) from None
+        if self.stale():
+            raise Refusal("what the program was built from has changed")
+        rows = x.shape[0] if index is None else index.shape[0]
         if not 0 < rows <= self.capacity:
-            raise ValueError(f"expected 1 to {self.capacity} rows, got {rows}")
-        px, xs0, xs1 = matrix(x, x.shape[0], self.width), row_step(x), col_step(x)
+            raise Refusal(f"expected 1 to {self.capacity} rows, got {rows}")
+        xs0, xs1 = row_step(x), col_step(x)
         if index is not None:
-            for i in range(rows):
-                if not 0 <= index[i] < x.shape[0]:
-                    raise IndexError(f"expected indices from 0 to {x.shape[0] - 1}, got {index[i]}")
-                if xs1 == 1:
-                    memcpy(self.gathered + i * self.width, px + index[i] * xs0, self.width * sizeof(real))
-                else:
-                    for j in range(self.width):
-                        self.gathered[i * self.width + j] = px[index[i] * xs0 + j * xs1]
-        if self.classes:
-            labels = target
-            if labels.shape[0] != x.shape[0]:
-                raise ValueError(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
-            if index is not None:
-                for i in range(rows):
-                    self.gathered_labels[i] = labels[index[i]]
-                self.labels = self.gathered_labels
-            elif labels.strides[0] == sizeof(int64_t):
-                self.labels = <int64_t*>&labels[0]
-            else:
-                for i in range(rows):
-                    self.gathered_labels[i] = labels[i]
-                self.labels = self.gathered_labels
-            for i in range(rows):
-                if self.labels[i] < 0 or self.labels[i] >= self.classes:
-                    raise ValueError(f"expected labels from 0 to {self.classes - 1}, got {self.labels[i]}")
-        elif self.target_width:
-            t = target
-            if t.shape[0] != x.shape[0] or t.shape[1] != self.target_width:
-                raise ValueError(
-                    f"expected a target of shape {(x.shape[0], self.target_width)}, got {(t.shape[0], t.shape[1])}")
-            pt, ts0, ts1 = matrix(t, x.shape[0], self.target_width), row_step(t), col_step(t)
-            if index is not None:
-                for i in range(rows):
-                    for j in range(self.target_width):
-                        self.gathered_target[i * self.target_width + j] = pt[index[i] * ts0 + j * ts1]
-                pt, ts0, ts1 = self.gathered_target, self.target_width, 1
-        if index is not None:
+            self.read_index(index, rows, x.shape[0])
+            self.gather(px, xs0, xs1, self.width, rows, self.gathered)
             px, xs0, xs1 = self.gathered, self.width, 1
+        if labels is not None:
+            if labels.shape[0] != x.shape[0]:
+                raise Refusal(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
+            self.read_labels(labels, rows, index is not None)
+        if t is not None:
+            ts0, ts1 = row_step(t), col_step(t)
+            if index is not None:
+                self.gather(pt, ts0, ts1, self.target_width, rows, self.gathered_target)
+                pt, ts0, ts1 = self.gathered_target, self.target_width, 1
+        locks = None
+        if index is None and (self.late_labels or self.python_after_loss or rows * self.operations > WORK_TO_RELEASE):
+            locks = lock(samples), lock(target) if isinstance(target, numpy.ndarray) else None
         self.set_batch(px, xs0, xs1, pt, ts0, ts1)
-        self.walk(0, self.loss_end, rows)
+        self.walk(0, self.forward_end, rows)
+        if self.late_labels and labels is not None and index is None:
+            try:  # what the loss of the modules would see: Python ran since
+                self.read_labels(labels, rows, False)
+            except Refusal as refusal:
+                raise ValueError(f"capture: {refusal}") from None
+        self.walk(self.forward_end, self.loss_end, rows)
         if not isfinite(self.loss_value):
             return self.loss_value
-        for update in self.updates:
-            (<Update>update).settle(self.calls)
-        self.walk(self.loss_end, self.count, rows)
+        self.backward_and_update(rows)
         return self.loss_value
 
-    cdef void write_output(self, real* y) noexcept:
-        """Let the last call of the forward pass write to y, and what finishes it, too."""
-        cdef Call* call = self.calls[self.output_call]
-        call.y = y
-        if call.then is not NULL:
-            call.then.a = call.then.y = y
-
-    def forward(self, samples not None):
-        """The forward pass alone, over any number of rows, capacity at a time: (N, width) -> a new array.
-
-        None, and nothing done, if the program is stale.
-        """
-        if self.stale():
-            return None
-        cdef const real[:, :] x = samples
-        cdef Py_ssize_t rows = x.shape[0], begin = 0, count
-        cdef const real* px = matrix(x, rows, self.width)
-        cdef real* py
-        cdef Py_ssize_t ys0
-        made = output(None, rows, self.output_width, &py, &ys0)
-        while begin < rows:
-            count = min(rows - begin, self.capacity)
-            self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
-            self.write_output(py + begin * self.output_width)
-            self.walk(0, self.forward_end, count)
-            begin += count
-        return made
-
-    @property
-    def wrong(self):
-        """The number of rows of the last batch whose largest output is not the label's."""
-        return <Py_ssize_t>self.wrong_value
+    cdef int backward_and_update(self, Py_ssize_t rows) except -1:
+        """The rest of the step. After an error gradients are as they were."""
+        cdef Py_ssize_t i
+        cdef bint settled = False
+        for i in range(self.cleared_count):
+            self.had_grad[i] = self.cleared[i].has_grad
+        if self.python_after_loss:
+            for gradient, backup in self.backups:
+                backup[:] = gradient
+                gradient[:] = 0
+        for i in range(self.cleared_count):
+            self.cleared[i].has_grad = False
+        try:
+            if self.update_begin < 0:  # the optimizer is a Python function at the end
+                i = self.count - 1
+                while i > self.loss_end and self.calls[i].run is not NULL:
+                    i -= 1
+                self.walk_to_update(rows)
+            else:
+                self.walk_to_update(rows)
+        except BaseException:
+            if self.python_after_loss:
+                for gradient, backup in self.backups:
+                    gradient[:] = backup
+            for i in range(self.cleared_count):
+                self.cleared[i].has_grad = self.had_grad[i]
+            raise
+        return 0

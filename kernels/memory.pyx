@@ -9,6 +9,7 @@ cdef extern from "memory.h":
     const bint MEMORY_IS_EXACT
 
 cdef extern from "stdlib.h":
+    void* calloc(size_t count, size_t size)
     void free(void* memory)
 
 cdef extern from "Python.h":
@@ -106,15 +107,7 @@ def forget(list statuses):
         (<Status?>status).facts.has_grad = False
 
 
-def ready(list statuses):
-    """Whether all of them are trained and have a gradient."""
-    for status in statuses:
-        if not ((<Status?>status).facts.trained and (<Status?>status).facts.has_grad):
-            return False
-    return True
-
-
-def same(list items, tuple were):
+cdef bint same(list items, tuple were):
     """Whether the list holds these objects and no others; they are not asked whether they are equal."""
     cdef Py_ssize_t i
     if len(items) != len(were):
@@ -123,3 +116,71 @@ def same(list items, tuple were):
         if PyList_GET_ITEM(items, i) != <PyObject*>(were[i]):
             return False
     return True
+
+
+def followed(groups, tuple seen):
+    """Whether a list of parameter groups is still what was seen: (group, its list, the parameters in it) for each."""
+    cdef Py_ssize_t i
+    cdef tuple one
+    if type(groups) is not list or len(<list>groups) != len(seen):
+        return False
+    for i in range(len(seen)):
+        one = <tuple>seen[i]
+        group = (<list>groups)[i]
+        if group is not one[0] or not isinstance(group, dict) or (<dict>group).get("params") is not one[1]:
+            return False
+        if not same(<list?>one[1], <tuple?>one[2]):
+            return False
+    return True
+
+
+cdef class Counts:
+    """How many updates the optimizer's state has seen of each parameter; all zero at first."""
+
+    cdef long long* numbers
+    cdef readonly Py_ssize_t size
+
+    def __cinit__(self, Py_ssize_t size):
+        self.size = size
+        self.numbers = <long long*>calloc(max(size, 1), sizeof(long long))
+        if self.numbers is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.numbers)
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, Py_ssize_t i):
+        if not 0 <= i < self.size:
+            raise IndexError(i)
+        return self.numbers[i]
+
+    def __setitem__(self, Py_ssize_t i, long long number):
+        if not 0 <= i < self.size:
+            raise IndexError(i)
+        self.numbers[i] = number
+
+    def fill(self, long long number):
+        """The number of all of them."""
+        cdef Py_ssize_t i
+        for i in range(self.size):
+            self.numbers[i] = number
+
+    @property
+    def address(self):
+        """Where the numbers lie, for a program that counts on."""
+        return <size_t>self.numbers
+
+    def common(self, list statuses):
+        """The number that all parameters with these statuses have, if each has a gradient and is trained; else -1."""
+        cdef Py_ssize_t i
+        cdef Facts* facts
+        if len(statuses) != self.size:
+            raise ValueError(f"expected {self.size} statuses, got {len(statuses)}")
+        for i in range(self.size):
+            facts = &(<Status?>statuses[i]).facts
+            if not (facts.trained and facts.has_grad) or self.numbers[i] != self.numbers[0]:
+                return -1
+        return self.numbers[0] if self.size else 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import data, nn, optim, random
 from .optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
-from .optim.optimizer import at_least_zero, fraction
+from .optim.group import at_least_zero, fraction
 from .recipe import ACTIVATIONS, INIT_NAMES, Recipe
 from .training import fit
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from ..tensor import Parameter
 from .adam import running_mean
-from .optimizer import Flat, Optimizer, at_least_zero, fraction, penalized
+from .flat import Part
+from .group import at_least_zero, fraction
+from .optimizer import Optimizer, penalized
 
 
 class Adadelta(Optimizer):
@@ -32,9 +34,9 @@ class Adadelta(Optimizer):
                  rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0):
         super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
-    def update(self, group: dict[str, Any], flat: Flat) -> None:
+    def update(self, group: dict[str, Any], part: Part) -> None:
         lr, rho, eps = group["lr"], group["rho"], group["eps"]
-        for w, g, (v, u), s, t in flat.blocks(*self.state_names):
+        for w, g, (v, u), s, t in part.blocks(*self.state_names):
             g = penalized(g, w, group["weight_decay"], out=t)
             running_mean(v, rho, np.multiply(g, g, out=s), out=s)
             np.add(v, eps, out=s)

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..tensor import Parameter
-from .optimizer import Flat, Optimizer, at_least_zero, fraction, penalized
+from .flat import Part
+from .group import at_least_zero, fraction
+from .optimizer import Optimizer, penalized
 
 
 def two_fractions(what: str, value: Any) -> tuple[float, float]:
@@ -45,11 +47,11 @@ class Adam(Optimizer):
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def update(self, group: dict[str, Any], flat: Flat) -> None:
+    def update(self, group: dict[str, Any], part: Part) -> None:
         (beta1, beta2), eps = group["betas"], group["eps"]
-        rate = group["lr"] / (1 - beta1 ** flat.step)
-        root = math.sqrt(1 - beta2 ** flat.step)
-        for w, g, (m, v), s, t in flat.blocks(*self.state_names):
+        rate = group["lr"] / (1 - beta1 ** part.step)
+        root = math.sqrt(1 - beta2 ** part.step)
+        for w, g, (m, v), s, t in part.blocks(*self.state_names):
             g = self.decay(group, w, g, out=t)
             running_mean(m, beta1, g, out=s)
             running_mean(v, beta2, np.multiply(g, g, out=s), out=s)

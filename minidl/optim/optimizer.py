@@ -6,56 +6,17 @@ rule is elementwise, neither the blocks nor the place of a parameter in memory c
 """
 from __future__ import annotations
 
-import math
 import numbers
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import storage
-from ..kernels.memory import forget
+from ..kernels.memory import advance, followed, forget
 from ..tensor import Parameter
-
-BLOCK = 16 * 1024  # elements: five float32 arrays of one block fit a 512 KiB cache
-
-
-def number(what: str, value: Any) -> float:
-    """``value`` as a Python float; TypeError unless it is a real number. "SGD: expected lr" is a ``what``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{what} to be a real number, got {type(value).__name__}")
-    return float(value)
-
-
-def at_least_zero(what: str, value: Any) -> float:
-    """A finite number >= 0."""
-    if not 0 <= number(what, value) < math.inf:
-        raise ValueError(f"{what} >= 0 and finite, got {value}")
-    return float(value)
-
-
-def fraction(what: str, value: Any) -> float:
-    """A number in [0, 1)."""
-    if not 0 <= number(what, value) < 1:
-        raise ValueError(f"{what} in [0, 1), got {value}")
-    return float(value)
-
-
-def parameters(owner: str, members: Any) -> list[Parameter]:
-    """The Parameters of one group: at least one, all of one dtype."""
-    wanted = f"{owner}: expected Parameters, such as model.parameters(), or dicts with 'params', got "
-    if isinstance(members, Parameter) or not isinstance(members, Iterable):
-        raise TypeError(wanted + type(members).__name__)
-    members = list(members)
-    for member in members:
-        if not isinstance(member, Parameter):
-            raise TypeError(wanted + type(member).__name__)
-    if not members:
-        raise ValueError(f"{owner}: expected at least one parameter, got none")
-    dtypes = sorted({str(member.dtype) for member in members})
-    if len(dtypes) > 1:
-        raise ValueError(f"{owner}: expected one dtype in a parameter group, got {' and '.join(dtypes)}")
-    return members
+from .flat import Flat, Part
+from .group import Group, parameters
 
 
 def penalized(g: np.ndarray, w: np.ndarray, weight_decay: float, out: np.ndarray) -> np.ndarray:
@@ -66,85 +27,24 @@ def penalized(g: np.ndarray, w: np.ndarray, weight_decay: float, out: np.ndarray
     return np.add(g, out, out=out)
 
 
-class Group(dict):
-    """A parameter group: "params", and settings that are checked when they are written."""
-
-    def __init__(self, kind: type[Optimizer], members: dict[str, Any]):
-        super().__init__(params=parameters(kind.__name__, members.get("params")))
-        self.kind = kind
-        for name, value in members.items():
-            if name != "params":
-                self[name] = value
-        kind.check_together(self)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, self.kind.checked(name, value))
-
-    def __reduce__(self):
-        return Group, (self.kind, dict(self))
-
-
-class Flat:
-    """The parameters of one group seen as flat arrays, and the optimizer's state for them.
-
-    The arrays of the state follow the order of the group's parameters, wherever these live in memory.
-    ``step`` counts the updates.
-    """
-
-    def __init__(self, parameters: list[Parameter]):
-        self.parameters, self.statuses = parameters, [parameter.status for parameter in parameters]
-        self.shapes, self.dtype = [parameter.shape for parameter in parameters], parameters[0].dtype
-        self.size, self.step = sum(parameter.numel() for parameter in parameters), 0
-        self.state: dict[str, np.ndarray] = {}
-        self._scratch = [storage.aligned(min(self.size, BLOCK), self.dtype) for _ in range(2)]
-        self.look_up()
-
-    def number(self, value: float) -> np.ndarray:
-        """The value rounded to the parameters' dtype, as what NumPy multiplies them with soonest."""
-        return np.asarray(value, self.dtype)
-
-    def look_up(self) -> None:
-        """Find the memory of the parameters (again)."""
-        self.runs = storage.runs(self.parameters)
-        self._blocks: dict[tuple[str, ...], list[tuple]] = {}
-
-    def blocks(self, *names: str) -> list[tuple]:
-        """(values, gradients, the state arrays of these names, scratch, scratch), block by block.
-
-        A state array that does not exist yet begins as zeros.
-        """
-        if names not in self._blocks:
-            for name in names:
-                self.state.setdefault(name, storage.aligned(self.size, self.dtype))
-            self._blocks[names] = list(self._cut([self.state[name] for name in names]))
-        return self._blocks[names]
-
-    def _cut(self, state: list[np.ndarray]) -> Iterator[tuple]:
-        start = 0  # of the run, in the state arrays
-        for values, gradients in self.runs:
-            for a in range(0, values.size, BLOCK):
-                b = min(a + BLOCK, values.size)
-                yield (values[a:b], gradients[a:b], [array[start + a:start + b] for array in state],
-                       *(scratch[:b - a] for scratch in self._scratch))
-            start += values.size
-
-
 class Optimizer:
     """The base of all optimizers. A subclass gives ``rules``, ``state_names`` and ``update``.
 
     ``params`` is an iterable of Parameters, or a list of dicts: parameter groups, each with its
     "params" and the settings in which it differs from the defaults. The settings live in
-    ``param_groups``, a list of dicts, and may be written there at any time: ``group["lr"] = 0.01``.
+    ``param_groups``, a list of dicts, and may be written there at any time: ``group["lr"] = 0.01``. So may
+    the lists of parameters and of groups; the state of a parameter goes with it.
 
-    The parameters of a group are laid out in one store, unless some already share a larger one; then
-    they stay where they are. They may move later (another call of ``storage.flatten``).
+    A parameter whose ``requires_grad`` is False, or which has no gradient, is left alone: no decay, no
+    state, no step. The parameters stay where they lie in memory.
 
     Numbers of the update are computed in double and rounded to the dtype of the arrays; the rest is
     + - * / and the square root of that dtype. Overflow goes to inf and on, without a warning: whether
     training diverged is judged by the loss.
 
     Raises TypeError for what is not a Parameter or not a number, and ValueError for no parameters, a
-    parameter given twice, several dtypes in a group, an unknown setting or one out of its range.
+    parameter given twice, several dtypes in a group, an unknown setting or one out of its range; at a step,
+    before anything has changed.
     """
 
     rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}  # the check of each setting
@@ -153,12 +53,11 @@ class Optimizer:
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], **settings: Any):
         grouped = isinstance(params, (list, tuple)) and params and all(isinstance(p, dict) for p in params)
         entries: Any = params if grouped else [{"params": params}]
-        self.param_groups = [Group(type(self), {**settings, **members}) for members in entries]
-        all_ids = [id(parameter) for group in self.param_groups for parameter in group["params"]]
-        if len(set(all_ids)) < len(all_ids):
-            raise ValueError(f"{type(self).__name__}: expected each parameter once, got one twice or more")
-        self._flats = [Flat(group["params"]) for group in self.param_groups]
-        self._moves = storage.moves()
+        self.defaults = settings
+        self.param_groups: list[dict[str, Any]] = [
+            Group(type(self), {**settings, **members}) for members in entries]
+        self._flats: list[Flat] = []
+        self._follow()
 
     @classmethod
     def checked(cls, name: str, value: Any) -> Any:
@@ -171,8 +70,47 @@ class Optimizer:
     def check_together(cls, settings: dict[str, Any]) -> None:
         """Raise ValueError when settings that are right one by one contradict each other."""
 
+    def settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The group's settings, checked: itself, or a copy where something was written past its checks."""
+        if type(group) is Group and group.checked == group:
+            return group
+        missing = [name for name in self.rules if name not in group]
+        if missing:
+            raise ValueError(f"{type(self).__name__}: expected settings {', '.join(self.rules)} in a group, "
+                             f"got none of {', '.join(missing)}")
+        return Group(type(self), group)
+
+    def keeps_state(self, group: dict[str, Any]) -> bool:
+        """Whether an update with these settings reads and writes the state."""
+        return True
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Train these parameters, too: "params", and the settings in which they differ from the defaults.
+
+        Raises as the constructor does; the optimizer is then as it was.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"{type(self).__name__}: expected a dict as a parameter group, "
+                            f"got {type(param_group).__name__}")
+        self.param_groups.append(Group(type(self), {**self.defaults, **param_group}))
+        try:
+            self._follow()
+        except Exception:
+            self.param_groups.pop()
+            raise
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_moves": None}  # a copy's parameters live elsewhere
+        # A copy's parameters live elsewhere, and its state is made anew from these arrays.
+        return {name: value for name, value in vars(self).items() if name not in ("_flats", "_followed", "_moves")} | {
+            "saved": [(list(flat.counts), flat.state) for flat in self._flats]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.pop("saved")
+        vars(self).update(state)
+        self._flats = []
+        self._follow()
+        for flat, (counts, arrays) in zip(self._flats, saved, strict=True):
+            flat.go_on(counts, arrays)
 
     @property
     def lr(self) -> float:
@@ -185,22 +123,52 @@ class Optimizer:
             group["lr"] = value
 
     def flats(self) -> list[Flat]:
-        """The flat groups, looked up again if any parameter has moved since the last call."""
-        if self._moves != storage.moves():
+        """The flat groups, made or looked up again if groups or parameters have changed or moved since."""
+        if not followed(self.param_groups, self._followed):
+            self._follow()
+        elif self._moves != storage.moves():
             for flat in self._flats:
                 flat.look_up()
             self._moves = storage.moves()
         return self._flats
 
+    def _follow(self) -> None:
+        """Take the groups and their lists of parameters as they are now; nothing changes if they are refused."""
+        name, groups = type(self).__name__, self.param_groups
+        if not isinstance(groups, list):
+            raise TypeError(f"{name}: expected param_groups to be a list, got {type(groups).__name__}")
+        for group in groups:
+            if not isinstance(group, dict) or not isinstance(group.get("params"), list):
+                raise TypeError(f"{name}: expected groups to be dicts with a list of 'params', got {group!r}")
+            parameters(name, group["params"])
+        every = [id(parameter) for group in groups for parameter in group["params"]]
+        if len(set(every)) < len(every):
+            raise ValueError(f"{name}: expected each parameter once, got one twice or more")
+        flats = [Flat(group["params"]) for group in groups]
+        for flat in flats:
+            flat.take_state(self._flats)
+        self._flats, self._moves = flats, storage.moves()
+        self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
+
     @np.errstate(all="ignore")
     def step(self) -> None:
-        """Update every parameter from its gradient."""
-        for group, flat in zip(self.param_groups, self.flats(), strict=True):
-            flat.step += 1
-            self.update(group, flat)
+        """Update every parameter that is trained from its gradient, where it has one."""
+        # All that can be refused is refused here, before the first parameter is written.
+        plan = []
+        for flat, group in zip(self.flats(), self.param_groups, strict=True):
+            settings = self.settings(group)
+            stateful = self.keeps_state(settings)
+            if stateful:
+                flat.arrays(self.state_names)
+            plan += [(settings, stateful, flat, part) for part in flat.parts()]
+        for settings, stateful, flat, part in plan:
+            advance(part.statuses)
+            self.update(settings, part)
+            if stateful:
+                flat.count(part)
 
-    def update(self, group: dict[str, Any], flat: Flat) -> None:
-        """The update rule: one step of one group."""
+    def update(self, group: dict[str, Any], part: Part) -> None:
+        """The update rule: one step of the parameters of one group, or of a part of them."""
         raise NotImplementedError(f"{type(self).__name__}.update: expected a subclass to define it")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -217,14 +185,16 @@ class Optimizer:
     def state_dict(self) -> dict[str, list[dict[str, Any]]]:
         """A copy of all that a later run needs to go on: NumPy arrays, numbers and shapes.
 
-        {"state": [{"step": 3, "exp_avg": flat array}], "param_groups": [{"params": shapes, "lr": 0.1}]},
-        an entry per group. An array follows the order of the parameters, each as it lies in memory.
+        {"state": [{"step": [3, 3], "exp_avg": flat array}], "param_groups": [{"params": shapes, "lr": 0.1}]},
+        an entry per group. "step" has the number of updates that the state has seen of each parameter. An
+        array follows the order of the parameters, each as it lies in memory.
         """
+        flats = self.flats()
         return {
-            "state": [{"step": flat.step} | {name: array.copy() for name, array in flat.state.items()}
-                      for flat in self._flats],
+            "state": [{"step": list(flat.counts)} | {name: array.copy() for name, array in flat.state.items()}
+                      for flat in flats],
             "param_groups": [{**group, "params": flat.shapes}
-                             for group, flat in zip(self.param_groups, self._flats, strict=True)],
+                             for group, flat in zip(self.param_groups, flats, strict=True)],
         }
 
     def load_state_dict(self, state_dict: dict[str, list[dict[str, Any]]]) -> None:
@@ -233,25 +203,29 @@ class Optimizer:
         Raises ValueError when it does not fit: other groups, shapes, dtypes or names; and what a
         setting out of its range raises. Nothing has changed then.
         """
+        flats = self.flats()
         saved, states = state_dict.get("param_groups", ()), state_dict.get("state", ())
-        if not len(saved) == len(states) == len(self._flats):
+        if not len(saved) == len(states) == len(flats):
             raise ValueError(f"{type(self).__name__}.load_state_dict: expected param_groups and state of "
-                             f"{len(self._flats)} groups, got {len(saved)} and {len(states)}")
-        mine = list(zip(self.param_groups, self._flats, strict=True))
+                             f"{len(flats)} groups, got {len(saved)} and {len(states)}")
+        mine = list(zip(self.param_groups, flats, strict=True))
         fits = [self._fit(*pair, *theirs) for pair, *theirs in zip(mine, saved, states, strict=True)]
-        for (group, flat), (settings, flat_step, flat_state) in zip(mine, fits, strict=True):
+        for (group, flat), (settings, counts, arrays) in zip(mine, fits, strict=True):
             group.update(settings)
-            flat.step, flat.state = flat_step, flat_state
-            flat.look_up()
+            flat.go_on(counts, arrays)
 
-    def _fit(self, group: Group, flat: Flat, saved: dict, state: dict) -> tuple[Group, int, dict]:
-        """(settings, step, arrays) of one group, from a saved state that must fit it."""
+    def _fit(self, group: dict[str, Any], flat: Flat, saved: dict, state: dict) -> tuple[dict, list[int], dict]:
+        """(settings, counts, arrays) of one group, from a saved state that must fit it."""
         arrays = {name: np.array(array) for name, array in state.items() if name != "step"}
-        shapes, step = [tuple(shape) for shape in saved.get("params", ())], state.get("step")
-        names = self.state_names if arrays else ()  # there are none before the first step
+        shapes, steps = [tuple(shape) for shape in saved.get("params", ())], state.get("step")
+        counted = (isinstance(steps, list) and len(steps) == len(flat.parameters) and all(
+            isinstance(step, numbers.Integral) and not isinstance(step, bool) and 0 <= step < 2**62 for step in steps))
+        # There are no arrays before the first step.
+        names = self.state_names if arrays or (counted and any(steps)) else ()
         expected = group.keys(), flat.shapes, {name: (flat.dtype, (flat.size,)) for name in names}
         got = saved.keys(), shapes, {name: (array.dtype, array.shape) for name, array in arrays.items()}
-        if got != expected or not isinstance(step, numbers.Integral) or step < 0:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: expected a state of {expected}, "
-                             f"got {got} at step {step}")
-        return Group(type(self), {**saved, "params": group["params"]}), int(step), arrays
+        if got != expected or not counted:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: expected a state of {expected} and a step for "
+                             f"each of {len(flat.parameters)} parameters, got {got} at step {steps}")
+        checked = Group(type(self), {**saved, "params": group["params"]})
+        return {name: value for name, value in checked.items() if name != "params"}, list(map(int, steps)), arrays

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..tensor import Parameter
-from .optimizer import Flat, Optimizer, at_least_zero, penalized
+from .flat import Part
+from .group import at_least_zero
+from .optimizer import Optimizer, penalized
 
 
 def switch(what: str, value: Any) -> bool:
@@ -55,12 +57,14 @@ class SGD(Optimizer):
             raise ValueError(f"{cls.__name__}: expected momentum > 0 and dampening = 0 for nesterov, "
                              f"got momentum={momentum}, dampening={dampening}")
 
-    def update(self, group: dict[str, Any], flat: Flat) -> None:
-        lr, mu, decay = flat.number(group["lr"]), group["momentum"], group["weight_decay"]
+    def keeps_state(self, group: dict[str, Any]) -> bool:
+        return group["momentum"] != 0
+
+    def update(self, group: dict[str, Any], part: Part) -> None:
+        lr, mu, decay = part.number(group["lr"]), group["momentum"], group["weight_decay"]
         nesterov, maximize = group["nesterov"], group["maximize"]
-        first = "momentum_buffer" not in flat.state
-        gain = 1 if first else 1 - group["dampening"]
-        for w, g, state, s, t in flat.blocks(*self.state_names) if mu else flat.blocks():
+        gain = 1 if part.step == 1 else 1 - group["dampening"]
+        for w, g, state, s, t in part.blocks(*self.state_names) if mu else part.blocks():
             d = np.negative(penalized(g, w, -decay, out=t), out=t) if maximize else penalized(g, w, decay, out=t)
             if mu:
                 v, = state

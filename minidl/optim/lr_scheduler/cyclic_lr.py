@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from ..optimizer import Optimizer, at_least_zero, fraction
+from ..group import at_least_zero, fraction
+from ..optimizer import Optimizer
 from .scheduler import LRScheduler, count, one_of
 
 

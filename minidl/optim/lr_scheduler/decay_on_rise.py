@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from ..optimizer import Optimizer, number
+from ..group import number
+from ..optimizer import Optimizer
 from .scheduler import LRScheduler, between_0_and_1
 
 

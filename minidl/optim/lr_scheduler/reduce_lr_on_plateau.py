@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from ..optimizer import Optimizer, at_least_zero, number
+from ..group import at_least_zero, number
+from ..optimizer import Optimizer
 from .scheduler import LRScheduler, between_0_and_1, count, one_of
 
 

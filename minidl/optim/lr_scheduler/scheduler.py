@@ -5,7 +5,8 @@ import copy
 import numbers
 from typing import Any, ClassVar
 
-from ..optimizer import Optimizer, at_least_zero
+from ..group import at_least_zero
+from ..optimizer import Optimizer
 
 
 def between_0_and_1(what: str, value: Any) -> float:

@@ -1,7 +1,8 @@
 """Step decay: the learning rate drops every few epochs."""
 from __future__ import annotations
 
-from ..optimizer import Optimizer, at_least_zero
+from ..group import at_least_zero
+from ..optimizer import Optimizer
 from .scheduler import LRScheduler, count
 
 

@@ -1,0 +1,147 @@
+"""The parameters of a group as flat arrays, cut into blocks that stay in cache, and the optimizer's state for them."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from .. import storage
+from ..kernels.memory import Counts
+from ..tensor import Parameter
+
+BLOCK = 16 * 1024  # elements: five float32 arrays of one block fit a 512 KiB cache
+
+
+class Part:
+    """The parameters of a group that one update moves, as flat arrays with the state that belongs to them.
+
+    All of the group, unless some are frozen, have no gradient, or began later than others. ``step`` is the
+    number of this update, counted from 1 for each parameter.
+    """
+
+    def __init__(self, flat: Flat, indices: Sequence[int]):
+        self.flat, self.indices, self.step = flat, indices, 0
+        self.statuses = [flat.statuses[i] for i in indices]
+        self._blocks: dict[tuple[str, ...], list[tuple]] = {}
+
+    def number(self, value: float) -> np.ndarray:
+        """The value rounded to the parameters' dtype, as what NumPy multiplies them with soonest."""
+        return np.asarray(value, self.flat.dtype)
+
+    def stretches(self, *names: str) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
+        """(values, gradients, the state arrays of these names) of parameters that lie side by side in all of them."""
+        state = self.flat.arrays(names)
+        found: list[list] = []  # [store, begin and end in it, begin in the state]
+        for i in self.indices:
+            parameter, place = self.flat.parameters[i], self.flat.begins[i]
+            store, begin, end = parameter.store, parameter.start, parameter.start + parameter.numel()
+            last = found[-1] if found else [None, 0, 0, 0]
+            if last[0] is store and last[2] == begin and last[3] + begin - last[1] == place:
+                last[2] = end
+            else:
+                found.append([store, begin, end, place])
+        for store, begin, end, place in found:
+            yield (store.values[begin:end], store.gradients[begin:end],
+                   [array[place:place + end - begin] for array in state])
+
+    def blocks(self, *names: str) -> list[tuple]:
+        """(values, gradients, the state arrays of these names, scratch, scratch), block by block.
+
+        A state array that does not exist yet begins as zeros.
+        """
+        if names not in self._blocks:
+            self._blocks[names] = list(self._cut(names))
+        return self._blocks[names]
+
+    def _cut(self, names: tuple[str, ...]) -> Iterator[tuple]:
+        for values, gradients, state in self.stretches(*names):
+            for a in range(0, values.size, BLOCK):
+                b = min(a + BLOCK, values.size)
+                yield (values[a:b], gradients[a:b], [array[a:b] for array in state],
+                       *(scratch[:b - a] for scratch in self.flat.scratch))
+
+
+class Flat:
+    """The parameters of one group seen as flat arrays, and the optimizer's state for them.
+
+    The arrays of the state follow the order of the group's parameters, wherever these live in memory.
+    ``counts`` has the number of updates that the state has seen of each parameter.
+    """
+
+    def __init__(self, parameters: list[Parameter]):
+        self.parameters, self.statuses = list(parameters), [parameter.status for parameter in parameters]
+        self.shapes, self.dtype = [parameter.shape for parameter in parameters], parameters[0].dtype
+        *self.begins, self.size = accumulate((parameter.numel() for parameter in parameters), initial=0)
+        self.counts = Counts(len(self.parameters))
+        self.state: dict[str, np.ndarray] = {}
+        self.scratch = [storage.aligned(min(self.size, BLOCK), self.dtype) for _ in range(2)]
+        self.look_up()
+
+    def look_up(self) -> None:
+        """Find the memory of the parameters and of the state (again)."""
+        self.runs = storage.runs(self.parameters)
+        self._parts: dict[tuple[int, ...], Part] = {}
+        self._whole = self._part(tuple(range(len(self.parameters))))
+
+    def arrays(self, names: Iterable[str]) -> list[np.ndarray]:
+        """The state arrays of these names; one that does not exist yet begins as zeros."""
+        for name in names:
+            if name not in self.state:
+                self.state[name] = storage.aligned(self.size, self.dtype)
+        return [self.state[name] for name in names]
+
+    def parts(self) -> list[Part]:
+        """What the next update moves: the parameters that are trained and have a gradient, by their step."""
+        seen = self.counts.common(self.statuses)
+        if seen >= 0:
+            self._whole.step = seen + 1
+            return [self._whole]
+        by_step: dict[int, list[int]] = {}
+        for i, parameter in enumerate(self.parameters):
+            if parameter.requires_grad and parameter.has_grad():
+                by_step.setdefault(self.counts[i] + 1, []).append(i)
+        parts = []
+        for step, indices in by_step.items():
+            part = self._part(tuple(indices))
+            part.step = step
+            parts.append(part)
+        return parts
+
+    def _part(self, indices: tuple[int, ...]) -> Part:
+        if indices not in self._parts:
+            if len(self._parts) > 16:  # patterns that change at every step are not worth keeping
+                self._parts.clear()
+            self._parts[indices] = Part(self, indices)
+        return self._parts[indices]
+
+    def count(self, part: Part) -> None:
+        """The state has seen an update of this part."""
+        if part is self._whole:
+            self.counts.fill(part.step)
+        else:
+            for i in part.indices:
+                self.counts[i] = part.step
+
+    def go_on(self, counts: Sequence[int], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from these counts and state arrays, which are copied."""
+        for i, number in enumerate(counts):
+            self.counts[i] = number
+        self.state = {}
+        for name, array in arrays.items():
+            mine, = self.arrays([name])
+            mine[:] = array
+        self.look_up()
+
+    def take_state(self, flats: Iterable[Flat]) -> None:
+        """Go on with the state that these have of the same parameters."""
+        known = {id(parameter): (flat, i) for flat in flats for i, parameter in enumerate(flat.parameters)}
+        for i, parameter in enumerate(self.parameters):
+            flat, j = known.get(id(parameter), (None, 0))
+            if flat is None or flat.dtype != self.dtype:
+                continue
+            self.counts[i] = flat.counts[j]
+            for name, array in flat.state.items():
+                mine, = self.arrays([name])
+                begin, theirs, n = self.begins[i], flat.begins[j], parameter.numel()
+                mine[begin:begin + n] = array[theirs:theirs + n]
