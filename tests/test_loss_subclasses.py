@@ -213,7 +213,8 @@ def test_a_step_on_every_path(base, make):
         model, criterion = nn.Linear(4, 4, generator=0), make(base)()
         optimizer = optim.SGD(model.parameters(), lr=0.01)
         if path.startswith("fit"):
-            minidl.fit(model, criterion, optimizer, (x, y), batch_size=6, seed=0, progress=False, captured=path == "fit")
+            minidl.fit(model, criterion, optimizer, (x, y), batch_size=6, seed=0, progress=False,
+                       captured=path == "fit")
         elif path == "captured":
             minidl.capture(model, criterion, optimizer)(x, y)
         else:
