@@ -73,8 +73,9 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     targets, 0 and 1 or -1 and 1, for the validation, too; it is None if they are ones alone.
 
     Returns the History. Raises TypeError or ValueError for data, options or parameters that do not fit
-    (empty, of several lengths, NaN or infinite, masked), and FloatingPointError with the epoch and the step when
-    the loss stops being finite: the weights are then those before that step.
+    (empty, of several lengths, NaN or infinite, masked), RuntimeError for a Tensor that requires a gradient,
+    and FloatingPointError with the epoch and the step when the loss stops being finite: the weights are then
+    those before that step.
     """
     criterion = _criterion("fit", criterion)
     check_parts(model, optimizer, scheduler, callbacks)
