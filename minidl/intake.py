@@ -1,9 +1,15 @@
 """What fit and evaluate take in: the data and the parts of a run, checked before anything begins."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .callbacks import Callback
+from .capture_batch import flattens
+from .capture_layers import NotCapturable, leaves, widths
+from .conversion import array_of, as_floats, dtype_of, inputs_of
+from .functional import cross_entropy, mse_loss, nll_loss
 from .nn import Module
 from .optim.optimizer import Optimizer
 
@@ -36,31 +42,64 @@ def check_monitors(scheduler, callbacks) -> None:
                 f"fit: {type(who).__name__} needs {column!r}: expected validation data, got None")
 
 
-def dtype_of(model: Module) -> np.dtype:
-    return next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
+def taken_in(who: str, data, model: Module, criterion: Module, transform: Callable | None = None) -> list[np.ndarray]:
+    """The arrays of (X, ..., y), checked and cast, once.
 
-
-def taken_in(name: str, data, dtype) -> list[np.ndarray]:
-    """The arrays of (X, ..., y), checked, floats in the model's dtype."""
+    Inputs in the model's dtype (see ``inputs_of``), but the first one as it is where a transform will see
+    it; the target as the loss takes it.
+    """
     if not isinstance(data, (tuple, list)) or len(data) < 2:
         came = f"{len(data)} arrays" if isinstance(data, (tuple, list)) else type(data).__name__
-        raise TypeError(f"{name}: expected a tuple (X, y), got {came}")
-    arrays = []
-    for i, array in enumerate(data):
-        label = "y" if i == len(data) - 1 else "X" if len(data) == 2 else f"X{i + 1}"
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: expected {label} as a NumPy array, got {type(array).__name__}")
+        raise TypeError(f"{who}: expected a tuple (X, y), got {came}")
+    labels = ["X"] if len(data) == 2 else [f"X{i + 1}" for i in range(len(data) - 1)]
+    given = [array_of(who, label, array) for label, array in zip([*labels, "y"], data, strict=True)]
+    for label, array in zip([*labels, "y"], given, strict=True):
         if array.ndim == 0 or not array.size:
-            raise ValueError(f"{name}: expected {label} with at least one sample, got shape {array.shape}")
-        if array.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                array = array.astype(dtype, copy=False)
-            # The extremes of an array with a NaN are NaN; and no mask as long as the data is made.
-            if not (np.isfinite(array.min()) and np.isfinite(array.max())):
-                raise ValueError(f"{name}: {label} holds NaN or infinity, as {dtype}")
-        elif array.dtype.kind not in "iub":
-            raise TypeError(f"{name}: expected {label} of numbers, got dtype {array.dtype}")
-        arrays.append(array)
-    if len({len(array) for array in arrays}) > 1:
-        raise ValueError(f"{name}: expected arrays of one length, got {[len(array) for array in arrays]}")
-    return arrays
+            raise ValueError(f"{who}: expected {label} with at least one sample, got shape {array.shape}")
+    if len({len(array) for array in given}) > 1:
+        raise ValueError(f"{who}: expected arrays of one length, got {[len(array) for array in given]}")
+    dtype, first = dtype_of(model), 0 if transform is None else 1
+    taken = given[:first] + [as_floats(x, dtype) if x.dtype.kind == "f" else x for x in given[first:]]
+    for label, array in zip([*labels, "y"], taken, strict=True):
+        # The extremes of an array with a NaN are NaN; and no mask as long as the data is made.
+        if array.dtype.kind == "f" and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+            raise ValueError(f"{who}: {label} holds NaN or infinity, as {array.dtype}")
+    *inputs, target = taken
+    if transform is None:
+        inputs = inputs_of(model, inputs)
+    else:
+        inputs[1:] = [as_floats(x, dtype) for x in inputs[1:]]
+    return [*inputs, _target_of(model, criterion, target, rows=transform is not None or inputs[0].ndim == 2)]
+
+
+def _target_of(model: Module, criterion: Module, target: np.ndarray, rows: bool) -> np.ndarray:
+    """Integers and booleans as the loss takes them: labels as integers, values and rows in the model's dtype."""
+    operation = getattr(criterion, "operation", getattr(criterion, "function", None))
+    if target.dtype.kind == "f" or operation not in (mse_loss, cross_entropy, nll_loss):
+        return target
+    if operation is mse_loss or (operation is cross_entropy and _is_a_row_each(model, target, rows)):
+        return as_floats(target, dtype_of(model))
+    return target.astype(np.int64) if target.dtype.kind == "b" else target
+
+
+def _is_a_row_each(model: Module, target: np.ndarray, rows: bool) -> bool:
+    """Whether the target has the columns of the model's outputs, rather than a label at each of their places."""
+    try:
+        modules = leaves(model)
+    except NotCapturable:
+        return False  # a model of the user, whose outputs may be (N, C, d1)
+    return target.ndim == 2 and target.shape[1] == widths(modules)[1] and (rows or flattens(modules))
+
+
+def transformed(transform: Callable, model: Module, alone: bool) -> Callable:
+    """The transform, its result as the model takes it; ``alone`` if that is its only input."""
+    dtype = dtype_of(model)
+
+    def call(batch: np.ndarray) -> np.ndarray:
+        x = transform(batch)
+        if type(x) is np.ndarray and x.dtype == dtype:
+            return x
+        x = array_of("transform", "as the result", x)
+        return inputs_of(model, [x])[0] if alone else as_floats(x, dtype)
+
+    return call

@@ -20,24 +20,68 @@ def classes(target: np.ndarray) -> np.ndarray | None:
     return (values > 0).astype(np.intp) if binary and target.ndim <= 2 else None
 
 
-def halfway(target: np.ndarray) -> float:
-    """Between the two values of a target for one unit: 0 for -1 and 1, 1/2 for 0 and 1."""
-    return 0.0 if target.min(initial=0) < 0 else 0.5
+CODINGS = ((0, 1), (-1, 1))  # of the two classes of a target for one unit
+
+
+def coding(target: np.ndarray) -> tuple[int, int] | None:
+    """The coding that a target of classes shows, (0, 1) or (-1, 1); None for ones alone, which are in both."""
+    if target.min(initial=0) < 0:
+        return CODINGS[1]
+    return None if (target == 1).all() else CODINGS[0]
+
+
+def checked_coding(who: str, target: np.ndarray, told) -> tuple[int, int] | None:
+    """The coding of a target of classes, as told or, if that is None, as it shows.
+
+    Raises ValueError for what is no coding and for a target that shows another.
+    """
+    shown = coding(target)
+    if told is None:
+        return shown
+    told = tuple(told) if isinstance(told, (tuple, list)) else told
+    if told not in CODINGS:
+        raise ValueError(f"{who}: expected coding (0, 1) or (-1, 1), got {told!r}")
+    if shown is not None and shown != told:
+        raise ValueError(f"{who}: expected a target of {told[0]} and {told[1]}, got one of {shown[0]} and {shown[1]}")
+    return told
+
+
+def ambiguous(who: str) -> ValueError:
+    return ValueError(
+        f"{who}: a target of ones alone may be of 0 and 1 or of -1 and 1: expected coding=(0, 1) or (-1, 1)")
+
+
+def halfway(target: np.ndarray, told=None, who: str = "halfway") -> float:
+    """Between the two values of a target for one unit: 1/2 for 0 and 1, 0 for -1 and 1.
+
+    told : the coding, (0, 1) or (-1, 1); by default the one that the target shows. ValueError for ones
+    alone without it, and as checked_coding.
+    """
+    known = checked_coding(who, target, told)
+    if known is None:
+        raise ambiguous(who)
+    return sum(known) / 2
+
+
+def one_unit(output: np.ndarray) -> bool:
+    """Whether the sides of a threshold are the classes, rather than the columns."""
+    return output.ndim < 2 or output.shape[1] == 1
 
 
 def predicted(output: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """The class that each output names: the largest of a row, or for one unit the side of the threshold."""
-    if output.ndim == 2 and output.shape[1] > 1:
-        return output.argmax(axis=1)
-    return (output.reshape(-1) > threshold).astype(np.intp)
+    """The class that each output names: the largest of (N, C, ...), or for one unit the side of the threshold."""
+    return (output.reshape(-1) > threshold).astype(np.intp) if one_unit(output) else output.argmax(axis=1)
 
 
-def error_rate(output: np.ndarray, target: np.ndarray) -> float:
+def error_rate(output: np.ndarray, target: np.ndarray, coding=None) -> float:
     """Misclassified samples in percent: 100 wrong / N.
 
-    output (N, C) or (N, 1); target as in ``classes``. Raises ValueError for a target without classes.
+    output (N, C) or (N, 1); target as in ``classes``. coding : for one unit, the two values that the
+    target is of, (0, 1) or (-1, 1); by default those that it shows. Raises ValueError for a target without
+    classes, for one that shows another coding, and for one unit and ones alone without ``coding``.
     """
     truth = classes(target)
     if truth is None:
         raise ValueError("error_rate: expected labels or one-hot rows as target, got other numbers")
-    return 100 * int(np.count_nonzero(predicted(output, halfway(target)) != truth)) / len(target)
+    threshold = halfway(target, coding, "error_rate") if one_unit(output) else 0.5
+    return 100 * int(np.count_nonzero(predicted(output, threshold) != truth)) / len(target)

@@ -2,77 +2,89 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
 from . import kernels
 from .capture_layers import Builder, leaves, widths, write_forward
+from .conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
 from .nn.module import Module
 from .tape import no_grad
 
+ndarray = np.ndarray  # as one name, which predict looks up at each call
 BLOCK = 256  # rows that pass through the network together, so that what is between layers stays in cache
 
 
-class Predictor:
-    """The forward pass of a model as a program, which serves one thread at a time."""
-
-    def __init__(self, model: Module):
-        width, _ = widths(leaves(model))
-        dtype = next(parameter.dtype for parameter in model.parameters())
-        program = kernels.of(dtype).Program(BLOCK, width, 0, 0)
-        write_forward(Builder(program, dtype, BLOCK, training=False), model)
-        self.forward = program.forward
+def predictor(model: Module) -> Callable:
+    """The forward pass of a model as a program, which serves one thread at a time: X -> y, or None if stale."""
+    width, _ = widths(leaves(model))
+    dtype = dtype_of(model)
+    program = kernels.of(dtype).Program(BLOCK, width, 0, 0)
+    write_forward(Builder(program, dtype, BLOCK, training=False), model)
+    return program.forward
 
 
-def predict(model: Module, X: np.ndarray) -> np.ndarray:
+def predict(model: Module, X) -> np.ndarray:
     """The outputs for the rows of X (N, in), in evaluation mode, compiled and in blocks: (N, out).
+
+    X : an array in the model's dtype; or other numbers, in lists, Tensors or whatever NumPy makes an array
+        of, which are cast to it (integers as fit does).
 
     The same bits as ``forward`` in evaluation mode; a row's result does not depend on its neighbours.
     Neither the mode nor what forward left for backward changes, and several threads may predict with one
-    model at once. Raises what the modules raise.
+    model at once. Raises TypeError for what are no numbers, ValueError for rows of several lengths and
+    masked values, RuntimeError for a Tensor that requires a gradient, and what the modules raise.
     """
     try:
         idle = model._predictors
-        predictor = idle.pop()  # of this thread alone, until it is put back
+        forward = idle.pop()  # of this thread alone, until it is put back
     except (AttributeError, IndexError):
         idle = model.__dict__.setdefault("_predictors", [])
-        predictor = None
+        forward = None
     try:
-        y = predictor.forward(X)
-    except (AttributeError, IndexError, TypeError, ValueError):
+        y = forward(X) if type(X) is ndarray else None
+    except (IndexError, TypeError, ValueError):
         y = None
-    if y is None:  # the first call, another model, a vector, images, or a mistake
-        y, predictor = _anew(model, X)
-    if predictor is not None:
-        idle.append(predictor)
+    if y is None:
+        y, forward = _predicted(model, forward, array_of("predict", "X", X))
+    if forward is not None:
+        idle.append(forward)
     return y
 
 
-def _anew(model: Module, X: np.ndarray) -> tuple[np.ndarray, Predictor | None]:
-    """The outputs and a new predictor, or None for what has no program; then as the modules compute them."""
+def _predicted(model: Module, forward: Callable | None, X: np.ndarray) -> tuple[np.ndarray, Callable | None]:
+    """The outputs and what computes them from now on: at the first call, of another model, or what must be cast.
+
+    None in its place where there is no program; then the modules compute, who name a mistake, too.
+    """
+    y = _or_none(forward, as_floats(X, dtype_of(model)))
+    if y is not None:
+        return y, forward
+    X, = inputs_of(model, [X])
     try:
-        predictor = Predictor(model)
+        forward = predictor(model)
     except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
         return _plainly(model, X, sys.maxsize), None
+    y = _or_none(forward, X)
+    return _plainly(model, X, BLOCK) if y is None else y, forward
+
+
+def _or_none(forward: Callable | None, X: np.ndarray) -> np.ndarray | None:
+    """The outputs, or None for a program that is none, is stale or refuses X."""
     try:
-        y = predictor.forward(X)
-    except (AttributeError, IndexError, TypeError, ValueError):
-        y = _plainly(model, X, BLOCK)  # which names the mistake
-    return y, predictor
+        return None if forward is None else forward(X)
+    except (IndexError, TypeError, ValueError):
+        return None
 
 
 @no_grad()
 def _plainly(model: Module, X: np.ndarray, block: int) -> np.ndarray:
     """The same with the modules themselves, block by block."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        if not isinstance(X, np.ndarray) or X.ndim < 2 or len(X) <= block:
+    with evaluating(model):
+        if X.ndim < 2 or len(X) <= block:
             return model(X)
         return np.concatenate([model(X[i:i + block]) for i in range(0, len(X), block)])
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 Module.predict = predict  # type: ignore[assignment]  # here, since a Module cannot know who stands above it

@@ -16,11 +16,19 @@ class Evaluation(NamedTuple):
 
 
 class Tally:
-    """Losses and misclassified samples, summed over the batches of a data set with these targets."""
+    """Losses and misclassified samples, summed over the batches of a data set with these targets.
 
-    def __init__(self, target: np.ndarray):
+    coding : the two values of a target for one unit, told; by default those that it shows. Where it holds
+    ones alone and nothing is told, there is no error, or with ``asks`` a ValueError that asks for it.
+    classes : False if the targets are known to be none, whatever these look like.
+    """
+
+    def __init__(self, who: str, target: np.ndarray, coding=None, asks: bool = False, classes: bool = True):
         # What a target means shows in all of them together: a batch of ones could be of 0/1 or of -1/1.
-        self.truth, self.threshold = metrics.classes(target), metrics.halfway(target)
+        self.who, self.target, self.asks = who, target, asks
+        self.truth = metrics.classes(target) if classes else None
+        self.coding = None if self.truth is None else metrics.checked_coding(who, target, coding)
+        self.labels = 1  # of a sample
         self.clear()
 
     def clear(self) -> None:
@@ -28,14 +36,30 @@ class Tally:
 
     def count_wrong(self, output: np.ndarray, index: np.ndarray) -> int:
         """The misclassified samples of a batch; 0 where there are no classes."""
+        if output.ndim > 2:
+            self._read_as_places(output)
         if self.truth is None:
             return 0
-        return int(np.count_nonzero(metrics.predicted(output, self.threshold) != self.truth[index]))
+        threshold = 0.5
+        if metrics.one_unit(output):
+            if self.coding is None and self.asks:
+                raise metrics.ambiguous(self.who)
+            if self.coding is None:
+                self.truth = None
+                return 0
+            threshold = sum(self.coding) / 2
+        return int(np.count_nonzero(metrics.predicted(output, threshold) != self.truth[index]))
+
+    def _read_as_places(self, output: np.ndarray) -> None:
+        """Of outputs (N, C, d1, ...), labels (N, d1, ...) are the classes, and nothing else is."""
+        target = self.target
+        fits = target.dtype.kind in "iu" and target.shape[1:] == output.shape[2:]
+        self.truth, self.labels = (target, target[0].size) if fits else (None, 1)
 
     def add(self, loss: float, wrong: int, count: int) -> None:
         """A batch has been seen."""
         self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * count, self.wrong + wrong
 
     def mean(self) -> Evaluation:
-        error = None if self.truth is None else 100 * self.wrong / self.samples
+        error = None if self.truth is None else 100 * self.wrong / (self.samples * self.labels)
         return Evaluation(self.loss / self.samples, error)

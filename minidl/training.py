@@ -14,9 +14,10 @@ from .callbacks import Callback, Progress
 from .capture import capture
 from .capture_batch import flattens
 from .capture_layers import NotCapturable, leaves
+from .conversion import evaluating
 from .data.batches import Batches, positive_int
 from .history import History
-from .intake import check_monitors, check_parts, dtype_of, taken_in
+from .intake import check_monitors, check_parts, taken_in, transformed
 from .interrupt import Interrupt
 from .nn import Module
 from .nn.dropout import Dropout
@@ -52,22 +53,29 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
         transform: Callable | None = None, progress: bool = True, captured: bool = True) -> History:
     """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
 
-    data, validation : (X, y) or (X1, X2, ..., y), NumPy arrays of one length; the last is the target.
-        Floats are cast to the model's dtype here, once, and nowhere else.
+    data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
+        nested lists, Tensors without gradient, whatever NumPy makes an array of. Inputs are cast to the
+        model's dtype here, once, and nowhere else (integers not, if a model of your own refuses them as
+        floats); so are targets that the loss compares with outputs. Labels stay integers.
     criterion : a Loss, a Module, or a function of two Tensors.
     seed : an int or a Generator, of the shuffling and of the Dropout modules that have none of their own;
         the same seed gives the same weights, bit for bit.
     scheduler : stepped after each epoch or iteration, as its ``interval`` says.
     callbacks : see ``minidl.callbacks``. Ctrl-C ends the training between two steps.
-    transform : applied to the first input a batch at a time, for images kept as bytes.
+    transform : applied to the first input a batch at a time, for images kept as bytes. It sees what was
+        given, as an array, and its result is cast.
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
     captured : run the step as one compiled call (see ``capture``), and the validation compiled, where
         the parts allow; a module of your own, several inputs, and False take the plain path. The bits
         are the same.
 
+    The error of an output of one unit is counted at half way between the two values of the training
+    targets, 0 and 1 or -1 and 1, for the validation, too; it is None if they are ones alone.
+
     Returns the History. Raises TypeError or ValueError for data, options or parameters that do not fit
-    (empty, of several lengths, NaN or infinite), and FloatingPointError with the epoch and the step when
-    the loss stops being finite: the weights are then those before that step.
+    (empty, of several lengths, NaN or infinite, masked), RuntimeError for a Tensor that requires a gradient,
+    and FloatingPointError with the epoch and the step when the loss stops being finite: the weights are then
+    those before that step.
     """
     criterion = _criterion("fit", criterion)
     check_parts(model, optimizer, scheduler, callbacks)
@@ -75,13 +83,18 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     positive_int(batch_size, "fit", "batch_size")
     if validation is None:
         check_monitors(scheduler, callbacks)
-    dtype = dtype_of(model)
-    arrays = taken_in("fit: data", data, dtype)
-    held_out = None if validation is None else taken_in("fit: validation", validation, dtype)
+    arrays = taken_in("fit: data", data, model, criterion, transform)
+    tally = Tally("fit: data", arrays[-1])
+    held_out = held_out_tally = None
+    if validation is not None:
+        held_out = taken_in("fit: validation", validation, model, criterion, transform)
+        held_out_tally = Tally("fit: validation", held_out[-1], tally.coding, classes=tally.truth is not None)
+    if transform is not None:
+        transform = transformed(transform, model, alone=len(arrays) == 2)
+    vars(model)["_coding"] = tally.coding  # what evaluate takes a target of ones alone for
     generator = random.generator(seed)
     batches = Batches(len(arrays[0]), batch_size, generator=generator)
     watchers = [*callbacks, *([Progress()] if progress else [])]
-    tally = Tally(arrays[-1])
     step = _step(captured, model, criterion, optimizer, arrays, transform, tally)
     history, begin = History(), time.perf_counter()
     lent = _lend_generator(model, generator)
@@ -94,7 +107,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
                 logs = _train_epoch(model, optimizer, batches, step, tally, scheduler, history, epoch, interrupt)
                 if interrupt.asked:
                     break
-                logs |= _validated(model, criterion, held_out, batch_size, transform, captured)
+                logs |= _validated(model, criterion, held_out, held_out_tally, batch_size, transform, captured)
                 if scheduler is not None and scheduler.interval == "epoch":
                     scheduler.step(*(() if scheduler.metric is None else (logs[scheduler.metric],)))
                 logs["seconds"] = time.perf_counter() - begin
@@ -138,13 +151,13 @@ def _plain_step(model, criterion, optimizer, arrays, transform, tally: Tally) ->
 
 def _captured_step(model, criterion, optimizer, arrays, transform, tally: Tally) -> Callable:
     """The same step as one compiled call. NotCapturable for what it cannot take."""
-    if len(arrays) != 2 or arrays[1].ndim > 2:
+    if len(arrays) != 2 or arrays[1].ndim > 2 or (arrays[1].ndim == 2 and arrays[1].dtype.kind in "iub"):
         raise NotCapturable("capture: expected one input, and as target labels or rows")
     captured = capture(model, criterion, optimizer)
     x, y = arrays
     if x.ndim > 2 and x.flags.c_contiguous and transform is None and flattens(leaves(model)):
         x = x.reshape(len(x), -1)  # here once, rather than at each step
-    if y.ndim == 1 and y.dtype.kind in "iu":
+    if y.ndim == 1 and y.dtype.kind in "iu" and y.max() < 2**63:  # larger ones are refused by their number
         y = y.astype(np.int64, copy=False)
 
     def step(index):
@@ -184,40 +197,45 @@ def _train_epoch(model, optimizer, batches, step, tally: Tally, scheduler, histo
 
 
 def evaluate(model: Module, criterion, data: Sequence, *, batch_size: int = 1024,
-             transform: Callable | None = None) -> Evaluation:
+             transform: Callable | None = None, coding: tuple[int, int] | None = None) -> Evaluation:
     """(loss, error) of the model, in evaluation mode, on (X, y); the mode is put back.
 
     The loss is the mean of the batches' losses, weighted by their sizes. Arguments and errors as in fit.
+
+    coding : for an output of one unit, the two values of the target, (0, 1) or (-1, 1); the error is counted
+        at half way between them. By default those that the target shows. Ones alone are in both: they are
+        taken for what fit last trained this model object on, and else ValueError asks for ``coding``. So it
+        does for a target that shows another coding.
     """
     if not isinstance(model, Module):
         raise TypeError(f"evaluate: expected a Module as the model, got {type(model).__name__}")
     positive_int(batch_size, "evaluate", "batch_size")
-    return _evaluated(model, _criterion("evaluate", criterion),
-                      taken_in("evaluate: data", data, dtype_of(model)), batch_size, transform, captured=True)
+    criterion = _criterion("evaluate", criterion)
+    arrays = taken_in("evaluate: data", data, model, criterion, transform)
+    tally = Tally("evaluate", arrays[-1], coding, asks=True)
+    tally.coding = tally.coding or vars(model).get("_coding")
+    if transform is not None:
+        transform = transformed(transform, model, alone=len(arrays) == 2)
+    return _evaluated(model, criterion, arrays, tally, batch_size, transform, captured=True)
 
 
 @no_grad()
 @np.errstate(over="ignore", invalid="ignore")
-def _evaluated(model, criterion, arrays, batch_size, transform, captured: bool) -> Evaluation:
+def _evaluated(model, criterion, arrays, tally: Tally, batch_size, transform, captured: bool) -> Evaluation:
     forward = partial(predict, model) if captured and len(arrays) == 2 else model
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    tally = Tally(arrays[-1])
-    try:
+    tally.clear()
+    with evaluating(model):
         for index in Batches(len(arrays[0]), batch_size, shuffle=False):
             inputs, target = _batch(arrays, index, transform)
             output = forward(*inputs)
             tally.add(float(criterion(output, target)), tally.count_wrong(output, index), len(index))
-    finally:
-        for module, mode in modes:
-            module.training = mode
     return tally.mean()
 
 
-def _validated(model, criterion, arrays, batch_size, transform, captured: bool) -> dict:
+def _validated(model, criterion, arrays, tally, batch_size, transform, captured: bool) -> dict:
     if arrays is None:
         return {"validation_loss": None, "validation_error": None}
-    loss, error = _evaluated(model, criterion, arrays, max(batch_size, 1024), transform, captured)
+    loss, error = _evaluated(model, criterion, arrays, tally, max(batch_size, 1024), transform, captured)
     return {"validation_loss": loss, "validation_error": error}
 
 

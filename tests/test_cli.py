@@ -85,7 +85,7 @@ def test_options_reach_the_recipe(tmp_path):
     (["--lr", "fast"], "invalid float value: 'fast'"),
     (["--momentum", "-1"], "expected momentum >= 0"),
     (["--optimizer", "adam", "--momentum", "0.9"], "momentum with the optimizer sgd alone, got adam"),
-    (["--dropout", "1"], "0 <= p < 1, got 1.0"),
+    (["--dropout", "1.5"], "0 <= p <= 1, got 1.5"),
     (["--loss", "hinge"], "argument --loss: invalid choice: 'hinge'"),
     (["--activation", "gelu"], "invalid choice: 'gelu'"),
     (["--epochs", "0"], "invalid int >= 1 value: '0'"),

@@ -367,7 +367,7 @@ def array(*shape, dtype=np.float32) -> Tensor:
     (lambda: F.cat([]), ValueError, "at least one"),
     (lambda: F.cat([array(2, 3), array(2, 2)]), ValueError, "dimension"),
     (lambda: F.stack([array(2), array(3)]), ValueError, "same shape"),
-    (lambda: F.dropout(array(2), 1.0), ValueError, "dropout: expected a probability"),
+    (lambda: F.dropout(array(2), 1.5), ValueError, "dropout: expected a probability"),
     (lambda: F.dropout(array(2), float("nan")), ValueError, "dropout: expected a probability"),
     (lambda: F.dropout(array(2), generator="seed"), TypeError, "expected a seed"),
     (lambda: F.mse_loss(array(2), np.ones(2)), TypeError, "MSELoss: .*float32, got float64"),

@@ -158,7 +158,8 @@ def test_labels_that_are_no_integers(name, dtype):
     (numbers((3, 5)), np.zeros(4, int), r"expected labels of shape \(3,\), got \(4,\)"),
     (numbers((3, 5)), np.zeros((), int), r"expected labels of shape \(3,\), got \(\)"),
     (numbers((3,)), np.zeros(3, int), r"expected an output of shape \(N, C\), got \(3,\)"),
-    (numbers((3, 4, 5)), np.zeros(3, int), r"expected an output of shape \(N, C\), got \(3, 4, 5\)"),
+    (numbers((3, 4, 5)), np.zeros(3, int), r"expected labels of shape \(3, 5\), got \(3,\)"),
+    (np.array(1.0), np.zeros((), int), r"expected an output of shape \(N, C\), \(C,\) or .*, got \(\)"),
 ])
 def test_labels_of_bad_shapes(name, output, target, message):
     with pytest.raises(ValueError, match=f"{name}: {message}"):

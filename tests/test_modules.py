@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from module_cases import ACTIVATIONS, every_module, name_of, numbers
+from module_cases import ACTIVATIONS, FLOATS, every_module, name_of, numbers
 
 import minidl
 from minidl import functional as F
@@ -249,9 +249,9 @@ def test_the_global_generator_is_not_touched():
     assert np.random.get_state()[1].tobytes() == before
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, float("nan")])
+@pytest.mark.parametrize("p", [-0.1, 1.5, float("inf"), float("nan")])
 def test_dropout_outside_its_range(p):
-    with pytest.raises(ValueError, match=r"Dropout: expected a probability 0 <= p < 1, got"):
+    with pytest.raises(ValueError, match=r"Dropout: expected a probability 0 <= p <= 1, got"):
         nn.Dropout(p)
 
 
@@ -464,3 +464,27 @@ def test_a_module_without_forward():
         nn.Module()(numbers((2, 2)))
     with pytest.raises(NotImplementedError, match="ModuleList defines no forward"):
         nn.ModuleList()(numbers((2, 2)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_dropout_of_everything(dtype):
+    x, g = numbers((7, 5), dtype), numbers((7, 5), dtype, seed=1)
+    module = nn.Dropout(1.0, generator=0)
+    zeros = np.zeros_like(x)
+    np.testing.assert_array_equal(module(x), zeros)
+    np.testing.assert_array_equal(module.backward(g), zeros)
+    np.testing.assert_array_equal(F.dropout(x, 1, generator=0), zeros)
+    for drop in (module, lambda z: F.dropout(z, 1.0, generator=0)):
+        tensor = minidl.tensor(x, requires_grad=True)
+        drop(tensor).backward(g)
+        np.testing.assert_array_equal(tensor.grad, zeros)
+    assert module.eval()(x) is x
+
+
+def test_a_captured_dropout_of_everything():
+    x, y = numbers((7, 5)), np.arange(7) % 3
+    model = nn.Sequential(nn.Linear(5, 4, generator=0), nn.Dropout(1.0, generator=0), nn.Linear(4, 3, generator=1))
+    first = model[0].weight.data.copy()
+    minidl.capture(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))(x, y)
+    np.testing.assert_array_equal(model[0].weight.data, first)
+    assert not model[0].weight.grad.any() and model[2].bias.grad.any()

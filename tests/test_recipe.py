@@ -86,7 +86,7 @@ def test_what_squared_errors_are_divided_by(loss, value):
     ({"loss": "x"}, "expected loss to be one of"), ({"optimizer": "x"}, "expected optimizer to be one of"),
     ({"init": "x"}, "expected init to be one of"), ({"scheduler": "x"}, "expected scheduler to be one of"),
     ({"lr": -1.0}, "SGD: expected lr >= 0 and finite, got -1"), ({"hidden": (0,)}, "Linear: expected"),
-    ({"dropout": 1.0}, "Dropout: expected"), ({"batch_size": 0}, "Batches: expected"),
+    ({"dropout": 1.5}, "Dropout: expected"), ({"batch_size": 0}, "Batches: expected"),
     ({"optimizer": "adam", "momentum": 0.9}, "expected momentum with the optimizer sgd alone, got adam")])
 def test_wrong_choices_are_refused_by_build(choices, message):
     with pytest.raises(ValueError, match=message):

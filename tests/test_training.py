@@ -528,9 +528,9 @@ X, Y = disk()
 
 @pytest.mark.parametrize("data, error, message", [
     ((X, Y[:-1]), ValueError, r"expected arrays of one length, got \[60, 59\]"),
-    ((X.tolist(), Y), TypeError, "expected X as a NumPy array, got list"),
-    ((X, Y.tolist()), TypeError, "expected y as a NumPy array, got list"),
-    ((X, [1], Y), TypeError, "expected X2 as a NumPy array, got list"),
+    ((None, Y), TypeError, "expected X as an array or a list of numbers, got NoneType"),
+    ((X, iter(Y)), TypeError, "expected y as an array or a list of numbers, got .*iterator"),
+    ((X, [1], Y), ValueError, r"expected arrays of one length, got \[60, 1, 60\]"),
     ((X,), TypeError, r"expected a tuple \(X, y\), got 1 arrays"),
     (X, TypeError, r"expected a tuple \(X, y\), got ndarray"),
     (None, TypeError, r"expected a tuple \(X, y\), got NoneType"),
@@ -543,7 +543,7 @@ X, Y = disk()
     ((X, np.full((COUNT, 2), np.nan)), ValueError, "y holds NaN or infinity"),
     ((X.astype(np.complex64), Y), TypeError, "expected X of numbers, got dtype complex64"),
     ((X, np.array(["a"] * COUNT)), TypeError, "expected y of numbers, got dtype <U1"),
-    ((X.astype(object), Y), TypeError, "expected X of numbers, got dtype object"),
+    ((np.full((COUNT, 2), None), Y), TypeError, "expected X of numbers, got objects of type NoneType"),
 ])
 def test_data_that_do_not_fit(data, error, message):
     model = network()
@@ -560,8 +560,6 @@ def test_data_that_do_not_fit(data, error, message):
 
 @pytest.mark.parametrize("data, error, message", [
     ((X[:, :1], Y), ValueError, r"Linear\(2, 8\): expected input of shape \(N, 2\), got \(16, 1\)"),
-    ((np.round(X).astype(np.uint8), Y), TypeError,
-     r"Linear\(2, 8\): expected input of dtype float32, got uint8"),
     ((X, Y + 1), ValueError, "CrossEntropyLoss: .*2"),
     ((X, Y.astype(np.float32)), TypeError,
      "CrossEntropyLoss: expected labels of an integer dtype, got float32"),

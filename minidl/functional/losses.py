@@ -7,10 +7,17 @@ With z (N, C) the outputs and t the targets, labels (N,) of integers or rows (N,
     cross_entropy  nll of log softmax(z)             g (softmax(z) - onehot(t))
                    -Σ_nc t log softmax(z)            g (softmax(z) Σ_c t - t)          rows of probabilities
 
+nll and cross_entropy also take one sample, z (C,) with a label () or probabilities (C,), and a class at each
+place of an image or a sequence, z (N, C, d1, ...) with labels (N, d1, ...) or probabilities (N, C, d1, ...).
+Then each place is a row, and counts as a sample.
+
 ``reduction`` divides the sum by the number of elements of z (mse "mean") or of samples (the others'
 "mean", mse's "batchmean"), leaves it ("sum"), or gives a loss for each element or sample ("none").
 """
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,14 +74,65 @@ def _mse_gradient(g, difference, z, t, reduction="mean"):
     return difference * _share(2 * g, z.dtype, reduction, _mse_count(z, reduction), z.ndim)
 
 
+class _Folded(NamedTuple):
+    """One sample, or (N, C, d1, ...), as rows (R, C) and their targets; ``kept`` is what their loss kept."""
+
+    rows: np.ndarray
+    target: np.ndarray
+    kept: Any = None
+
+
+def label_shape(z: np.ndarray) -> tuple[int, ...]:
+    """The shape that labels of an output z have: () for (C,), (N, d1, ...) for (N, C, d1, ...)."""
+    return z.shape[:1] + z.shape[2:] if z.ndim > 1 else ()
+
+
+def _as_rows(z: np.ndarray) -> np.ndarray:
+    """(C,) or (N, C, d1, ...) as (R, C)."""
+    return np.moveaxis(z, min(1, z.ndim - 1), -1).reshape(-1, z.shape[min(1, z.ndim - 1)])
+
+
+def _folded(name: str, z: np.ndarray, t, probabilities: bool) -> _Folded:
+    """Of any output but (N, C). Raises as check_labels."""
+    t = np.asarray(t)
+    if z.ndim == 0:
+        raise ValueError(f"{name}: expected an output of shape (N, C), (C,) or (N, C, d1, ...), got ()")
+    if probabilities and t.shape == z.shape and t.dtype.kind not in "iu":
+        return _Folded(_as_rows(z), _as_rows(t))
+    check_labels(name, z, t)
+    return _Folded(_as_rows(z), t.reshape(-1))
+
+
+def _value_of_folded(value: Callable, folded: _Folded, shape: tuple[int, ...], reduction: str):
+    """The loss of the rows: one number, or for each of the labels of this shape."""
+    loss, kept = value(folded.rows, folded.target, reduction)
+    return np.reshape(loss, shape) if reduction == "none" else loss, folded._replace(kept=kept)
+
+
+def _gradient_of_folded(gradient: Callable, g, folded: _Folded, z: np.ndarray, reduction: str) -> np.ndarray:
+    """The gradient of z from that of its rows."""
+    rows, target, kept = folded
+    dz = gradient(np.reshape(g, -1) if reduction == "none" else g, kept, rows, target, reduction)
+    if z.ndim == 1:
+        return dz.reshape(z.shape)
+    return np.ascontiguousarray(np.moveaxis(dz.reshape(*label_shape(z), z.shape[1]), -1, 1))
+
+
 def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
-    """That t (N,) holds a label for each row of z (N, C)."""
-    if z.ndim != 2:
-        raise ValueError(f"{name}: expected an output of shape (N, C), got {z.shape}")
-    if np.shape(t) != z.shape[:1]:
-        raise ValueError(f"{name}: expected labels of shape {z.shape[:1]}, got {np.shape(t)}")
+    """That t holds a label for each sample, or place, of z."""
+    if z.ndim == 1 and np.ndim(t):
+        raise ValueError(f"{name}: expected an output of shape (N, C), got {z.shape} with labels of shape {t.shape}")
+    if np.shape(t) != label_shape(z):
+        raise ValueError(f"{name}: expected labels of shape {label_shape(z)}, got {np.shape(t)}")
     if t.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected labels of an integer dtype, got {t.dtype}")
+
+
+def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
+    """That t (N,) holds classes of z (N, C), in t's own dtype: as int64, large unsigned ones would be negative."""
+    outside = t[(t < 0) | (t >= z.shape[1])]
+    if outside.size:
+        raise ValueError(f"{name}: expected labels from 0 to {z.shape[1] - 1}, got {outside[0]}")
 
 
 def _picked_losses(z: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -84,10 +142,15 @@ def _picked_losses(z: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 def _nll_value(z, t, reduction="mean"):
     check_output("NLLLoss", z)
-    check_labels("NLLLoss", z, t)
-    try:
+    try:  # as in cross-entropy: the kernel refuses what does not fit, and only then is it looked at more closely
         total = arrays.picked_total(z, t)
-    except ValueError as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if z.ndim != 2:
+            return _value_of_folded(_nll_value, _folded("NLLLoss", z, t, False), label_shape(z), reduction)
+        check_labels("NLLLoss", z, t)
+        if z.dtype not in arrays.FLOATS:
+            raise arrays.unsupported("NLLLoss", z) from None
+        _check_range("NLLLoss", z, t)
         raise ValueError(f"NLLLoss: {error}") from None
     if reduction == "none":
         return _picked_losses(z, t), None
@@ -95,6 +158,8 @@ def _nll_value(z, t, reduction="mean"):
 
 
 def _nll_gradient(g, kept, z, t, reduction="mean"):
+    if kept is not None:
+        return _gradient_of_folded(_nll_gradient, g, kept, z, reduction)
     dz = np.zeros(z.shape, z.dtype)
     arrays.add_at_labels(dz, t, -1)
     dz *= _share(g, z.dtype, reduction, len(z), 2)
@@ -105,6 +170,8 @@ def _cross_entropy_value(z, t, reduction="mean"):
     check_output("CrossEntropyLoss", z)
     if (t.ndim if isinstance(t, np.ndarray) else np.ndim(t)) != 2:
         return _cross_entropy_of_labels(z, t, reduction)
+    if z.ndim != 2:
+        return _cross_entropy_of_others(z, t, reduction)
     if t.shape != z.shape:
         raise ValueError(f"CrossEntropyLoss: expected rows of probabilities {z.shape}, got {t.shape}")
     if t.dtype != z.dtype:
@@ -121,15 +188,26 @@ def _cross_entropy_of_labels(z, t, reduction: str):
     try:
         total, log_p = arrays.cross_entropy(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if z.ndim != 2:
+            return _cross_entropy_of_others(z, t, reduction)
         check_labels("CrossEntropyLoss", z, t)
         arrays.log_softmax(z)  # which says what is wrong with z
+        _check_range("CrossEntropyLoss", z, t)
         raise ValueError(f"CrossEntropyLoss: {error}") from None
     if reduction == "none":
         return _picked_losses(log_p, t), log_p
     return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z), total), log_p
 
 
+def _cross_entropy_of_others(z, t, reduction: str):
+    """Of one sample, or of (N, C, d1, ...)."""
+    folded = _folded("CrossEntropyLoss", z, t, True)
+    return _value_of_folded(_cross_entropy_value, folded, label_shape(z), reduction)
+
+
 def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
+    if type(log_p) is _Folded:
+        return _gradient_of_folded(_cross_entropy_gradient, g, log_p, z, reduction)
     if t.ndim == 1 and reduction != "none":
         share = g / len(z) if reduction == "mean" else _share(g, z.dtype, reduction, len(z), 2)
         return arrays.cross_entropy_gradient(log_p, t, share)

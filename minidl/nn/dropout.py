@@ -11,10 +11,11 @@ from .module import Module
 class Dropout(Module):
     """Each element zero with probability p, and scaled by 1 / (1 - p) otherwise, while training.
 
-    In evaluation the input passes unchanged. ``generator``: a seed or a numpy.random.Generator of which
-    the masks are drawn (by default minidl's own stream; fit(seed=...) gives it one).
+    p = 1 drops all. In evaluation the input passes unchanged. ``generator``: a seed or a
+    numpy.random.Generator of which the masks are drawn (by default minidl's own stream; fit(seed=...)
+    gives it one).
 
-    Raises ValueError unless 0 <= p < 1. Report 002, section 2.7.2; Srivastava et al. 2014.
+    Raises ValueError unless 0 <= p <= 1. Report 002, section 2.7.2; Srivastava et al. 2014.
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, generator=None):

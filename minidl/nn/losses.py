@@ -1,12 +1,95 @@
 """The losses: modules around the operations that compare an output with a target."""
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from .. import arrays, functional
-from ..functional.losses import check_reduction
-from ..tensor import Tensor
+from ..functional.losses import check_reduction, label_shape
+from ..tape import recording
+from ..tensor import Tensor, record
 from .module import Module
+
+
+class _Recorded(NamedTuple):
+    """What a loss that is differentiated by the tape keeps: the output that it was given, and what it gave."""
+
+    output: Tensor
+    loss: Tensor
+
+
+def _with_text(run: Callable, method: Callable) -> Callable:
+    """``run``, which remembers what the user wrote."""
+    vars(run)["text"] = vars(method).get("text", method)
+    return run
+
+
+def _by_tape(method: Callable) -> Callable:
+    """``method``, a forward or __call__ without a backward of its own, run on Tensors for arrays, too."""
+    @functools.wraps(method)
+    def run(self, output, *others, **named):
+        recorded = isinstance(output, Tensor)
+        if not recorded:
+            self.check_arrays(output, *others[:1])
+        z = output if recorded else Tensor(output, requires_grad=recording())
+        loss = method(self, z, *others, **named)
+        if recorded:
+            return loss
+        self.saved = None
+        if not isinstance(loss, Tensor):
+            return loss
+        if loss.requires_grad:
+            self.saved = _Recorded(z, loss)
+        return loss.data if loss.ndim else loss.item()
+
+    return _with_text(run, method)
+
+
+def _backward_by_tape(backward: Callable) -> Callable:
+    """The derivative of what ``_by_tape`` ran last; ``backward`` where the loss did not pass through it."""
+    @functools.wraps(backward)
+    def run(self, gradient=1.0):
+        if self.saved is None:
+            raise RuntimeError(
+                f"{self}: backward called before forward, or after one that the tape did not record: its own "
+                "forward must give a Tensor, outside no_grad(), or define backward, too")
+        if not isinstance(self.saved, _Recorded):
+            return backward(self, gradient)
+        z, loss = self.saved
+        self.check_share(gradient, loss.shape)
+        before, z.grad = z.grad, None
+        loss.backward(np.asarray(gradient, loss.dtype), retain_graph=True)
+        dz, z.grad = z.grad, before
+        return np.zeros(z.shape, z.dtype) if dz is None else dz
+
+    return run
+
+
+def _as_node(method: Callable, backward: Callable) -> Callable:
+    """``method``, a forward or __call__ with a backward of its own: for a Tensor one node of the tape."""
+    @functools.wraps(method)
+    def run(self, output, *others, **named):
+        if not isinstance(output, Tensor):
+            return method(self, output, *others, **named)
+        others = tuple(x.data if isinstance(x, Tensor) else x for x in others)
+        value = np.asarray(method(self, output.data, *others, **named), output.dtype)
+        if not (output.requires_grad and recording()):
+            return Tensor(value)
+        saved = self.saved
+
+        def gradients(g):
+            before, self.saved = self.saved, saved
+            try:
+                return [backward(self, g.item() if g.ndim == 0 else g)]
+            finally:
+                self.saved = before
+
+        return record(type(self).__name__, value, [output], gradients)
+
+    return _with_text(run, method)
 
 
 class Loss(Module):
@@ -14,9 +97,14 @@ class Loss(Module):
 
     ``forward`` gives a float for arrays; ``backward(1.0)`` the gradient of the output. Called with a
     Tensor as output, the loss is a Tensor on the tape.
+
+    A subclass with a ``forward`` (or ``__call__``) of its own writes it with Tensors and operations, like
+    ``return 2 * super().forward(output, target)``: it is run on Tensors and differentiated by the tape,
+    for arrays, too. One that also defines ``backward`` writes both on arrays and is differentiated by it,
+    on the tape, too.
     """
 
-    keeps_backward = True
+    keeps_backward = True  # which of the two differentiates a subclass is decided below
     operation: functional.Operation
     reductions: tuple[str, ...] = ("mean", "sum", "none")
 
@@ -24,32 +112,58 @@ class Loss(Module):
         check_reduction(type(self).__name__, reduction, self.reductions)
         self.reduction = reduction
 
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        place = {name: next(i for i, c in enumerate(cls.__mro__) if name in vars(c))
+                 for name in ("__call__", "forward", "backward")}
+        newest = cls.__mro__[min(place.values())]
+        if newest is not cls and issubclass(newest, Loss):
+            return  # nothing new, or what was decided for the class above
+        backward, entries = cls.backward, {"__call__": cls.__call__, "forward": cls.forward}
+        first = min(place[name] for name in entries)
+        if place["backward"] > first:
+            # The text of a __call__, since its node would have the backward of the class above.
+            entries["__call__"] = vars(cls.__call__).get("text", cls.__call__)
+            new = {name: _by_tape(method) for name, method in entries.items()}
+            new["backward"] = _backward_by_tape(backward)
+        else:  # of two entries, backward is that of the newer
+            new = {name: _as_node(method, backward) for name, method in entries.items() if place[name] == first}
+        for name, method in new.items():
+            setattr(cls, name, method)
+
     def __call__(self, output, target):
-        if isinstance(output, Tensor):
-            return self.operation(output, target, reduction=self.reduction)
         return self.forward(output, target)
 
-    def forward(self, output: np.ndarray, target: np.ndarray):
-        """The loss: a float, or with reduction "none" an array."""
-        if not (isinstance(output, np.ndarray) and isinstance(target, np.ndarray)):
+    def forward(self, output, target):
+        """The loss: a float, or with reduction "none" an array; for a Tensor, a Tensor."""
+        if not (isinstance(output, np.ndarray) and isinstance(target, np.ndarray) and output.dtype in arrays.FLOATS):
+            if isinstance(output, Tensor):
+                return self.operation(output, target, reduction=self.reduction)
+            self.check_arrays(output, target)
+            target = np.asarray(target)
+        reduction = self.reduction
+        loss, kept = self.operation.value(output, target, reduction=reduction)
+        self.saved = output, target, kept, reduction
+        return loss if reduction == "none" else float(loss)
+
+    def backward(self, gradient=1.0) -> np.ndarray:
+        """The gradient of the output. RuntimeError before a forward."""
+        output, target, kept, reduction = self.require_saved()
+        if not isinstance(gradient, float) or reduction == "none":
+            shape = output.shape if self.operation is functional.mse_loss else label_shape(output)
+            self.check_share(gradient, shape if reduction == "none" else ())
+        return self.operation.derivatives[0](gradient, kept, output, target, reduction=reduction)
+
+    def check_arrays(self, output, target=0) -> None:
+        """That both are arrays, the output of floats; the target may be one label."""
+        if not isinstance(output, np.ndarray) or not isinstance(target, (np.ndarray, np.generic, int)):
             came = type(output).__name__, type(target).__name__
             raise TypeError(f"{self}: expected output and target as arrays, got {came[0]} and {came[1]}")
         if output.dtype not in arrays.FLOATS:
             raise TypeError(f"{self}: expected an output of float32 or float64, got {output.dtype}")
-        loss, kept = self.operation.value(output, target, reduction=self.reduction)
-        self.saved = output, target, kept
-        return loss if self.reduction == "none" else float(loss)
 
-    def backward(self, gradient=1.0) -> np.ndarray:
-        """The gradient of the output. RuntimeError before a forward."""
-        output, target, kept = self.require_saved()
-        if not isinstance(gradient, float) or self.reduction == "none":
-            self._check_share(gradient, output)
-        return self.operation.derivatives[0](gradient, kept, output, target, reduction=self.reduction)
-
-    def _check_share(self, gradient, output: np.ndarray) -> None:
+    def check_share(self, gradient, shape: tuple[int, ...]) -> None:
         """That there is a gradient for each loss that forward gave."""
-        shape = () if self.reduction != "none" else output.shape if isinstance(self, MSELoss) else output.shape[:1]
         if np.shape(gradient) != shape:
             raise ValueError(f"{self}: expected gradient of shape {shape}, got {np.shape(gradient)}")
 
@@ -78,6 +192,9 @@ class CrossEntropyLoss(Loss):
     Targets are integer labels (N,) or rows of probabilities (N, C), of which one-hot rows are a case:
     -Σ t log softmax(z). Gradient: softmax(z) - onehot(t), over N for the mean.
 
+    Logits of one sample (C,) have one label or probabilities (C,); logits (N, C, d1, ...), a class at each
+    place, labels (N, d1, ...) or probabilities (N, C, d1, ...), and the mean is over N d1 ... places.
+
     Raises ValueError for other shapes and labels outside 0..C-1, TypeError for labels that are no
     integers.
     """
@@ -89,7 +206,7 @@ class NLLLoss(Loss):
     """-Σ z[n, t_n] over log-probabilities z (N, C) and integer labels t (N,); report 003, equation 2,
     after LogSoftmax. Gradient: -1 at [n, t_n], over N for the mean.
 
-    Raises as CrossEntropyLoss.
+    The shapes of labels, and what is raised, are CrossEntropyLoss's.
     """
 
     operation = functional.nll_loss
