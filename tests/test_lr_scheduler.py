@@ -181,11 +181,11 @@ def test_a_wrong_state_changes_nothing(kind, settings):
 def test_a_state_is_a_copy():
     scheduler = CyclicLR(optimizer(), 0.01, 0.1)
     state = scheduler.state_dict()
-    state["base_lrs"][0] = 5.0
+    state["base_lrs"][0] = 0.05
     assert scheduler.base_lrs == [0.01]
     scheduler.load_state_dict(state)
-    state["base_lrs"][0] = 6.0
-    assert scheduler.base_lrs == [5.0]
+    state["base_lrs"][0] = 0.06
+    assert scheduler.base_lrs == [0.05]
 
 
 # Bad input.

@@ -2,11 +2,22 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from ..group import at_least_zero, fraction
 from ..optimizer import Optimizer
-from .scheduler import LRScheduler, count, one_of
+from ..sgd import switch
+from .scheduler import MOST_STEPS, LRScheduler, between_0_and_1, count, one_of
+
+steps = partial(count, least=1)
+
+
+def at_most_1(what: str, value: Any) -> float:
+    """A number in [0, 1]."""
+    if at_least_zero(what, value) > 1:
+        raise ValueError(f"{what} <= 1, got {value}")
+    return float(value)
 
 
 class CyclicLR(LRScheduler):
@@ -28,37 +39,47 @@ class CyclicLR(LRScheduler):
     """
 
     interval: ClassVar[str] = "iteration"
+    rules: ClassVar = {
+        **LRScheduler.rules, "total_size": partial(count, least=2, most=MOST_STEPS), "step_ratio": between_0_and_1,
+        "mode": partial(one_of, choices=("triangular", "triangular2", "exp_range")), "gamma": at_most_1,
+        "cycle_momentum": switch}
+    group_rules: ClassVar = {"base_lrs": at_least_zero, "max_lrs": at_least_zero,
+                             "base_momentums": fraction, "max_momentums": fraction}
+    base_lrs: list[float]
+    max_lrs: list[float]
+    total_size: int
+    step_ratio: float
+    mode: str
+    gamma: float
+    cycle_momentum: bool
+    base_momentums: list[float]
+    max_momentums: list[float]
 
     def __init__(self, optimizer: Optimizer, base_lr: float | list[float], max_lr: float | list[float],
                  step_size_up: int = 2000, step_size_down: int | None = None, mode: str = "triangular",
                  gamma: float = 1.0, cycle_momentum: bool = True, base_momentum: float | list[float] = 0.8,
                  max_momentum: float | list[float] = 0.9):
-        super().__init__(optimizer)
-        self.base_lrs, self.max_lrs = self._bounds("lr", base_lr, max_lr, at_least_zero)
-        up = count(self._expected("step_size_up"), step_size_up, least=1)
+        up = steps(f"{type(self).__name__}: expected step_size_up", step_size_up)
         down = up
         if step_size_down is not None:
-            down = count(self._expected("step_size_down"), step_size_down, least=1)
-        self.total_size, self.step_ratio = up + down, up / (up + down)
-        self.mode = one_of(self._expected("mode"), mode, ("triangular", "triangular2", "exp_range"))
-        self.gamma = at_least_zero(self._expected("gamma"), gamma)
-        if gamma > 1:
-            raise ValueError(f"{self._expected('gamma <= 1')}, got {gamma}")
-        self.cycle_momentum = bool(cycle_momentum)
-        if cycle_momentum and not {"momentum", "betas"} & optimizer.rules.keys():
-            raise ValueError(f"{self._expected('cycle_momentum=False')} with an optimizer without momentum, "
-                             f"got {type(optimizer).__name__}")
-        self.base_momentums, self.max_momentums = self._bounds(
-            "momentum", base_momentum, max_momentum, fraction)
+            down = steps(f"{type(self).__name__}: expected step_size_down", step_size_down)
+        super().__init__(
+            optimizer, base_lrs=base_lr, max_lrs=max_lr, total_size=up + down, step_ratio=up / (up + down),
+            mode=mode, gamma=gamma, cycle_momentum=cycle_momentum, base_momentums=base_momentum,
+            max_momentums=max_momentum)
         self._write()
 
-    def _bounds(self, name: str, base, maximum, check) -> tuple[list[float], list[float]]:
-        """The lower and upper bounds of each group."""
-        bases = self._per_group(f"base_{name}", base, check)
-        maxima = self._per_group(f"max_{name}", maximum, check)
-        if any(b > m for b, m in zip(bases, maxima, strict=True)):
-            raise ValueError(f"{self._expected(f'base_{name} <= max_{name}')}, got {base} and {maximum}")
-        return bases, maxima
+    def check_together(self, expected: str, values: dict[str, Any]) -> None:
+        for name in ("lr", "momentum"):
+            for base, maximum in zip(values[f"base_{name}s"], values[f"max_{name}s"], strict=True):
+                if base > maximum:
+                    raise ValueError(f"{expected}base_{name} <= max_{name}, got {base} and {maximum}")
+        total, ratio = values["total_size"], values["step_ratio"]
+        if round(total * ratio) / total != ratio:
+            raise ValueError(f"{expected}step_ratio as a fraction of total_size {total}, got {ratio}")
+        if values["cycle_momentum"] and not {"momentum", "betas"} & self.optimizer.rules.keys():
+            raise ValueError(f"{expected}cycle_momentum=False with an optimizer without momentum, "
+                             f"got {type(self.optimizer).__name__}")
 
     def _height(self) -> float:
         """How far up the cycle, scaled by the mode: 0 at a base, at most 1."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ..group import number
 from ..optimizer import Optimizer
-from .scheduler import LRScheduler, between_0_and_1
+from .scheduler import LRScheduler, between_0_and_1, not_nan
 
 
 class DecayOnRise(LRScheduler):
@@ -17,10 +17,12 @@ class DecayOnRise(LRScheduler):
 
     metric: ClassVar[str | None] = "loss"
 
+    rules: ClassVar = {**LRScheduler.rules, "factor": between_0_and_1, "last_loss": not_nan}
+    factor: float
+    last_loss: float
+
     def __init__(self, optimizer: Optimizer, factor: float = 0.5):
-        super().__init__(optimizer)
-        self.factor = between_0_and_1(self._expected("factor"), factor)
-        self.last_loss = math.inf
+        super().__init__(optimizer, factor=factor, last_loss=math.inf)
 
     def step(self, loss: float) -> None:
         """One epoch has passed, whose mean training loss was this."""

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar
 
 from ..group import at_least_zero, number
 from ..optimizer import Optimizer
-from .scheduler import LRScheduler, between_0_and_1, count, one_of
+from .scheduler import LRScheduler, between_0_and_1, count, not_nan, one_of
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -21,21 +22,32 @@ class ReduceLROnPlateau(LRScheduler):
     """
 
     metric: ClassVar[str | None] = "validation_loss"
+    rules: ClassVar = {
+        **LRScheduler.rules, "mode": partial(one_of, choices=("min", "max")), "factor": between_0_and_1,
+        "patience": partial(count, least=0), "threshold": at_least_zero,
+        "threshold_mode": partial(one_of, choices=("rel", "abs")), "cooldown": partial(count, least=0),
+        "eps": at_least_zero, "best": not_nan, "num_bad_epochs": partial(count, least=0),
+        "cooldown_counter": partial(count, least=0)}
+    group_rules: ClassVar = {"min_lrs": at_least_zero}
+    mode: str
+    factor: float
+    patience: int
+    threshold: float
+    threshold_mode: str
+    cooldown: int
+    min_lrs: list[float]
+    eps: float
+    best: float
+    num_bad_epochs: int
+    cooldown_counter: int
 
     def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
                  threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
                  min_lr: float | list[float] = 0, eps: float = 1e-8):
-        super().__init__(optimizer)
-        self.mode = one_of(self._expected("mode"), mode, ("min", "max"))
-        self.factor = between_0_and_1(self._expected("factor"), factor)
-        self.patience = count(self._expected("patience"), patience, least=0)
-        self.threshold = at_least_zero(self._expected("threshold"), threshold)
-        self.threshold_mode = one_of(self._expected("threshold_mode"), threshold_mode, ("rel", "abs"))
-        self.cooldown = count(self._expected("cooldown"), cooldown, least=0)
-        self.min_lrs = self._per_group("min_lr", min_lr)
-        self.eps = at_least_zero(self._expected("eps"), eps)
-        self.best = math.inf if mode == "min" else -math.inf
-        self.num_bad_epochs = self.cooldown_counter = 0
+        super().__init__(
+            optimizer, mode=mode, factor=factor, patience=patience, threshold=threshold,
+            threshold_mode=threshold_mode, cooldown=cooldown, min_lrs=min_lr, eps=eps,
+            best=-math.inf if mode == "max" else math.inf, num_bad_epochs=0, cooldown_counter=0)
 
     def _improves(self, metric: float) -> bool:
         sign = -1 if self.mode == "min" else 1

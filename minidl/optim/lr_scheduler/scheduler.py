@@ -1,12 +1,22 @@
-"""What all schedulers share: they write into the optimizer's groups, and their state can be saved."""
+"""What all schedulers share: they write into the optimizer's groups, and their state can be saved.
+
+Each attribute has a rule, by which the constructor and load_state_dict check it: what the one refuses, the
+other refuses too.
+"""
 from __future__ import annotations
 
 import copy
+import math
 import numbers
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-from ..group import at_least_zero
+from ..group import at_least_zero, number
 from ..optimizer import Optimizer
+
+Rule = Callable[[str, Any], Any]  # (what, value) -> the value as it is kept; "StepLR: expected gamma" is a what
+MOST_STEPS = 2 ** 53  # up to which a float counts exactly
 
 
 def between_0_and_1(what: str, value: Any) -> float:
@@ -16,51 +26,104 @@ def between_0_and_1(what: str, value: Any) -> float:
     return float(value)
 
 
-def count(what: str, value: Any, least: int) -> int:
-    """An integer >= ``least``."""
+def count(what: str, value: Any, least: int, most: int | None = None) -> int:
+    """An integer >= ``least``, and <= ``most`` if that is given."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{what} to be an int, got {value!r}")
     if value < least:
         raise ValueError(f"{what} >= {least}, got {value}")
+    if most is not None and int(value) > most:
+        raise ValueError(f"{what} <= {most}, got {value}")
     return int(value)
 
 
 def one_of(what: str, value: Any, choices: tuple[str, ...]) -> str:
     """One of these strings."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{what} to be one of {', '.join(choices)}, got {value!r}")
     return value
 
 
+def not_nan(what: str, value: Any) -> float:
+    """A number, infinity included."""
+    if math.isnan(number(what, value)):
+        raise ValueError(f"{what} to be a number, got nan")
+    return float(value)
+
+
+def like(old: Any) -> Rule:
+    """The rule of an attribute that has none: the type of the old value, and of the elements of a list."""
+    def form(value: Any) -> Any:
+        return [type(x) for x in value] if isinstance(value, list) else type(value)
+
+    def same_form(what: str, value: Any) -> Any:
+        if form(value) != form(old):
+            raise TypeError(f"{what} of the form of {old!r}, got {value!r}")
+        return value
+    return same_form
+
+
+def _ruled(rule: Rule, what: str, value: Any) -> Any:
+    try:
+        return rule(what, value)
+    except OverflowError:
+        raise ValueError(f"{what} within the range of a float, got {value}") from None
+
+
 class LRScheduler:
-    """The base of all schedulers. A subclass gives ``step``.
+    """The base of all schedulers. A subclass gives ``step``, and the ``rules`` of its attributes.
 
     ``interval`` says when a training loop calls ``step``: after each "epoch" or each "iteration".
     ``metric`` says with what: nothing (None), the "validation_loss" or the (training) "loss".
+    ``rules`` holds the check of each attribute, ``group_rules`` that of each number of those attributes
+    that are lists with a number for each parameter group.
 
-    Raises TypeError unless ``optimizer`` is an Optimizer.
+    Raises TypeError unless ``optimizer`` is an Optimizer, and what the rules raise.
     """
 
     interval: ClassVar[str] = "epoch"
     metric: ClassVar[str | None] = None
+    rules: ClassVar[dict[str, Rule]] = {"last_epoch": partial(count, least=0, most=MOST_STEPS)}
+    group_rules: ClassVar[dict[str, Rule]] = {}
+    last_epoch: int  # PyTorch's name: the number of steps taken
 
-    def __init__(self, optimizer: Optimizer):
+    def __init__(self, optimizer: Optimizer, **values: Any):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self._expected('an Optimizer')}, got {type(optimizer).__name__}")
         self.optimizer = optimizer
-        self.last_epoch = 0  # PyTorch's name: the number of steps taken
+        groups = len(optimizer.param_groups)
+        for name in self.group_rules.keys() & values.keys():
+            values[name] = self._per_group(name.removesuffix("s"), values[name], groups)
+        vars(self).update(self._checked(self._expected(""), {"last_epoch": 0, **values}))
 
     def _expected(self, what: str) -> str:
         """The beginning of an error message."""
         return f"{type(self).__name__}: expected {what}"
 
-    def _per_group(self, name: str, value: Any, check=at_least_zero) -> list[float]:
-        """``value`` for each parameter group: one number for all, or a list with one for each."""
-        groups = len(self.optimizer.param_groups)
+    def _per_group(self, name: str, value: Any, groups: int) -> list[Any]:
+        """``value`` for each parameter group: one for all, or a list with one for each."""
         values = list(value) if isinstance(value, (list, tuple)) else [value] * groups
         if len(values) != groups:
             raise ValueError(f"{self._expected(name)} to be a number or {groups} of them, got {len(values)}")
-        return [check(self._expected(name), value) for value in values]
+        return values
+
+    def _checked(self, expected: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values as the rules keep them. ``expected`` begins an error message."""
+        groups, kept = len(self.optimizer.param_groups), {}
+        for name, value in values.items():
+            if name in self.group_rules:
+                if not isinstance(value, list) or len(value) != groups:
+                    raise ValueError(f"{expected}{name} to be a list of {groups} numbers, got {value!r}")
+                what = expected + name.removesuffix("s")
+                kept[name] = [_ruled(self.group_rules[name], what, x) for x in value]
+            else:
+                rule = self.rules[name] if name in self.rules else like(getattr(self, name))
+                kept[name] = _ruled(rule, expected + name, value)
+        self.check_together(expected, kept)
+        return kept
+
+    def check_together(self, expected: str, values: dict[str, Any]) -> None:
+        """Raise ValueError when values that are right one by one contradict each other."""
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group, as it is now."""
@@ -73,13 +136,27 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what ``state_dict()`` gave; load the optimizer's too.
 
-        Raises ValueError, and changes nothing, when names or types differ from this scheduler's.
+        Numbers may have passed through JSON, which turns 1.0 into 1. Raises TypeError for what is no dict,
+        and ValueError for other names, other types and all that the constructor refuses. Nothing has
+        changed then.
         """
-        def form(state: dict[str, Any]) -> dict[str, Any]:
-            return {name: [type(x) for x in value] if isinstance(value, list) else type(value)
-                    for name, value in state.items()}
+        expected = f"{type(self).__name__}.load_state_dict: expected "
+        if not isinstance(state_dict, dict):
+            raise TypeError(f"{expected}a dict, got {type(state_dict).__name__}")
+        names = list(self.state_dict())
+        if set(state_dict) != set(names):
+            raise ValueError(f"{expected}{', '.join(names)}, got {', '.join(map(str, state_dict)) or 'nothing'}")
+        for name in self.rules.keys() | self.group_rules.keys():
+            self._plain(expected + name, state_dict[name])
+        try:
+            kept = self._checked(expected, state_dict)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        vars(self).update(copy.deepcopy(kept))
 
-        expected, got = form(self.state_dict()), form(state_dict)
-        if got != expected:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: expected {expected}, got {got}")
-        vars(self).update(copy.deepcopy(state_dict))
+    @staticmethod
+    def _plain(what: str, value: Any) -> None:
+        """Raise ValueError unless it is what state_dict() gives: numbers and strings of Python's own, in lists."""
+        for x in value if type(value) is list else [value]:
+            if type(x) not in (bool, int, float, str):
+                raise ValueError(f"{what} as a Python number, string or list of numbers, got {value!r}")

@@ -1,6 +1,9 @@
 """Step decay: the learning rate drops every few epochs."""
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar
+
 from ..group import at_least_zero
 from ..optimizer import Optimizer
 from .scheduler import LRScheduler, count
@@ -14,10 +17,12 @@ class StepLR(LRScheduler):
     Raises ValueError for step_size < 1 or a gamma below zero, and TypeError for other types.
     """
 
+    rules: ClassVar = {**LRScheduler.rules, "step_size": partial(count, least=1), "gamma": at_least_zero}
+    step_size: int
+    gamma: float
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
-        super().__init__(optimizer)
-        self.step_size = count(self._expected("step_size"), step_size, least=1)
-        self.gamma = at_least_zero(self._expected("gamma"), gamma)
+        super().__init__(optimizer, step_size=step_size, gamma=gamma)
 
     def step(self) -> None:
         """One epoch has passed."""
