@@ -1,6 +1,10 @@
 """Build the kernels: one extension for each target and element type, from the same sources.
 
-MINIDL_DEBUG=1 in the environment builds with bounds checks and without optimisation.
+In the environment:
+MINIDL_DEBUG=1                       builds with bounds checks and without optimisation.
+MINIDL_TARGETS=avx2,generic          builds these targets alone; the others are not chosen then.
+MINIDL_SANITIZE=address,undefined    builds with these sanitizers of gcc; see tests/scripts/sanitize.py.
+Each has a build folder of its own to be built in: what is up to date is not compiled again.
 """
 import os
 import platform
@@ -12,6 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("MINIDL_DEBUG", "0") not in ("", "0")
+SANITIZE = os.environ.get("MINIDL_SANITIZE", "")
 X86 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
 GNU = sys.platform != "win32"  # gcc or clang; MSVC has no vector types and builds the generic target
 
@@ -25,19 +30,27 @@ DIRECTIVES = {
     "cdivision": True,
     "embedsignature": True,
 }
-FLAGS = ["-O1" if DEBUG else "-O3", "-g" if DEBUG else "-g0", "-ffp-contract=off", "-fno-math-errno",
+SLOW = DEBUG or SANITIZE
+FLAGS = ["-O1" if SLOW else "-O3", "-g" if SLOW else "-g0", "-ffp-contract=off", "-fno-math-errno",
          "-pthread", "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
+SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] if SANITIZE else []
 TARGETS = {"generic": []}
 if X86 and GNU:
     TARGETS["avx2"] = ["-mavx2", "-mfma"]
     TARGETS["avx512"] = [*TARGETS["avx2"], "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"]
+if os.environ.get("MINIDL_TARGETS"):
+    chosen = os.environ["MINIDL_TARGETS"].split(",")
+    if not set(chosen) <= set(TARGETS):
+        raise SystemExit(f"MINIDL_TARGETS: expected some of {', '.join(TARGETS)}, got {', '.join(chosen)}")
+    TARGETS = {target: TARGETS[target] for target in chosen}
 
 
 def extension(name, flags=(), macros=()):
     if GNU and macros:  # the loops are written to be inlined with constant sizes
         macros = [*macros, ("CYTHON_INLINE", "inline __attribute__((always_inline))")]
     return Extension(
-        f"minidl.kernels.{name}", [f"kernels/{name}.pyx"], extra_compile_args=[*FLAGS, *flags],
+        f"minidl.kernels.{name}", [f"kernels/{name}.pyx"], extra_compile_args=[*FLAGS, *SANITIZERS, *flags],
+        extra_link_args=SANITIZERS,
         define_macros=[*macros, ("MINIDL_DEBUG", str(int(DEBUG)))],
         depends=sorted(glob("kernels/*.pxi") + glob("kernels/*.h")))
 
@@ -50,7 +63,8 @@ class ParallelBuild(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
 
-EXTENSIONS = [extension("cpu"), extension("shortcut"), extension("memory")] + [
+BUILT = [(f"MINIDL_BUILT_{target.upper()}", "1") for target in TARGETS]
+EXTENSIONS = [extension("cpu", macros=BUILT), extension("shortcut"), extension("memory")] + [
     extension(f"{target}_{dtype}", flags, [(f"MINIDL_{dtype.upper()}", "1")])
     for target, flags in TARGETS.items() for dtype in ("f32", "f64")]
 

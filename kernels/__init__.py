@@ -24,6 +24,8 @@ def load(target: str, dtype) -> ModuleType:
 def _choose() -> str:
     forced = os.environ.get("MINIDL_ISA")
     available = targets()
+    if not available:
+        raise ImportError("minidl was built without a target that this processor runs: build it without MINIDL_TARGETS")
     if forced and forced not in available:
         raise ImportError(f"MINIDL_ISA={forced!r}: this processor runs {', '.join(available)}")
     return forced or available[0]

@@ -1,14 +1,10 @@
-"""The targets that this processor can run."""
+"""The targets that this processor can run, of those that were built."""
 
 cdef extern from "cpu.h":
-    bint HAS_AVX2, HAS_AVX512
+    bint RUNS_GENERIC, RUNS_AVX2, RUNS_AVX512
 
 
 def targets():
-    """The names of the targets that this processor can run, the best first."""
-    names = ["generic"]
-    if HAS_AVX2:
-        names.insert(0, "avx2")
-    if HAS_AVX512:
-        names.insert(0, "avx512")
-    return names
+    """The names of the targets that were built and that this processor can run, the best first."""
+    runs = {"avx512": RUNS_AVX512, "avx2": RUNS_AVX2, "generic": RUNS_GENERIC}
+    return [name for name in runs if runs[name]]

@@ -121,9 +121,14 @@ INLINE vec root_of(vec v) {
 #endif
 }
 
-/* The first n lanes (0 <= n <= LANES): the others load as zero and are not stored. */
+/* The first n lanes (0 <= n <= LANES): the others load as zero and are not stored. The sanitizer does not
+   look into the instructions with a mask. */
 INLINE vec load_part(const real *p, ptrdiff_t n) {
-#if defined(__AVX512F__) && defined(MINIDL_F64)
+#if defined(__SANITIZE_ADDRESS__)
+  vec v = broadcast(0);
+  memcpy(&v, p, (size_t)n * sizeof(real));
+  return v;
+#elif defined(__AVX512F__) && defined(MINIDL_F64)
   return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
 #elif defined(__AVX512F__)
   return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
@@ -139,7 +144,9 @@ INLINE vec load_part(const real *p, ptrdiff_t n) {
 #endif
 }
 INLINE void store_part(real *p, vec v, ptrdiff_t n) {
-#if defined(__AVX512F__) && defined(MINIDL_F64)
+#if defined(__SANITIZE_ADDRESS__)
+  memcpy(p, &v, (size_t)n * sizeof(real));
+#elif defined(__AVX512F__) && defined(MINIDL_F64)
   _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
 #elif defined(__AVX512F__)
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
