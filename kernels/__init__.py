@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from .cpu import targets
-from .shortcut import Shortcut
+from .shortcut import Refusal, Shortcut
 
 SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 

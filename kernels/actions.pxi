@@ -39,3 +39,8 @@ cdef set ELEMENTWISE = {name + end for name in ("relu", "leaky_relu", "elu", "se
 
 # Actions whose number is a sum over the batch
 cdef set SERIAL = {"squared_error", "soft_loss", "picked", "wrong"}
+
+# Actions that read the labels, and those with a second operand
+cdef set LABELLED = {"picked", "label_gradient", "wrong"}
+cdef set BINARY = {"scaled", "squared_error", "soft_loss", "soft_gradient"} | {
+    name for name in ACTIONS if name.endswith("_backward")}

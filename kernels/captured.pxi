@@ -5,9 +5,7 @@
 # index are copied before they are checked; what else the program was built from is compared before a run and
 # after each Python function in it; and a program that runs refuses a second call.
 
-from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM
-from cpython.object cimport PyObject
 
 from minidl.kernels.shortcut import Refusal
 
@@ -25,6 +23,10 @@ def set_num_threads(int n):
     thread_count = n
 
 
+cdef str CHANGED = (
+    "capture: the model or its training was changed while a step ran, by a loss, a generator or another thread; "
+    "nothing was updated, and the next step takes it as it is then")
+
 REDUCTIONS = {"sum": 0, "rows": 1, "elements": 2}
 
 cdef enum:
@@ -40,11 +42,6 @@ cdef struct Watched:  # what a name must stand for; Program.kept holds all three
     PyObject* namespace
     PyObject* name
     PyObject* value
-
-cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
-    long long version
-    int trained
-    int has_grad
 
 cdef struct Followed:  # a parameter of the model, and whether it was trained when the program was built
     Facts* facts
@@ -69,7 +66,7 @@ cdef class Program:
     """
 
     cdef Call** calls
-    cdef Py_ssize_t count, room, forward_end, loss_end, update_begin
+    cdef Py_ssize_t count, room, forward_end, loss_end, python_end, update_begin
     cdef list kept, functions, updates, watched_lists, backups
     cdef Watched* watched
     cdef Py_ssize_t watched_count
@@ -77,9 +74,10 @@ cdef class Program:
     cdef Py_ssize_t followed_count
     cdef Facts** reached           # those whose gradients the calls write
     cdef Py_ssize_t reached_count
-    cdef Facts** cleared           # those of the optimizer
+    cdef Facts** marked            # the parameters of the optimizer, then the others of the model
     cdef char* had_grad            # whether they had a gradient before the step
-    cdef Py_ssize_t cleared_count
+    cdef Py_ssize_t cleared_count, marked_count  # of them the optimizer's, and all
+    cdef list update_arrays        # what the calls of the updates point into
     cdef Py_ssize_t output_call, output_width
     cdef int* flags
     cdef int64_t* labels           # the batch's
@@ -93,6 +91,7 @@ cdef class Program:
     cdef real* gathered
     cdef real* gathered_target
     cdef readonly bint running
+    cdef readonly object batch     # what a step was called with, while it runs Python functions
     cdef bint late_labels, python_after_loss
 
     def __cinit__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
@@ -100,8 +99,8 @@ cdef class Program:
             raise ValueError(f"expected at least one row and one column, got {capacity} and {width}")
         self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
         self.kept, self.functions, self.updates, self.backups = [], [], [], []
-        self.watched_lists = []
-        self.forward_end = self.loss_end = self.update_begin = self.output_call = -1
+        self.watched_lists, self.update_arrays = [], []
+        self.forward_end = self.loss_end = self.python_end = self.update_begin = self.output_call = -1
         self.labels = <int64_t*>calloc(capacity, sizeof(int64_t))
         self.index = <Py_ssize_t*>calloc(capacity, sizeof(Py_ssize_t))
         if self.labels is NULL or self.index is NULL:
@@ -115,7 +114,7 @@ cdef class Program:
         free(self.watched)
         free(self.followed)
         free(self.reached)
-        free(self.cleared)
+        free(self.marked)
         free(self.had_grad)
         free(self.flags)
         free(self.labels)
@@ -124,9 +123,12 @@ cdef class Program:
     # Building
 
     cdef Call* append(self, action run, function=None) except NULL:
+        if self.running or self.update_begin >= 0:
+            raise RuntimeError("a program cannot be written while it runs, nor after its update")
+        return self.written(run, function)
+
+    cdef Call* written(self, action run, function) except NULL:
         cdef void* memory
-        if self.running:
-            raise RuntimeError("a program cannot be written while it runs")
         if self.count == self.room:
             memory = realloc(self.calls, (2 * self.room + 8) * sizeof(Call*))
             if memory is NULL:
@@ -146,13 +148,16 @@ cdef class Program:
         self.count += 1
         return call
 
-    cdef real* flat(self, array, Py_ssize_t size) except NULL:
-        """Where an array of exactly ``size`` elements begins, to write to."""
+    cdef real* held(self, list keeper, array, Py_ssize_t size) except NULL:
+        """Where an array of exactly ``size`` elements begins, to write to; the list keeps it."""
         cdef real[::1] view = array
         if view.shape[0] != size:
             raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
-        self.kept.append(lock(array))
+        keeper.append(lock(array))
         return &view[0] if size else <real*>ZEROS
+
+    cdef real* flat(self, array, Py_ssize_t size) except NULL:
+        return self.held(self.kept, array, size)
 
     cdef real* rows(self, array, Py_ssize_t cols) except NULL:
         """Where an array with a row of cols for each sample of the largest batch begins, to write to."""
@@ -253,8 +258,8 @@ cdef class Program:
                 before.run is run_linear or before.run is run_input_gradient):
             before.then, call.within = call, True
 
-    def zero(self, gradient not None, status not None):
-        """Set a flat gradient to zero, and say that its parameter has none; after loss_ends()."""
+    def zero(self, gradient not None):
+        """Set a flat gradient to zero."""
         cdef Call* call = self.append(run_zero)
         call.y, call.cols, call.share = self.flat(gradient, gradient.size), gradient.size, BY_ELEMENTS
 
@@ -263,10 +268,12 @@ cdef class Program:
         if not callable(function):
             raise TypeError(f"expected a function, got {type(function).__name__}")
         self.append(NULL, function)
-        if self.loss_end >= 0:
-            self.python_after_loss = True
-        else:
+        if self.loss_end < 0:
             self.late_labels = True
+        else:
+            self.python_after_loss = True
+            if self.count - 1 == self.loss_end:  # before the backward, not after it
+                self.python_end = self.count
 
     def forward_ends(self, last not None):
         """The call that writes the array ``last`` may write it elsewhere; see forward()."""
@@ -278,7 +285,7 @@ cdef class Program:
                 self.output_call = i
 
     def loss_ends(self):
-        self.loss_end = self.count
+        self.loss_end = self.python_end = self.count
 
     # What it was built from
 
@@ -328,21 +335,32 @@ cdef class Program:
         self.reached[self.reached_count] = facts
         self.reached_count += 1
 
-    def clears(self, statuses, gradients):
-        """The parameters of the optimizer, which have no gradients when the backward begins, and where these lie."""
-        cdef Py_ssize_t i, n = len(statuses)
-        if self.cleared is not NULL:
-            raise RuntimeError("expected the parameters of the optimizer once")
-        self.cleared = <Facts**>calloc(max(n, 1), sizeof(Facts*))
-        self.had_grad = <char*>calloc(max(n, 1), sizeof(char))
-        if self.cleared is NULL or self.had_grad is NULL:
+    def marks(self, list cleared not None, list others not None, bint backup):
+        """(status, gradient) of the optimizer's parameters, whose gradients begin anew in each step, and of others.
+
+        backup : whether Python runs in the backward and the update, which may fail: gradients are kept for that.
+        """
+        cdef Py_ssize_t i
+        if self.marked is not NULL:
+            raise RuntimeError("expected the parameters once")
+        pairs = [*cleared, *others]
+        self.marked = <Facts**>calloc(max(len(pairs), 1), sizeof(Facts*))
+        self.had_grad = <char*>calloc(max(len(pairs), 1), sizeof(char))
+        if self.marked is NULL or self.had_grad is NULL:
             raise MemoryError
-        for i in range(n):
-            self.cleared[i] = self.facts_of(statuses[i])
-        self.cleared_count = n
-        for gradient in gradients:
-            self.flat(gradient, gradient.size)
-            self.backups.append((gradient, numpy.empty_like(gradient)))
+        for i, (status, gradient) in enumerate(pairs):
+            self.marked[i] = self.facts_of(status)
+            if backup:
+                self.backups.append((gradient, numpy.empty_like(gradient), i < len(cleared)))
+        self.cleared_count, self.marked_count = len(cleared), len(pairs)
+
+    def update(self, optimizer not None):
+        """Update what the optimizer, one of minidl.optim's, holds, by its rule. The last thing to be written."""
+        if self.running or self.update_begin >= 0:
+            raise RuntimeError("expected one update, of a program that does not run")
+        updates = [Update(optimizer, group, flat)
+                   for group, flat in zip(optimizer.param_groups, optimizer.flats(), strict=True)]
+        self.updates, self.update_begin = updates, self.count
 
     cpdef bint stale(self):
         """Whether anything watched has changed since."""
@@ -394,9 +412,7 @@ cdef class Program:
                     self.loss_value = value
                 i += 1
                 if i < self.count and self.stale():
-                    raise RuntimeError(
-                        "capture: the model or its training was changed while a step ran (by a loss, a generator or "
-                        "another thread); nothing was updated, and the next step takes it as it is then")
+                    raise RuntimeError(CHANGED)
         return 0
 
     cdef int set_batch(self, const real* x, Py_ssize_t xs0, Py_ssize_t xs1,
@@ -468,9 +484,11 @@ cdef class Program:
     cdef double one_step(self, samples, target, picked) except? -1:
         self.begin()
         try:
+            if self.late_labels:
+                self.batch = samples, target, picked
             return self.checked_step(samples, target, picked)
         finally:
-            self.running = False
+            self.running, self.batch = False, None
 
     cdef double checked_step(self, samples, target, picked) except? -1:
         cdef const real[:, :] x, t
@@ -526,30 +544,143 @@ cdef class Program:
         return self.loss_value
 
     cdef int backward_and_update(self, Py_ssize_t rows) except -1:
-        """The rest of the step. After an error gradients are as they were."""
+        """The rest of the step. After an error the gradients are as they were, and nothing was updated."""
         cdef Py_ssize_t i
-        cdef bint settled = False
-        for i in range(self.cleared_count):
-            self.had_grad[i] = self.cleared[i].has_grad
+        for i in range(self.marked_count):
+            self.had_grad[i] = self.marked[i].has_grad
         if self.python_after_loss:
-            for gradient, backup in self.backups:
+            for gradient, backup, cleared in self.backups:
                 backup[:] = gradient
-                gradient[:] = 0
-        for i in range(self.cleared_count):
-            self.cleared[i].has_grad = False
         try:
-            if self.update_begin < 0:  # the optimizer is a Python function at the end
-                i = self.count - 1
-                while i > self.loss_end and self.calls[i].run is not NULL:
-                    i -= 1
-                self.walk_to_update(rows)
-            else:
-                self.walk_to_update(rows)
+            for i in range(self.cleared_count):
+                self.marked[i].has_grad = False
+            if self.python_after_loss:
+                for gradient, backup, cleared in self.backups:
+                    if cleared:
+                        gradient[:] = 0
+            self.walk(self.loss_end, self.python_end, rows)
+            for i in range(self.reached_count):
+                self.reached[i].has_grad = True
+            if self.update_begin >= 0:
+                self.settle()
+            self.walk(self.python_end, self.count, rows)
         except BaseException:
             if self.python_after_loss:
-                for gradient, backup in self.backups:
+                for gradient, backup, cleared in self.backups:
                     gradient[:] = backup
-            for i in range(self.cleared_count):
-                self.cleared[i].has_grad = self.had_grad[i]
+            for i in range(self.marked_count):
+                self.marked[i].has_grad = self.had_grad[i]
             raise
         return 0
+
+    cdef int settle(self) except -1:
+        """Decide what the update moves, and by how much. Nothing has changed if this fails; no Python runs after it."""
+        cdef Py_ssize_t i
+        cdef bint stateful, fit = True
+        cdef Update update
+        if self.updates is None:  # what they are depends on the optimizer's Flats, made at its first step
+            raise RuntimeError("expected a program with an update")
+        for update in self.updates:
+            if not update.settings_stand():
+                stateful = update.stateful
+                update.read_settings()
+                fit = fit and update.stateful == stateful
+        for update in self.updates:
+            fit = fit and update.calls_fit()
+        if not fit:
+            self.lay_out_updates()
+            for update in self.updates:
+                if not update.calls_fit():
+                    raise RuntimeError(CHANGED)
+        if self.stale():
+            raise RuntimeError(CHANGED)
+        for i in range(self.update_begin, self.count):
+            (<Update>self.updates[self.calls[i].update]).set_call(self.calls[i])
+        for update in self.updates:
+            update.count_step()
+        return 0
+
+    cdef int lay_out_updates(self) except -1:
+        """Write the calls of the updates anew, for the parameters that are to move now."""
+        cdef Update update
+        cdef Call* call
+        cdef Py_ssize_t i, leader, number
+        self.truncate()
+        del self.update_arrays[:]
+        for number, update in enumerate(self.updates):
+            names = update.optimizer.state_names if update.stateful else ()
+            for i in range(update.size):
+                update.leaders[i] = -1
+            update.generation = update.counts[update.size]
+            for part in update.flat.parts():
+                indices = part.indices
+                leader = indices[0]
+                for index in indices:
+                    i = index
+                    if not (0 <= i < update.size and 0 <= leader < update.size):
+                        raise IndexError(index)
+                    update.leaders[i] = leader
+                for values, gradients, arrays in part.stretches(*names):
+                    call = self.written(run_sgd if update.rule == SGD else run_adadelta if update.rule == ADADELTA
+                                        else run_adam, None)
+                    call.cols, call.update, call.seen = values.size, number, &update.counts[leader]
+                    call.share, call.as1 = BY_ELEMENTS, 1
+                    call.y = self.held(self.update_arrays, values, call.cols)
+                    call.a = self.held(self.update_arrays, gradients, call.cols)
+                    if len(arrays) > 0:
+                        call.first_moment = self.held(self.update_arrays, arrays[0], call.cols)
+                    if len(arrays) > 1:
+                        call.second_moment = self.held(self.update_arrays, arrays[1], call.cols)
+        return 0
+
+    cdef void truncate(self) noexcept:
+        """Forget the calls of the updates."""
+        cdef Py_ssize_t i
+        for i in range(self.update_begin, self.count):
+            free(self.calls[i])
+        self.count = self.update_begin
+        del self.functions[self.update_begin:]
+
+    cdef void write_output(self, real* y) noexcept:
+        """Let the last call of the forward pass write to y, and what finishes it, too."""
+        cdef Call* call = self.calls[self.output_call]
+        call.y = y
+        if call.then is not NULL:
+            call.then.a = call.then.y = y
+
+    def forward(self, samples not None):
+        """The forward pass alone, over any number of rows, capacity at a time: (N, width) -> a new array.
+
+        None, and nothing done, if the program is stale.
+        """
+        cdef const real[:, :] x
+        cdef Py_ssize_t rows, begin = 0, count, ys0
+        cdef const real* px
+        cdef real* py
+        self.begin()
+        try:
+            if self.stale():
+                return None
+            if self.output_call < 0:
+                raise RuntimeError("expected a program with a forward pass")
+            x = samples
+            rows = x.shape[0]
+            px = matrix(x, rows, self.width)
+            locks = None
+            if rows * self.operations > WORK_TO_RELEASE:
+                locks = lock(samples)
+            made = output(None, rows, self.output_width, &py, &ys0)
+            while begin < rows:
+                count = min(rows - begin, self.capacity)
+                self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
+                self.write_output(py + begin * self.output_width)
+                self.walk(0, self.forward_end, count)
+                begin += count
+            return made
+        finally:
+            self.running = False
+
+    @property
+    def wrong(self):
+        """The number of rows of the last batch whose largest output is not the label's."""
+        return <Py_ssize_t>self.wrong_value

@@ -10,27 +10,38 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
     ctypedef struct PyThreadState
     PyThreadState* PyEval_SaveThread() noexcept
     void PyEval_RestoreThread(PyThreadState* state) noexcept
+
+
+cdef str MISALIGNED = "expected aligned elements, and strides of whole ones: not a field of a packed record"
+
+cdef enum:
+    WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
 
 cdef inline const real* matrix(const real[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except? NULL:
     """The address of x[0, 0], of exactly rows x cols."""
     if x.shape[0] != rows or x.shape[1] != cols:
         raise ValueError(f"expected an array of shape {(rows, cols)}, got {(x.shape[0], x.shape[1])}")
-    if x.strides[0] % <Py_ssize_t>sizeof(real) or x.strides[1] % <Py_ssize_t>sizeof(real):
-        raise ValueError("expected strides of whole elements, as of an array that is no field of a packed record")
-    return &x[0, 0] if rows and cols else ZEROS
+    if not rows or not cols:
+        return ZEROS
+    if (<size_t>&x[0, 0] | <size_t>x.strides[0] | <size_t>x.strides[1]) % sizeof(real):
+        raise ValueError(MISALIGNED)
+    return &x[0, 0]
 
 
 cdef inline const real* vector(const real[:] x, Py_ssize_t size) except? NULL:
     """The address of x[0], of exactly size elements."""
     if x.shape[0] != size:
         raise ValueError(f"expected an array of shape {(size,)}, got {(x.shape[0],)}")
-    if x.strides[0] % <Py_ssize_t>sizeof(real):
-        raise ValueError("expected strides of whole elements, as of an array that is no field of a packed record")
-    return &x[0] if size else ZEROS
+    if not size:
+        return ZEROS
+    if (<size_t>&x[0] | <size_t>x.strides[0]) % sizeof(real):
+        raise ValueError(MISALIGNED)
+    return &x[0]
 
 
 cdef inline Py_ssize_t row_step(const real[:, :] x) noexcept nogil:
@@ -60,7 +71,7 @@ cdef inline object output(real[:, ::1] y, Py_ssize_t rows, Py_ssize_t cols, real
 
 cdef inline PyThreadState* released(Py_ssize_t operations) noexcept:
     """Let other threads run, unless the work is over before they would."""
-    return PyEval_SaveThread() if operations > 100_000 else NULL
+    return PyEval_SaveThread() if operations > WORK_TO_RELEASE else NULL
 
 
 cdef inline void regained(PyThreadState* state) noexcept:
@@ -124,8 +135,11 @@ cdef inline int weight_gradient(const real[:, :] x, const real[:, :] dy, real[:,
     cdef const real* pg = matrix(dy, n, o)
     cdef real* pw = <real*>matrix(dweight, o, i)
     cdef Py_ssize_t ws0 = row_step(dweight), ws1 = col_step(dweight)
+    cdef bint by_inputs = ws0 == 1 or o == 1
+    if not (by_inputs or ws1 == 1 or i == 1):
+        raise ValueError("expected a gradient of the weight with a stride of one element")
     cdef PyThreadState* state = released(n * i * o)
-    if ws0 == 1:  # lies as (I, O): x^T dy
+    if by_inputs:  # lies as (I, O): x^T dy
         gemm(i, o, n, px, col_step(x), row_step(x), pg, row_step(dy), col_step(dy), pw, ws1, pw, ws1)
     else:
         gemm(o, i, n, pg, col_step(dy), row_step(dy), px, row_step(x), col_step(x), pw, ws0, pw, ws0)

@@ -117,7 +117,8 @@ cdef inline row_entry(row_function function, const real[:, :] x, real[:, ::1] y)
     cdef real* py
     made = output(y, n, m, &py, &ys0)
     cdef PyThreadState* state = released(8 * n * m)
-    function(px, row_step(x), col_step(x), py, ys0, n, m)
+    if m:  # rows without columns have no largest element
+        function(px, row_step(x), col_step(x), py, ys0, n, m)
     regained(state)
     return made
 
@@ -131,7 +132,8 @@ cdef inline row_derivative_entry(
     cdef real* pd
     made = output(dx, n, m, &pd, &ds0)
     cdef PyThreadState* state = released(8 * n * m)
-    function(pg, row_step(dy), col_step(dy), py, row_step(y), col_step(y), pd, ds0, n, m)
+    if m:
+        function(pg, row_step(dy), col_step(dy), py, row_step(y), col_step(y), pd, ds0, n, m)
     regained(state)
     return made
 

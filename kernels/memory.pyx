@@ -141,8 +141,10 @@ cdef class Counts:
     cdef readonly Py_ssize_t size
 
     def __cinit__(self, Py_ssize_t size):
+        if size < 0 or size > PY_SSIZE_T_MAX // 16:
+            raise MemoryError(f"cannot count {size} parameters")
         self.size = size
-        self.numbers = <long long*>calloc(max(size, 1), sizeof(long long))
+        self.numbers = <long long*>calloc(size + 1, sizeof(long long))  # the last: how often the state was replaced
         if self.numbers is NULL:
             raise MemoryError
 
@@ -161,6 +163,10 @@ cdef class Counts:
         if not 0 <= i < self.size:
             raise IndexError(i)
         self.numbers[i] = number
+
+    def renew(self):
+        """The arrays of the state are others now."""
+        self.numbers[self.size] += 1
 
     def fill(self, long long number):
         """The number of all of them."""

@@ -16,7 +16,6 @@ cdef extern from "string.h" nogil:
 cdef extern from "stdlib.h" nogil:
     void* calloc(size_t count, size_t size)
     void* realloc(void* memory, size_t size)
-    void free(void* memory)
 
 cdef struct Call
 
@@ -42,19 +41,22 @@ cdef struct Call:
     const real* bias
     real* y                 # the output: rows of cols elements, ys0 apart
     Py_ssize_t ys0
-    real* y2
-    real* y3
+    real* db                # the gradient of a bias
+    real* first_moment      # an optimizer's state
+    real* second_moment
     Py_ssize_t depth, cols
     Call* then              # the call that finishes each panel of a product's output
     bint within             # this call is the ``then`` of another
     Py_ssize_t labels_from  # the row of the batch that this call begins with,
     Py_ssize_t batch_rows   # and how many there are; 0: as many as it is told
-    int64_t** labels        # the batch's, where the function needs them
+    const int64_t* labels   # the batch's
     double* number          # what it computes besides
     double setting
     int count               # of what the number is divided by: 0 nothing, 1 rows, 2 elements
     bint fresh              # write the gradient, do not add to it
     double s[10]            # an optimizer's settings
+    int update              # the group that an update is of,
+    long long* seen         # and how many updates its state has seen
 
 
 cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
@@ -69,10 +71,10 @@ cdef inline Call moved(const Call* call, Py_ssize_t i, Py_ssize_t j) noexcept no
     part.y = call.y + i * call.ys0 + j
     if call.b is not NULL:
         part.b = call.b + i * call.bs0 + j * call.bs1
-    if call.y2 is not NULL:
-        part.y2 = call.y2 + i * call.ys0 + j
-    if call.y3 is not NULL:
-        part.y3 = call.y3 + i * call.ys0 + j
+    if call.first_moment is not NULL:
+        part.first_moment = call.first_moment + j
+    if call.second_moment is not NULL:
+        part.second_moment = call.second_moment + j
     return part
 
 
@@ -108,13 +110,14 @@ cdef void run_input_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
 
 
 cdef void run_parameter_gradients(Call* call, Py_ssize_t rows) noexcept nogil:
-    # a: x (rows, depth), b: dy (rows, cols), y: dW, lying as (depth, cols), y2: db
-    gemm(call.depth, call.cols, rows, call.a, call.as1, call.as0, call.b, call.bs0, call.bs1,
-         NULL if call.fresh else call.y, call.cols, call.y, call.cols)
-    if call.y2 is not NULL:
+    # a: x (rows, depth), b: dy (rows, cols), y: dW, lying as (depth, cols), or NULL
+    if call.y is not NULL:
+        gemm(call.depth, call.cols, rows, call.a, call.as1, call.as0, call.b, call.bs0, call.bs1,
+             NULL if call.fresh else call.y, call.cols, call.y, call.cols)
+    if call.db is not NULL:
         if call.fresh:
-            memset(call.y2, 0, call.cols * sizeof(real))
-        column_sums(call.b, call.bs0, call.bs1, call.y2, 1, rows, call.cols)
+            memset(call.db, 0, call.cols * sizeof(real))
+        column_sums(call.b, call.bs0, call.bs1, call.db, 1, rows, call.cols)
 
 
 cdef void run_scaled(Call* call, Py_ssize_t rows) noexcept nogil:
@@ -128,7 +131,7 @@ cdef void run_scaled(Call* call, Py_ssize_t rows) noexcept nogil:
 cdef void run_dropout_scale(Call* call, Py_ssize_t rows) noexcept nogil:
     # y: uniform numbers in, 0 or 1 / (1 - p) out
     cdef Py_ssize_t i
-    cdef real p = <real>call.setting, kept = <real>(1 / (1 - call.setting))
+    cdef real p = <real>call.setting, kept = <real>(1 / (1 - call.setting)) if call.setting < 1 else 0
     for i in range(rows * call.cols):
         call.y[i] = kept if call.y[i] >= p else 0
 
@@ -201,7 +204,7 @@ cdef void run_picked(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef double acc = 0
     cdef Py_ssize_t i
     for i in range(rows):
-        acc += call.a[i * call.as0 + call.labels[0][i] * call.as1]
+        acc += call.a[i * call.as0 + call.labels[i] * call.as1]
     call.number[0] = <real>(-acc / divisor(call, rows))
 
 
@@ -212,7 +215,7 @@ cdef void run_label_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
     if call.fresh:
         memset(call.y, 0, rows * call.cols * sizeof(real))
     for i in range(rows):
-        call.y[i * call.cols + call.labels[0][call.labels_from + i]] += -1
+        call.y[i * call.cols + call.labels[call.labels_from + i]] += -1
         for j in range(call.cols):
             call.y[i * call.cols + j] *= share
 
@@ -273,23 +276,23 @@ cdef void run_wrong(Call* call, Py_ssize_t rows) noexcept nogil:
         for j in range(1, call.cols):
             if row[j * call.as1] > row[best * call.as1]:
                 best = j
-        wrong += best != call.labels[0][i]
+        wrong += best != call.labels[i]
     call.number[0] = wrong
 
 
-# Optimizers: y the values, a the gradients, y2 and y3 the state
+# Optimizers: y the values, a the gradients
 
 cdef void run_sgd(Call* call, Py_ssize_t rows) noexcept nogil:
-    sgd_update(call.cols, call.y, call.a, call.y2, <real>call.s[0], <real>call.s[1], <real>call.s[2],
+    sgd_update(call.cols, call.y, call.a, call.first_moment, <real>call.s[0], <real>call.s[1], <real>call.s[2],
                <real>call.s[3], call.s[4] != 0, call.s[5] != 0)
 
 cdef void run_adam(Call* call, Py_ssize_t rows) noexcept nogil:
-    adam_update(call.cols, call.y, call.a, call.y2, call.y3, <real>call.s[0], <real>call.s[1],
+    adam_update(call.cols, call.y, call.a, call.first_moment, call.second_moment, <real>call.s[0], <real>call.s[1],
                 <real>call.s[2], <real>call.s[3], <real>call.s[4], <real>call.s[5], <real>call.s[6],
                 <real>call.s[7], <real>call.s[8])
 
 cdef void run_adadelta(Call* call, Py_ssize_t rows) noexcept nogil:
-    adadelta_update(call.cols, call.y, call.a, call.y2, call.y3, <real>call.s[0], <real>call.s[1],
+    adadelta_update(call.cols, call.y, call.a, call.first_moment, call.second_moment, <real>call.s[0], <real>call.s[1],
                     <real>call.s[2], <real>call.s[3], <real>call.s[4])
 
 cdef void run_zero(Call* call, Py_ssize_t rows) noexcept nogil:

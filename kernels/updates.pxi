@@ -1,4 +1,14 @@
-# What the update of a parameter group needs to know of its Python objects before each step.
+# The update of a parameter group: which calls it makes, and what they need to know of its Python objects.
+
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
+from minidl.kernels.memory import Counts, Status
+
+cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+    long long version
+    int trained
+    int has_grad
 
 cdef enum Rule:
     SGD
@@ -7,67 +17,130 @@ cdef enum Rule:
     ADADELTA
 
 cdef dict RULES = {"SGD": SGD, "Adam": ADAM, "AdamW": ADAMW, "Adadelta": ADADELTA}
+cdef tuple SETTINGS = (
+    ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"), ("lr", "betas", "eps", "weight_decay"),
+    ("lr", "betas", "eps", "weight_decay"), ("lr", "rho", "eps", "weight_decay"))
+
+cdef struct Setting:  # as it was read last; Update.read holds it
+    PyObject* name
+    PyObject* value
 
 
 cdef class Update:
-    """The calls that update one parameter group, and the Python objects that their settings live in."""
+    """The calls that update one parameter group, and the Python objects that their settings live in.
 
+    Update(optimizer, group, flat): the optimizer is one of minidl.optim's, the flat its Flat for the group.
+    """
+
+    cdef object optimizer, flat
     cdef dict group
-    cdef object flat, bound
-    cdef list held  # the arrays of the state that the calls point into
     cdef Rule rule
-    cdef tuple names
-    cdef Py_ssize_t first, count  # of its calls
+    cdef list kept, read
+    cdef Setting settings[6]
+    cdef int setting_count
+    cdef bint stateful
+    cdef double numbers[7]
+    cdef Py_ssize_t size
+    cdef Facts** facts
+    cdef long long* counts
+    cdef Py_ssize_t* leaders  # for each parameter the first of those that share its call; -1: it is not moved
+    cdef long long generation
 
-    def __init__(self, str kind, group, flat, tuple names):
-        self.rule, self.group, self.flat, self.names, self.bound = RULES[kind], <dict>group, flat, names, None
+    def __cinit__(self, optimizer, dict group not None, flat):
+        cdef Py_ssize_t i
+        self.optimizer, self.group, self.flat = optimizer, group, flat
+        self.rule = RULES[type(optimizer).__name__]
+        counts, statuses = flat.counts, flat.statuses
+        if type(counts) is not Counts or len(statuses) != counts.size:
+            raise TypeError("expected a Flat of this group")
+        self.size, self.counts = counts.size, <long long*><size_t>counts.address
+        self.kept, self.read = [counts, *statuses], []
+        self.facts = <Facts**>calloc(max(self.size, 1), sizeof(Facts*))
+        self.leaders = <Py_ssize_t*>calloc(max(self.size, 1), sizeof(Py_ssize_t))
+        if self.facts is NULL or self.leaders is NULL:
+            raise MemoryError
+        for i in range(self.size):
+            if type(statuses[i]) is not Status:
+                raise TypeError("expected a Flat of this group")
+            self.facts[i], self.leaders[i] = <Facts*><size_t>statuses[i].address, -2
+        self.setting_count = len(SETTINGS[self.rule])
+        for i in range(self.setting_count):
+            self.settings[i].name, self.settings[i].value = <PyObject*>SETTINGS[self.rule][i], NULL
 
-    cdef int settle(self, Call** calls) except -1:
-        """Count the step, and write the group's settings of now into its calls, which are among these."""
-        cdef double s[10]
-        cdef double lr, step, beta1, beta2
-        cdef Py_ssize_t i, start = 0
-        cdef Call* call
-        cdef dict group = self.group
-        cdef bint first = False, stateful = True
-        flat = self.flat
-        flat.step += 1
-        lr = group["lr"]
+    def __dealloc__(self):
+        free(self.facts)
+        free(self.leaders)
+
+    cdef bint settings_stand(self) except -1:
+        """Whether the settings are the objects that were read last."""
+        cdef int i
+        for i in range(self.setting_count):
+            if self.settings[i].value is NULL or PyDict_GetItemWithError(
+                    self.group, <object>self.settings[i].name) != self.settings[i].value:
+                return False
+        return True
+
+    cdef int read_settings(self) except -1:
+        """Read and check the settings, which may be Python of somebody else's."""
+        cdef double* n = self.numbers
+        cdef int i
+        for i in range(self.setting_count):
+            self.settings[i].value = NULL
+        # Held before they are checked: what is compared later is then what was read now.
+        values = [self.group.get(name) for name in SETTINGS[self.rule]]
+        settings = self.optimizer.settings(self.group)
+        self.stateful = self.optimizer.keeps_state(settings)
+        n[0] = settings["lr"]
         if self.rule == SGD:
-            s[1], s[3] = group["momentum"], group["weight_decay"]
-            s[4], s[5] = <bint>group["nesterov"], <bint>group["maximize"]
-            stateful = s[1] != 0
-            first = stateful and "momentum_buffer" not in flat.state
-            s[0], s[2] = lr, 1
-            if stateful and not first:
-                s[2] = 1 - <double>group["dampening"]
+            n[1], n[2], n[3] = settings["momentum"], settings["dampening"], settings["weight_decay"]
+            n[4], n[5] = <bint>settings["nesterov"], <bint>settings["maximize"]
         elif self.rule == ADADELTA:
-            s[1] = group["rho"]
-            s[0], s[2], s[3], s[4] = lr, 1 - s[1], group["eps"], group["weight_decay"]
+            n[1], n[2], n[3] = settings["rho"], settings["eps"], settings["weight_decay"]
         else:
-            beta1, beta2 = group["betas"]
-            step, s[2] = flat.step, group["eps"]
-            s[0], s[1] = lr / (1 - power(beta1, step)), square_root(1 - power(beta2, step))
-            s[3], s[4], s[5], s[6] = beta1, 1 - beta1, beta2, 1 - beta2
-            if self.rule == ADAMW:
-                s[7], s[8] = 0, 1 - lr * <double>group["weight_decay"]
-            else:
-                s[7], s[8] = group["weight_decay"], 1
-        cdef bint bind = stateful and self.bound is not flat.state
-        if bind:
-            flat.blocks(*self.names)  # which makes what is missing
-            self.bound, self.held = flat.state, [flat.state[name] for name in self.names]
-        for i in range(self.first, self.first + self.count):
-            call = calls[i]
-            memcpy(call.s, s, sizeof(s))
-            if bind:
-                call.y2 = <real*>address_of(self.held[0]) + start
-                if len(self.names) > 1:
-                    call.y3 = <real*>address_of(self.held[1]) + start
-                start += call.cols
+            n[1], n[2] = settings["betas"]
+            n[3], n[4] = settings["eps"], settings["weight_decay"]
+        self.read = values
+        for i in range(self.setting_count):  # of others the value may change without the object
+            if type(values[i]) in (float, int, bool, tuple):
+                self.settings[i].value = <PyObject*>values[i]
         return 0
 
+    cdef bint calls_fit(self) noexcept:
+        """Whether the calls that there are move the parameters that are to move now."""
+        cdef Py_ssize_t i, leader
+        if self.generation != self.counts[self.size]:
+            return False
+        for i in range(self.size):
+            leader = self.leaders[i]
+            if (self.facts[i].trained and self.facts[i].has_grad) != (leader >= 0):
+                return False
+            if leader >= 0 and self.counts[i] != self.counts[leader]:
+                return False
+        return True
 
-cdef void* address_of(array) except? NULL:
-    """Where an array begins; whoever asks keeps it alive."""
-    return <void*><size_t>array.ctypes.data
+    cdef void set_call(self, Call* call) noexcept:
+        """The numbers of this step's call, for the update that its state has not seen yet."""
+        cdef const double* n = self.numbers
+        cdef double* s = call.s
+        cdef double step = call.seen[0] + 1
+        if self.rule == SGD:
+            s[0], s[1], s[3], s[4], s[5] = n[0], n[1], n[3], n[4], n[5]
+            s[2] = 1 if step == 1 else 1 - n[2]
+        elif self.rule == ADADELTA:
+            s[0], s[1], s[2], s[3], s[4] = n[0], n[1], 1 - n[1], n[2], n[3]
+        else:
+            s[0], s[1] = n[0] / (1 - power(n[1], step)), square_root(1 - power(n[2], step))
+            s[2], s[3], s[4], s[5], s[6] = n[3], n[1], 1 - n[1], n[2], 1 - n[2]
+            if self.rule == ADAMW:
+                s[7], s[8] = 0, 1 - n[0] * n[4]
+            else:
+                s[7], s[8] = n[4], 1
+
+    cdef void count_step(self) noexcept:
+        """The step happens: values change, and the state sees one more update."""
+        cdef Py_ssize_t i
+        for i in range(self.size):
+            if self.leaders[i] >= 0:
+                self.facts[i].version += 1
+                if self.stateful:
+                    self.counts[i] += 1

@@ -49,9 +49,11 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int part, int parts) noexc
             then = moved(call.then, 0, begin)
     elif call.share == BY_INPUTS:
         begin, end = bound(call.depth, UNIT_ROWS, part, parts), bound(call.depth, UNIT_ROWS, part + 1, parts)
-        mine.a, mine.y, mine.depth = call.a + begin * call.as1, call.y + begin * call.ys0, end - begin
+        mine.a, mine.depth = call.a + begin * call.as1, end - begin
+        if call.y is not NULL:
+            mine.y = call.y + begin * call.ys0
         if part > 0:
-            mine.y2 = NULL
+            mine.db = NULL
     elif call.share == BY_ELEMENTS:
         begin, end = bound(call.cols, 16, part, parts), bound(call.cols, 16, part + 1, parts)
         mine = moved(call, 0, begin)

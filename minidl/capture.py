@@ -7,13 +7,11 @@ kernels, is called in its place as the Python object that it is.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from . import kernels, optim
+from . import kernels, optim, storage
 from .capture_batch import Batch, taken
-from .capture_layers import Builder, NotCapturable, leaves, widths, write_backward, write_forward
+from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
 from .capture_losses import call_loss, has_kernels, takes_labels, write_loss
 from .nn.module import Module
 
@@ -28,13 +26,6 @@ class CapturedStep(kernels.Shortcut):
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
         self._build(FIRST_CAPACITY, labels=_expects_labels(criterion))  # says now what cannot be taken
 
-    def run(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None = None) -> float:
-        """A call of the step, but a loss that is not finite is returned, too. Nothing was updated then."""
-        try:
-            return self._run(x, y, index)
-        except (IndexError, TypeError, ValueError):
-            return self._adapted("run", x, y, index)
-
     @property
     def output(self) -> np.ndarray:
         """The model's output for the last batch; its rows beyond the batch are left from earlier ones."""
@@ -45,85 +36,88 @@ class CapturedStep(kernels.Shortcut):
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
 
-    def refused(self, *given) -> float:
-        return self._adapted("step", *given)
-
-    def _adapted(self, way: str, *given) -> float:
+    def refused(self, name: str, *given) -> float:
         """A step after a refusal: for a program or a batch that is made to fit, if it did not."""
-        stale = self._program.stale()
-        if stale:
+        if self._program.stale():
             self._build(self._program.capacity, self._labels)
-        if not self._prepare(Batch(*given)) and not stale:
-            raise  # what is being handled: it is not the batch, but a loss or an optimizer of the user
-        return getattr(self._program, way)(*self._batch)
-
-    def _prepare(self, given: Batch) -> bool:
-        """Make the batch fit the program, or the program the batch; whether there was anything to do."""
-        modules = leaves(self.model)
-        batch = self._batch = taken(given, modules, self.criterion)
+        batch = taken(Batch(*given), leaves(self.model), self.criterion)
         labels = has_kernels(self.criterion) and takes_labels(self.criterion, batch.y)
-        grown = batch.rows > self._program.capacity or labels != self._labels
-        if grown:
+        if batch.rows > self._program.capacity or labels != self._labels:
             self._build(max(batch.rows, self._program.capacity), labels)
-        return grown or any(new is not old for new, old in zip(batch, given, strict=True))
+        try:
+            return getattr(self._program, name)(*batch)
+        except kernels.Refusal as refusal:
+            raise ValueError(f"capture: {refusal}") from None
 
-    def _noting(self, call: Callable) -> Callable:
-        """The call of a program whose loss is a Python object, which asks for the target."""
-        def noted(*batch):
-            self._batch = Batch(*batch)
-            return call(*batch)
-
-        return noted
+    def __reduce__(self):
+        raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "
+                        "pickle the model, the criterion and the optimizer, and capture those")
 
     def _build(self, capacity: int, labels: bool) -> None:
         """Write the whole program anew."""
-        _check_parts(self.model, self.criterion, self.optimizer)
-        modules, own_loss = leaves(self.model), not has_kernels(self.criterion)
-        dtype = next(parameter.dtype for parameter in self.model.parameters())
-        trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        _check_dtypes(trained, dtype)
+        model, criterion, optimizer = self.model, self.criterion, self.optimizer
+        _check_parts(model, criterion, optimizer)
+        modules, own_loss = leaves(model), not has_kernels(criterion)
+        own_code = own_loss or not has_rule(optimizer)
+        optimizer.flats()  # which refuses groups that do not fit
+        updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        parameters = model.parameters()
+        dtype = parameters[0].dtype
+        _check_dtypes(updated, dtype)
         width, out = widths(modules)
         target_width = 0 if labels or own_loss else out
+        if own_code:  # which may ask for flat_parameters: they are not to move then, in the middle of a step
+            _check_dtypes(parameters, dtype)
+            storage.flatten(parameters)
         program = kernels.of(dtype).Program(capacity, width, out if labels else 0, target_width)
-        builder = Builder(program, dtype, capacity, trained)
-        z, backwards = write_forward(builder, self.model)
-        _check_owner(trained, self.model)
+        builder = Builder(program, dtype, capacity, updated, added=own_loss)
+        z, backwards = write_forward(builder, model)
+        _check_owner(updated, model)
         self._counts_wrong = labels and out > 1
         if self._counts_wrong:
             program.apply("wrong", z, z)
         if own_loss:
-            gradient = call_loss(builder, self.criterion, z, self._target)
+            gradient = call_loss(builder, criterion, z)
         else:
-            gradient = write_loss(builder, self.criterion, z, labels)
+            gradient = write_loss(builder, criterion, z, labels)
         program.loss_ends()
         write_backward(builder, backwards, gradient())
-        for parameter in trained:
-            if id(parameter) not in builder.written:
+        for parameter in updated:
+            if id(parameter) not in builder.written and not own_code:
                 builder.zero_gradient(parameter)
-        self._write_update(program)
-        program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None,
-                            np.zeros(capacity, np.int64) if labels else None)
+        others = [parameter for parameter in parameters if id(parameter) not in builder.updated]
+        program.marks(*([(parameter.status, flat_gradient(parameter)) for parameter in members]
+                        for members in (updated, others)), own_code)
+        program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None)
+        _write_update(program, optimizer)
         self._program, self._labels, self._output = program, labels, z
-        self.compiled, self._run = program.step, program.run
-        if own_loss:
-            self.compiled, self._run = self._noting(program.step), self._noting(program.run)
+        self.compiled, self.tolerant = program.step, program.run
 
-    def _write_update(self, program) -> None:
-        optimizer = self.optimizer
-        program.watch_list(optimizer.param_groups)
-        if type(optimizer) in RULES:
-            for group, flat in zip(optimizer.param_groups, optimizer.flats(), strict=True):
-                program.update(type(optimizer).__name__, group, flat, optimizer.state_names)
-        else:
-            def update(rows):
+
+def has_rule(optimizer: optim.Optimizer) -> bool:
+    """Whether the optimizer's update can be compiled: it is one of minidl's, with no method of its own."""
+    return type(optimizer) in RULES and not {"step", "update", "zero_grad", "decay"} & vars(optimizer).keys()
+
+
+def _write_update(program, optimizer: optim.Optimizer) -> None:
+    program.watch(vars(optimizer), ["param_groups"])
+    program.watch_list(optimizer.param_groups)
+    for group in optimizer.param_groups:
+        program.watch(group, ["params"])
+        program.watch_list(group["params"])
+    if has_rule(optimizer):
+        program.update(optimizer)
+    else:
+        def update(rows):
+            undo = [flat.undo() for flat in optimizer.flats()]
+            try:
                 optimizer.step()
+            except BaseException:
+                for put_back in undo:
+                    put_back()
+                raise
 
-            program.python(update)
-
-    def _target(self) -> np.ndarray:
-        """The target of the batch at hand, for a loss that is called as a Python object."""
-        _, y, index = self._batch
-        return y if index is None else y[index]
+        program.python(update)
 
 
 def _expects_labels(criterion: Module) -> bool:

@@ -23,12 +23,14 @@ class Builder:
 
     capacity : the rows of the largest batch.
     updated : the parameters whose gradients begin at zero in each step, the optimizer's.
+    added : whether gradients are added to those zeros, since a Python function may have written there before.
     training : whether a backward pass will follow, and Dropouts drop as their modes say; without it the
         program evaluates, and needs no arrays that only a backward reads.
     """
 
-    def __init__(self, program, dtype, capacity: int, updated=(), training: bool = True):
+    def __init__(self, program, dtype, capacity: int, updated=(), training: bool = True, added: bool = False):
         self.program, self.dtype, self.capacity, self.training = program, dtype, capacity, training
+        self.added = added
         program.watch(vars(storage), ["_moves"])
         self.updated = {id(parameter) for parameter in updated}
         self.written: set[int] = set()
@@ -51,12 +53,18 @@ class Builder:
     def fresh(self, parameter: Parameter) -> bool:
         """Whether its gradient is written, not added to: the optimizer's, the first time in a step."""
         first = id(parameter) not in self.written and id(parameter) in self.updated
-        self.written.add(id(parameter))
-        return first
+        if id(parameter) not in self.written:
+            self.written.add(id(parameter))
+            self.program.reaches(parameter.status)
+        return first and not self.added
 
     def zero_gradient(self, parameter: Parameter) -> None:
-        start = parameter.start
-        self.program.zero(parameter.store.gradients[start:start + parameter.numel()])
+        self.program.zero(flat_gradient(parameter))
+
+
+def flat_gradient(parameter: Parameter) -> np.ndarray:
+    """The gradient as it lies in memory."""
+    return parameter.store.gradients[parameter.start:parameter.start + parameter.numel()]
 
 
 # Each function below writes a module's forward calls for the input x of ``width`` columns, None where it
@@ -65,22 +73,28 @@ class Builder:
 
 
 def _linear(builder: Builder, module: nn.Linear, x, width: int):
-    program, weight, bias = builder.program, module.weight, module.bias
-    program.watch(vars(module), ["weight", "bias"])
+    program = builder.program
     _check_linear(builder, module, width)
+    weight, bias = module.weight, module.bias
+    program.watch(vars(module), ["weight", "bias"])
+    trained = [parameter for parameter in (weight, bias) if parameter is not None and parameter.requires_grad]
+    for parameter in (weight, bias):
+        if parameter is not None and builder.training:
+            program.follow(parameter.status)
     y = builder.product = builder.rows(module.out_features)
     program.linear(x, weight.data, None if bias is None else bias.data, y)
 
     def gradients(dy):
-        fresh = {parameter: builder.fresh(parameter) for parameter in (weight, bias) if parameter is not None}
-        if not all(fresh.values()):  # both are added to, and what begins here begins at zero
+        fresh = {parameter: builder.fresh(parameter) for parameter in trained}
+        if not all(fresh.values()) and not builder.added:  # both are added to, and what begins here begins at zero
             for parameter in (p for p in fresh if fresh[p]):
                 builder.zero_gradient(parameter)
-        db = None if bias is None else bias.gradient
-        program.parameter_gradients(x, dy, weight.gradient, db, all(fresh.values()))
+        dw, db = (parameter.gradient if parameter in fresh else None for parameter in (weight, bias))
+        program.parameter_gradients(x, dy, dw, db, all(fresh.values()))
 
     def backward(dy, wanted):
-        builder.later.append(lambda: gradients(dy))
+        if trained:
+            builder.later.append(lambda: gradients(dy))
         if not wanted:
             return None
         dx = builder.rows(width)
@@ -92,6 +106,11 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
 
 def _check_linear(builder: Builder, module: nn.Linear, width: int) -> None:
     """That the kernels may read its parameters where they lie: a module's may have been replaced."""
+    for name in ("weight", "bias"):
+        parameter = vars(module).get(name)
+        if not isinstance(parameter, Parameter) and not (name == "bias" and parameter is None and name in vars(module)):
+            came = type(parameter).__name__ if name in vars(module) else "nothing"
+            raise NotCapturable(f"capture: {module.title()}: expected {name} to be a Parameter, got {came}")
     if width != module.in_features:
         expected = f"expected input of shape (N, {module.in_features})"
         raise ValueError(f"capture: {module}: {expected}, got (N, {width})")
@@ -216,9 +235,14 @@ def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Modu
     return x, backwards
 
 
+def is_trained(module: Module) -> bool:
+    """Whether one of its own parameters is trained."""
+    return any(isinstance(value, Parameter) and value.requires_grad for value in vars(module).values())
+
+
 def write_backward(builder: Builder, backwards: list[tuple[Module, Callable]], dy: np.ndarray) -> None:
-    """Write the backward pass, down to the first layer that has parameters."""
-    first = next(i for i, (module, _) in enumerate(backwards) if type(module) is nn.Linear)
+    """Write the backward pass, down to the first layer that is trained."""
+    first = next((i for i, (module, _) in enumerate(backwards) if is_trained(module)), len(backwards))
     for i in range(len(backwards) - 1, first - 1, -1):
         dy = backwards[i][1](dy, i > first)
     for write in builder.later:

@@ -73,12 +73,13 @@ def write_loss(builder: Builder, criterion: Any, z: np.ndarray, labels: bool) ->
     return _LOSSES[type(criterion)](builder, z, labels, count)
 
 
-def call_loss(builder: Builder, criterion: Module, z: np.ndarray, target: Callable) -> Callable:
-    """The same for a user's own loss, whose methods are called in its place; target() is the batch's."""
+def call_loss(builder: Builder, criterion: Module, z: np.ndarray) -> Callable:
+    """The same for a user's own loss, whose methods are called in its place."""
     dz, program = builder.rows(z.shape[1]), builder.program
 
     def value(rows):
-        return float(criterion(z[:rows], target()))
+        _, target, index = program.batch
+        return float(criterion(z[:rows], target if index is None else target[index]))
 
     def derivative(rows):
         given = criterion.backward()

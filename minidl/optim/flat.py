@@ -1,7 +1,7 @@
 """The parameters of a group as flat arrays, cut into blocks that stay in cache, and the optimizer's state for them."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -131,7 +131,20 @@ class Flat:
         for name, array in arrays.items():
             mine, = self.arrays([name])
             mine[:] = array
+        self.counts.renew()
         self.look_up()
+
+    def undo(self) -> Callable[[], None]:
+        """What puts back the values and the state of now."""
+        values = [run.copy() for run, _ in self.runs]
+        state, counts = {name: array.copy() for name, array in self.state.items()}, list(self.counts)
+
+        def put_back():
+            for (run, _), before in zip(self.runs, values, strict=True):
+                run[:] = before
+            self.go_on(counts, state)
+
+        return put_back
 
     def take_state(self, flats: Iterable[Flat]) -> None:
         """Go on with the state that these have of the same parameters."""
