@@ -289,10 +289,12 @@ cdef class Program:
 
     # What it was built from
 
-    def watch(self, dict namespace not None, names):
-        """Be stale once one of these names stands for another object."""
+    def watch(self, namespace not None, names):
+        """Be stale once one of these names of a dictionary stands for another object."""
         cdef Watched* entry
         cdef void* memory
+        if not isinstance(namespace, dict):
+            raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
         for name in names:
             memory = realloc(self.watched, (self.watched_count + 1) * sizeof(Watched))
             if memory is NULL:
@@ -428,7 +430,7 @@ cdef class Program:
                 self.calls[i].b, self.calls[i].bs0, self.calls[i].bs1 = t, ts0, ts1
         return 0
 
-    def step(self, x not None, target, index=None):
+    def step(self, x, target, index=None):
         """One step on the batch x (N, width), or x[index]; the loss. FloatingPointError if that is not finite.
 
         target: int64 labels (N,), or rows in the element type. Refusal, before anything is called, for a batch
@@ -439,7 +441,7 @@ cdef class Program:
                 f"capture: the loss became {self.loss_value}; the weights are those before this step")
         return self.loss_value
 
-    def run(self, x not None, target, index=None):
+    def run(self, x, target, index=None):
         """The same, but a loss that is not finite is returned, too."""
         return self.one_step(x, target, index)
 
@@ -497,6 +499,8 @@ cdef class Program:
         cdef Py_ssize_t rows, xs0, xs1, ts0 = 0, ts1 = 0
         cdef const real* px
         cdef const real* pt = NULL
+        if samples is None or target is None:
+            raise Refusal("expected an input and a target, got None")
         try:
             x, index = samples, picked
             if self.classes:
@@ -504,7 +508,7 @@ cdef class Program:
             elif self.target_width:
                 t = target
             px = matrix(x, x.shape[0], self.width)
-            if t is not None:
+            if self.target_width:
                 pt = matrix(t, x.shape[0], self.target_width)
         except (TypeError, ValueError, BufferError) as error:
             raise Refusal(str(error)) from None
@@ -518,11 +522,11 @@ cdef class Program:
             self.read_index(index, rows, x.shape[0])
             self.gather(px, xs0, xs1, self.width, rows, self.gathered)
             px, xs0, xs1 = self.gathered, self.width, 1
-        if labels is not None:
+        if self.classes:
             if labels.shape[0] != x.shape[0]:
                 raise Refusal(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
             self.read_labels(labels, rows, index is not None)
-        if t is not None:
+        if self.target_width:
             ts0, ts1 = row_step(t), col_step(t)
             if index is not None:
                 self.gather(pt, ts0, ts1, self.target_width, rows, self.gathered_target)
@@ -532,7 +536,7 @@ cdef class Program:
             locks = lock(samples), lock(target) if isinstance(target, numpy.ndarray) else None
         self.set_batch(px, xs0, xs1, pt, ts0, ts1)
         self.walk(0, self.forward_end, rows)
-        if self.late_labels and labels is not None and index is None:
+        if self.late_labels and self.classes and index is None:
             try:  # what the loss of the modules would see: Python ran since
                 self.read_labels(labels, rows, False)
             except Refusal as refusal:
@@ -559,6 +563,10 @@ cdef class Program:
                     if cleared:
                         gradient[:] = 0
             self.walk(self.loss_end, self.python_end, rows)
+            if self.python_after_loss:  # a loss of the user may have written other gradients
+                for i in range(self.cleared_count):
+                    if self.backups[i][0].any():
+                        self.marked[i].has_grad = True
             for i in range(self.reached_count):
                 self.reached[i].has_grad = True
             if self.update_begin >= 0:
@@ -612,7 +620,7 @@ cdef class Program:
             for i in range(update.size):
                 update.leaders[i] = -1
             update.generation = update.counts[update.size]
-            for part in update.flat.parts():
+            for part in update.flat.parts(noted=True):
                 indices = part.indices
                 leader = indices[0]
                 for index in indices:

@@ -32,8 +32,7 @@ cdef class Update:
     Update(optimizer, group, flat): the optimizer is one of minidl.optim's, the flat its Flat for the group.
     """
 
-    cdef object optimizer, flat
-    cdef dict group
+    cdef object optimizer, flat, group
     cdef Rule rule
     cdef list kept, read
     cdef Setting settings[6]
@@ -46,9 +45,11 @@ cdef class Update:
     cdef Py_ssize_t* leaders  # for each parameter the first of those that share its call; -1: it is not moved
     cdef long long generation
 
-    def __cinit__(self, optimizer, dict group not None, flat):
+    def __cinit__(self, optimizer, group not None, flat):
         cdef Py_ssize_t i
         self.optimizer, self.group, self.flat = optimizer, group, flat
+        if not isinstance(group, dict):
+            raise TypeError(f"expected a parameter group, got {type(group).__name__}")
         self.rule = RULES[type(optimizer).__name__]
         counts, statuses = flat.counts, flat.statuses
         if type(counts) is not Counts or len(statuses) != counts.size:
@@ -87,7 +88,7 @@ cdef class Update:
         for i in range(self.setting_count):
             self.settings[i].value = NULL
         # Held before they are checked: what is compared later is then what was read now.
-        values = [self.group.get(name) for name in SETTINGS[self.rule]]
+        values = [dict.get(self.group, name) for name in SETTINGS[self.rule]]
         settings = self.optimizer.settings(self.group)
         self.stateful = self.optimizer.keeps_state(settings)
         n[0] = settings["lr"]

@@ -135,10 +135,10 @@ class Optimizer:
     def _follow(self) -> None:
         """Take the groups and their lists of parameters as they are now; nothing changes if they are refused."""
         name, groups = type(self).__name__, self.param_groups
-        if not isinstance(groups, list):
+        if type(groups) is not list:
             raise TypeError(f"{name}: expected param_groups to be a list, got {type(groups).__name__}")
         for group in groups:
-            if not isinstance(group, dict) or not isinstance(group.get("params"), list):
+            if not isinstance(group, dict) or type(group.get("params")) is not list:
                 raise TypeError(f"{name}: expected groups to be dicts with a list of 'params', got {group!r}")
             parameters(name, group["params"])
         every = [id(parameter) for group in groups for parameter in group["params"]]
