@@ -15,6 +15,7 @@ import faulthandler
 import mmap
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -31,7 +32,7 @@ PLACE = struct.Struct("qq")  # the case at hand, and the calls so far
 
 def cases_of(kind: str):
     """case(rng) -> the number of calls; raises Finding."""
-    if "LD_PRELOAD" in os.environ:  # a sanitizer
+    if "asan" in os.environ.get("LD_PRELOAD", ""):
         import exact_memory  # noqa: F401
     if kind == "kernels":
         from fuzz_kernels import case
@@ -116,10 +117,17 @@ class Fuzzer:
 
 
 def where(said: str) -> str:
-    """The place in the program that a crash names: what tells one from another."""
-    lines = said.splitlines()
-    named = [line for line in lines if "SUMMARY" in line or "runtime error" in line]
-    return named[-1][:160] if named else next((line.strip() for line in lines if line.strip().startswith("File")), "")
+    """What went wrong and in which function of which call: what tells one crash from another."""
+    error = re.search(r"AddressSanitizer: ([\w-]+)|runtime error: (.*?)(?: 0x\w+| for|,|$)", said, re.M)
+    if not error:
+        lines = said.splitlines()
+        if any("Traceback" in line for line in lines):
+            return lines[-1].strip()[:120]
+        python = [line.split("/")[-1] for line in lines if line.strip().startswith("File")]
+        return "; ".join(python[:2])
+    entry = re.search(r"__pyx_p[fw]_\w*?_[fF]?[36][24]_\d+(\w+)", said)
+    inner = re.search(r"#0 0x\w+ in (?:__pyx_f_\w*?_f[36][24]_)?(\w+)", said)
+    return " in ".join([error[1] or error[2], *(found[1] for found in (inner, entry) if found)])
 
 
 def shortened(said: str) -> str:

@@ -20,7 +20,7 @@ SHAPES = {
     "matmul": "MK KN MN", "linear": "MK NK N MN", "linear_input_gradient": "MK KN MN",
     "linear_weight_gradient": "KN KM MN", "linear_gradients": "KN KM MN M", "column_sum": "KN N",
 }
-EXACT = set(SHAPES) | {"total", "picked_total", "add_at_labels"}  # of quarters, whatever the order of the sums
+EXACT = set(SHAPES) | {"total", "picked_total"}  # of quarters, whatever the order of the sums
 NOT_CALLED = {"set_num_threads"}  # which changes what the others do; see fuzz_steps.py
 CLASSES = {"Layer", "Program", "Update"}  # Layer: below. The others are what a captured step is made of.
 
@@ -158,7 +158,7 @@ def _compare(kernel, before, after, number, dtype, special, what) -> None:
     for got, want in pairs:
         with np.errstate(all="ignore"):
             want = np.asarray(want).astype(dtype).astype(np.float64)
-            if special and (kernel.name in SHAPES or np.ndim(want) == 0):
+            if special and (kernel.name in SHAPES or "soft" in kernel.name or np.ndim(want) == 0):
                 continue  # infinities meet in another order
             largest = max([1.0, *(float(np.nanmax(abs(a), initial=0, where=np.isfinite(a)))
                                   for a in wide if isinstance(a, np.ndarray) and a.dtype == np.float64)])
