@@ -456,8 +456,11 @@ cdef class Program:
     cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint picked) except -1:
         """Copy the labels of the batch, and check the copy: what was given may change at any time."""
         cdef Py_ssize_t i
-        for i in range(rows):
-            self.labels[i] = labels[self.index[i] if picked else i]
+        if labels.strides[0] == sizeof(int64_t) and not picked:
+            memcpy(self.labels, &labels[0], rows * sizeof(int64_t))
+        else:
+            for i in range(rows):
+                self.labels[i] = labels[self.index[i] if picked else i]
         for i in range(rows):
             if self.labels[i] < 0 or self.labels[i] >= self.classes:
                 raise Refusal(f"expected labels from 0 to {self.classes - 1}, got {self.labels[i]}")
@@ -535,13 +538,15 @@ cdef class Program:
         if index is None and (self.late_labels or self.python_after_loss or rows * self.operations > WORK_TO_RELEASE):
             locks = lock(samples), lock(target) if isinstance(target, numpy.ndarray) else None
         self.set_batch(px, xs0, xs1, pt, ts0, ts1)
-        self.walk(0, self.forward_end, rows)
         if self.late_labels and self.classes and index is None:
+            self.walk(0, self.forward_end, rows)
             try:  # what the loss of the modules would see: Python ran since
                 self.read_labels(labels, rows, False)
             except Refusal as refusal:
                 raise ValueError(f"capture: {refusal}") from None
-        self.walk(self.forward_end, self.loss_end, rows)
+            self.walk(self.forward_end, self.loss_end, rows)
+        else:
+            self.walk(0, self.loss_end, rows)
         if not isfinite(self.loss_value):
             return self.loss_value
         self.backward_and_update(rows)
@@ -562,7 +567,8 @@ cdef class Program:
                 for gradient, backup, cleared in self.backups:
                     if cleared:
                         gradient[:] = 0
-            self.walk(self.loss_end, self.python_end, rows)
+            if self.python_end > self.loss_end:
+                self.walk(self.loss_end, self.python_end, rows)
             if self.python_after_loss:  # a loss of the user may have written other gradients
                 for i in range(self.cleared_count):
                     if self.backups[i][0].any():
@@ -584,24 +590,23 @@ cdef class Program:
     cdef int settle(self) except -1:
         """Decide what the update moves, and by how much. Nothing has changed if this fails; no Python runs after it."""
         cdef Py_ssize_t i
-        cdef bint stateful, fit = True
+        cdef bint stateful, fit = True, python_ran = False
         cdef Update update
-        if self.updates is None:  # what they are depends on the optimizer's Flats, made at its first step
-            raise RuntimeError("expected a program with an update")
         for update in self.updates:
             if not update.settings_stand():
-                stateful = update.stateful
+                stateful, python_ran = update.stateful, True
                 update.read_settings()
                 fit = fit and update.stateful == stateful
         for update in self.updates:
             fit = fit and update.calls_fit()
         if not fit:
             self.lay_out_updates()
+        if python_ran or not fit:
             for update in self.updates:
                 if not update.calls_fit():
                     raise RuntimeError(CHANGED)
-        if self.stale():
-            raise RuntimeError(CHANGED)
+            if self.stale():
+                raise RuntimeError(CHANGED)
         for i in range(self.update_begin, self.count):
             (<Update>self.updates[self.calls[i].update]).set_call(self.calls[i])
         for update in self.updates:

@@ -1,6 +1,7 @@
 """What holds a parameter beside its arrays: memory that no one can resize, and what is known of its value."""
 
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 
@@ -131,6 +132,22 @@ def followed(groups, tuple seen):
             return False
         if not same(<list?>one[1], <tuple?>one[2]):
             return False
+    return True
+
+
+def same_items(list groups, tuple seen):
+    """Whether the dictionaries hold the very objects that were seen: ((name, value), ...) for each."""
+    cdef Py_ssize_t i
+    cdef tuple pair
+    if len(groups) != len(seen):
+        return False
+    for i in range(len(seen)):
+        group = groups[i]
+        if not isinstance(group, dict) or PyDict_Size(group) != len(<tuple?>seen[i]):
+            return False
+        for pair in <tuple>seen[i]:
+            if PyDict_GetItemWithError(group, pair[0]) != <PyObject*>pair[1]:
+                return False
     return True
 
 

@@ -73,6 +73,12 @@ def place(size: int, dtype) -> tuple[Store, int]:
     return store, start
 
 
+def end_model() -> None:
+    """The next parameter that is made begins on a cache line: those before it are a whole model."""
+    for store in _open.stores.values():
+        store.used = min(store.begin(LARGE), store.values.size)
+
+
 def runs(parameters: Iterable[Parameter]) -> list[tuple[np.ndarray, np.ndarray]]:
     """(values, gradients) of each stretch of neighbouring parameters, in the order given."""
     stretches: list[list] = []

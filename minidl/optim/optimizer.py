@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import storage
-from ..kernels.memory import advance, followed, forget
+from ..kernels.memory import advance, followed, forget, same_items
 from ..tensor import Parameter
 from .flat import Flat, Part
 from .group import Group, parameters
@@ -57,7 +57,10 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = [
             Group(type(self), {**settings, **members}) for members in entries]
         self._flats: list[Flat] = []
+        self._plan: list[tuple[dict[str, Any], bool, Flat]] = []  # settings as they were checked last,
+        self._seen: tuple = ()  # and the items of the groups then
         self._follow()
+        storage.end_model()
 
     @classmethod
     def checked(cls, name: str, value: Any) -> Any:
@@ -101,7 +104,7 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's parameters live elsewhere, and its state is made anew from these arrays.
-        return {name: value for name, value in vars(self).items() if name not in ("_flats", "_followed", "_moves")} | {
+        return {name: value for name, value in vars(self).items() if name not in ("_flats", "_followed", "_moves", "_plan", "_seen")} | {
             "saved": [(list(flat.counts), flat.state) for flat in self._flats]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -147,25 +150,35 @@ class Optimizer:
         flats = [Flat(group["params"]) for group in groups]
         for flat in flats:
             flat.take_state(self._flats)
-        self._flats, self._moves = flats, storage.moves()
+        self._flats, self._moves, self._seen = flats, storage.moves(), ()
         self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
 
     @np.errstate(all="ignore")
     def step(self) -> None:
         """Update every parameter that is trained from its gradient, where it has one."""
-        # All that can be refused is refused here, before the first parameter is written.
+        flats = self.flats()
+        if not same_items(self.param_groups, self._seen):
+            self._read_settings(flats)
+        for settings, stateful, flat in self._plan:
+            for part in flat.parts():
+                advance(part.statuses)
+                self.update(settings, part)
+                if stateful:
+                    flat.count(part)
+
+    def _read_settings(self, flats: list[Flat]) -> None:
+        """Check all settings and make the state that they need, before the first parameter is written."""
+        self._seen = ()
         plan = []
-        for flat, group in zip(self.flats(), self.param_groups, strict=True):
+        for group, flat in zip(self.param_groups, flats, strict=True):
             settings = self.settings(group)
             stateful = self.keeps_state(settings)
             if stateful:
                 flat.arrays(self.state_names)
-            plan += [(settings, stateful, flat, part) for part in flat.parts()]
-        for settings, stateful, flat, part in plan:
-            advance(part.statuses)
-            self.update(settings, part)
-            if stateful:
-                flat.count(part)
+            plan.append((settings, stateful, flat))
+        self._plan = plan
+        if all(type(group) is Group for group in self.param_groups):  # of others the values may change in place
+            self._seen = tuple(tuple(group.items()) for group in self.param_groups)
 
     def update(self, group: dict[str, Any], part: Part) -> None:
         """The update rule: one step of the parameters of one group, or of a part of them."""
@@ -213,6 +226,7 @@ class Optimizer:
         for (group, flat), (settings, counts, arrays) in zip(mine, fits, strict=True):
             group.update(settings)
             flat.go_on(counts, arrays)
+        self._seen = ()
 
     def _fit(self, group: dict[str, Any], flat: Flat, saved: dict, state: dict) -> tuple[dict, list[int], dict]:
         """(settings, counts, arrays) of one group, from a saved state that must fit it."""
