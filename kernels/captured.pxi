@@ -23,6 +23,7 @@ def set_num_threads(int n):
     thread_count = n
 
 
+cdef object NDARRAY = numpy.ndarray
 cdef str CHANGED = (
     "capture: the model or its training was changed while a step ran, by a loss, a generator or another thread; "
     "nothing was updated, and the next step takes it as it is then")
@@ -502,8 +503,10 @@ cdef class Program:
         cdef Py_ssize_t rows, xs0, xs1, ts0 = 0, ts1 = 0
         cdef const real* px
         cdef const real* pt = NULL
-        if samples is None or target is None:
-            raise Refusal("expected an input and a target, got None")
+        # Plain arrays: another class may hide values under a mask, or run Python when it is read.
+        if type(samples) is not NDARRAY or picked is not None and type(picked) is not NDARRAY or (
+                (self.classes or self.target_width) and type(target) is not NDARRAY):
+            raise Refusal("expected NumPy arrays")
         try:
             x, index = samples, picked
             if self.classes:

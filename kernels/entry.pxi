@@ -16,7 +16,7 @@ cdef extern from "Python.h":
     void PyEval_RestoreThread(PyThreadState* state) noexcept
 
 
-cdef str MISALIGNED = "expected aligned elements, and strides of whole ones: not a field of a packed record"
+cdef str MISALIGNED = "expected strides of whole elements, and these aligned: no field of a packed record"
 
 cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile

@@ -62,6 +62,8 @@ class CapturedStep(kernels.Shortcut):
         optimizer.flats()  # which refuses groups that do not fit
         updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         parameters = model.parameters()
+        if not parameters:
+            raise NotCapturable(f"capture: expected a model with parameters, got {model}")
         dtype = parameters[0].dtype
         _check_dtypes(updated, dtype)
         width, out = widths(modules)

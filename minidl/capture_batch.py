@@ -8,6 +8,7 @@ import numpy as np
 from . import nn
 from .capture_layers import widths
 from .capture_losses import has_kernels, takes_labels
+from .conversion import plain_array
 from .nn.module import Module
 
 
@@ -33,6 +34,9 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
             raise TypeError(f"capture: expected {name} as a NumPy array, got {type(array).__name__}")
         if array is not None and array.ndim == 0:
             raise ValueError(f"capture: expected {name} with an axis of samples, got a single number")
+    known = isinstance(criterion, nn.losses.Loss) and has_kernels(criterion)
+    batch = Batch(plain_array("capture", "x", batch.x), plain_array("capture", "y", batch.y) if known else batch.y,
+                  batch.picked if batch.picked is None else plain_array("capture", "index", batch.picked))
     if len(batch.x) != len(batch.y):
         raise ValueError(f"capture: expected x and y of one length, got {len(batch.x)} and {len(batch.y)}")
     if batch.picked is not None:
@@ -40,7 +44,7 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
     if not batch.rows:
         raise ValueError(f"capture: expected at least one sample, got none (x of shape {batch.x.shape})")
     batch = _as_rows(batch, modules)
-    if isinstance(criterion, nn.losses.Loss) and has_kernels(criterion):
+    if known:
         batch = batch._replace(y=_checked_target(batch, modules, criterion))
     return batch
 

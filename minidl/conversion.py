@@ -30,7 +30,7 @@ def array_of(who: str, label: str, given) -> np.ndarray:
             came = "a Tensor that requires one: detach() it"
             raise RuntimeError(f"{who}: expected {label} without a gradient, got {came}")
         given = given.data
-    _refuse_masked(who, label, given)
+    refuse_masked(who, label, given)
     try:
         array = np.asarray(given)
         if array.dtype.kind == "O" and array.ndim:
@@ -45,11 +45,22 @@ def array_of(who: str, label: str, given) -> np.ndarray:
         raise TypeError(f"{who}: expected {label} of numbers, got dtype {array.dtype}")
     if not array.dtype.isnative:
         return array.astype(array.dtype.newbyteorder("="))
+    return readable(array)
+
+
+def readable(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy where it is a field of a packed record: its elements aligned, and strides whole ones."""
     whole = array.flags.aligned and not any(stride % array.itemsize for stride in array.strides)
-    return array if whole else array.copy()  # a field of a packed record
+    return array if whole else array.copy()
 
 
-def _refuse_masked(who: str, label: str, given) -> None:
+def plain_array(who: str, label: str, given: np.ndarray) -> np.ndarray:
+    """An array of any class as one that the kernels can read, in its dtype. ValueError for masked values."""
+    refuse_masked(who, label, given)
+    return readable(np.asarray(given))
+
+
+def refuse_masked(who: str, label: str, given) -> None:
     parts = given if isinstance(given, (list, tuple)) else [given]
     masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
     if masked:
