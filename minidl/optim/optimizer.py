@@ -75,7 +75,7 @@ class Optimizer:
 
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """The group's settings, checked: itself, or a copy where something was written past its checks."""
-        if type(group) is Group and group.checked == group:
+        if type(group) is Group and same_items([group], (tuple(group.checked.items()),)):
             return group
         missing = [name for name in self.rules if name not in group]
         if missing:
