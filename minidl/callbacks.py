@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import math
-import sys
-import time
+import warnings
 from typing import TYPE_CHECKING
 
 from .history import EPOCH_COLUMNS
+from .progress import Bar
 
 if TYPE_CHECKING:
     from .nn import Module
@@ -37,7 +37,9 @@ class Callback:
 class EarlyStopping(Callback):
     """Stop when ``monitor`` has not fallen by more than ``min_delta`` for ``patience`` epochs.
 
-    At the end the model has the weights of its best epoch, unless ``restore_best`` is False.
+    At the end the model has the weights of its best epoch, unless ``restore_best`` is False. Where no epoch
+    had a finite ``monitor``, there is no best one: the model keeps the weights that it has, and the reason for
+    stopping, or a RuntimeWarning at the end of a training that was not stopped for it, says so.
     Raises ValueError for a patience below 1, a negative min_delta or an unknown quantity, and, when
     training, for one that the run does not record.
     """
@@ -55,6 +57,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, model, optimizer, epochs):
         self.model, self.best, self.best_epoch, self.best_state = model, math.inf, 0, None
+        self.never = ""  # what to warn of at the end, if that stays so
 
     def on_epoch_end(self, epoch, logs):
         value = logs.get(self.monitor)
@@ -62,43 +65,39 @@ class EarlyStopping(Callback):
             raise ValueError(f"EarlyStopping: this run has no {self.monitor!r}: the targets are no classes")
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self.best_state = value, epoch, self.model.state_dict()
-        elif epoch - self.best_epoch >= self.patience:
-            return f"no better {self.monitor} than {self.best:.4g} (epoch {self.best_epoch})"
-        return None
+            self.never = ""
+            return None
+        if not self.best_epoch:
+            self.never = f"{self.monitor} was never a finite number in {epoch} epochs"
+        if epoch - self.best_epoch < self.patience:
+            return None
+        reason, self.never = self.never, ""
+        return reason or f"no better {self.monitor} than {self.best:.4g} (epoch {self.best_epoch})"
 
     def on_train_end(self):
         if self.restore_best and self.best_state is not None:
             self.model.load_state_dict(self.best_state)
+        if self.never:
+            warnings.warn(f"EarlyStopping: {self.never}; the model keeps the weights that it has", RuntimeWarning,
+                          stacklevel=2)
 
 
 class Progress(Callback):
-    """The state of the run on standard error: a bar on a terminal, elsewhere about ten plain lines."""
+    """The state of the run on standard error, or ``stream``: a bar on a terminal, elsewhere about ten plain lines.
 
-    WIDTH = 24
+    A stream that fails, or is none, never ends the training: see ``minidl.progress``.
+    """
 
     def __init__(self, stream=None):
-        self.stream = sys.stderr if stream is None else stream
+        self.stream = stream
 
     def on_train_begin(self, model, optimizer, epochs):
-        self.epochs, self.begin, self.drawn = epochs, time.perf_counter(), 0.0
-        self.bar = self.stream.isatty()
+        self.bar = Bar(epochs, self.stream, unit="epoch")
 
     def on_epoch_end(self, epoch, logs):
-        last = epoch == self.epochs
-        text = f"epoch {epoch}/{self.epochs}  " + "  ".join(
+        self.bar.show(epoch, "  ".join(
             f"{name.replace('_', ' ')} {logs[name]:.4g}{' %' if name.endswith('error') else ''}"
-            for name in ("loss", "error", "validation_loss", "validation_error") if logs[name] is not None)
-        now = time.perf_counter()
-        if not self.bar:
-            if last or epoch * 10 // self.epochs > (epoch - 1) * 10 // self.epochs:
-                print(f"{text}  {now - self.begin:.1f} s", file=self.stream)
-        elif last or now - self.drawn > 0.1:
-            self.drawn = now
-            filled = self.WIDTH * epoch // self.epochs
-            left = (now - self.begin) / epoch * (self.epochs - epoch)
-            print(f"\r\x1b[K[{'#' * filled}{'.' * (self.WIDTH - filled)}] {text}  {left:.0f} s left",
-                  end="", file=self.stream, flush=True)
+            for name in ("loss", "error", "validation_loss", "validation_error") if logs[name] is not None))
 
     def on_train_end(self):
-        if self.bar:
-            print(file=self.stream)
+        self.bar.end()

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from . import __version__
 from .commands.common import FAILED, INTERRUPTED, USAGE, CommandError
+from .progress import say
 
 COMMANDS = ("train", "reproduce", "sweep")
 
@@ -36,16 +37,34 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 wrong use, 130 Ctrl-C."""
     try:
+        return _run(arguments)
+    finally:
+        _leave_a_broken_stream(sys.stderr)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
         args = parser().parse_args(arguments)
         return args.run(args)
     except CommandError as error:
         return _tell(str(error), error.code)
     except OSError as error:
         return _tell(str(error), FAILED)
+    except (MemoryError, OverflowError) as error:  # OverflowError: a size that no array can have
+        return _tell(f"not enough memory{f': {error}' if str(error) else ''}", FAILED)
     except KeyboardInterrupt:
         return _tell("interrupted", INTERRUPTED)
 
 
 def _tell(message: str, code: int) -> int:
-    print(f"minidl: {' '.join(message.split())}", file=sys.stderr)
+    say(f"minidl: {' '.join(message.split())}")
     return code
+
+
+def _leave_a_broken_stream(stream) -> None:
+    """A standard error that cannot be written to is nobody's: flushed at exit, it would change the exit code."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except Exception:  # closed, full, its reader gone
+        sys.stderr = None  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """History: what a training run was like, by iteration and by epoch."""
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,17 +43,35 @@ class History:
             getattr(self, name).append(logs[name])
 
     def save(self, path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, whole or not at all.
+
+        JSON has no NaN and no infinities: they are written as the strings "NaN", "Infinity" and "-Infinity",
+        since null already stands for what was not measured.
+        """
         import json  # here, since importing minidl should cost little
 
         path = Path(path)
+        content = {name: encoded(value) if isinstance(value, list) else value
+                   for name, value in asdict(self).items()}
         with part_of(path) as part:
-            part.write_text(json.dumps(asdict(self), indent=1) + "\n")
+            part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
             os.replace(part, path)
 
     @classmethod
     def load(cls, path) -> History:
-        """Read what save() wrote."""
+        """Read what save() wrote; "NaN" and the infinities are numbers again."""
         import json
 
-        return cls(**json.loads(Path(path).read_text()))
+        return cls(**{name: decoded(value) if isinstance(value, list) else value
+                      for name, value in json.loads(Path(path).read_text()).items()})
+
+
+def encoded(column: list[float | None]) -> list[float | str | None]:
+    """A column as strict JSON takes it: what is no finite number as a string, by the name that float() reads."""
+    return [None if value is None else float(value) if math.isfinite(value) else
+            "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity" for value in column]
+
+
+def decoded(column: list[float | str | None]) -> list[float | None]:
+    """The inverse of ``encoded``."""
+    return [float(value) if isinstance(value, str) else value for value in column]

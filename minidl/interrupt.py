@@ -2,28 +2,47 @@
 from __future__ import annotations
 
 import signal
-import threading
 
 
 class Interrupt:
     """Within ``with Interrupt() as interrupt:`` Ctrl-C sets ``interrupt.asked``; a second one raises.
 
-    Signals reach the main thread alone: elsewhere it does nothing.
+    After it the handler is what it was, and who asked gets an answer: one Interrupt within another passes
+    the question on to it; where an error ends the block before anybody could look at ``asked``,
+    KeyboardInterrupt is raised from that error. Without an error, look at ``asked`` after the block.
+
+    It does nothing where signals cannot be handled, which is anywhere but in the main thread, and where the
+    handler was not installed from Python (as by a program that embeds it): such a one could not be put back.
     """
 
     asked = False
 
     def __enter__(self) -> Interrupt:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, self._ask)
+        self._before = signal.getsignal(signal.SIGINT)
+        self._installed = self._before is not None and self._install(self._ask)
         return self
+
+    @staticmethod
+    def _install(handler) -> bool:
+        try:
+            signal.signal(signal.SIGINT, handler)
+        except ValueError:  # outside the main thread of the main interpreter
+            return False
+        return True
 
     def _ask(self, number, frame) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
 
-    def __exit__(self, *exception) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
+    def __exit__(self, kind, error, traceback) -> None:
+        if not self._installed:
+            return
+        self._install(self._before)
+        if not self.asked:
+            return
+        outer = getattr(self._before, "__self__", None)
+        if isinstance(outer, Interrupt):
+            outer.asked = True
+        elif isinstance(error, Exception):
+            raise KeyboardInterrupt from error

@@ -1,41 +1,76 @@
-"""How far a row of equal pieces of work has come, on standard error: a bar on a terminal, elsewhere lines."""
+"""What a program says while it runs, on standard error, and how far it has come: a bar or plain lines.
+
+Nothing here ends the work that it tells about: a stream that is None, is closed, is full, whose reader has
+gone, or that is no whole file object, is passed over in silence.
+"""
 from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import Any
+
+
+def say(text: str, stream: Any = None, *, end: str = "\n") -> None:
+    """Print on ``stream``, by default standard error as it is now; nowhere else, and without an error."""
+    stream = sys.stderr if stream is None else stream
+    if stream is None:  # print(file=None) would go to standard output
+        return
+    try:
+        print(text, end=end, file=stream, flush=True)
+    except Exception:  # of whatever class: a stream may be anybody's object, and there is no one left to tell
+        return
+
+
+def on_terminal(stream: Any) -> bool:
+    """Whether a line can be drawn over; False where the stream cannot tell."""
+    try:
+        return bool(stream.isatty())
+    except Exception:  # it is None, closed, or has no isatty
+        return False
 
 
 class Bar:
     """``with Bar(24) as bar: ...; bar.show(1, "1 failed"); ...``
 
-    On a terminal one line, drawn again at each call, with the seconds left if every piece takes the mean
-    time of those before; elsewhere about ten lines in all.
+    On a terminal one line, drawn again at each call but at most ten times a second, with the seconds left
+    if every piece takes the mean time of those before; elsewhere about ten lines in all.
+
+    unit : what a piece is called, before the numbers. stream : by default standard error.
     """
 
     WIDTH = 24
+    SECONDS = 0.1  # between two drawings
 
-    def __init__(self, total: int, stream: TextIO | None = None):
-        self.total, self.stream = total, sys.stderr if stream is None else stream
-        self.begin, self.on_terminal, self.drawn = time.perf_counter(), self.stream.isatty(), False
+    def __init__(self, total: int, stream: Any = None, unit: str = ""):
+        self.total, self.unit = total, f"{unit} " if unit else ""
+        self.stream = sys.stderr if stream is None else stream
+        self.begin, self.on_terminal, self.drawn = time.perf_counter(), on_terminal(self.stream), 0.0
 
     def show(self, done: int, text: str = "") -> None:
         """``done`` of ``total`` pieces are done, 1 <= done <= total."""
-        elapsed = time.perf_counter() - self.begin
+        now = time.perf_counter()
+        elapsed = now - self.begin
         left = elapsed / done * (self.total - done)
-        line = f"{done}/{self.total}  {text + '  ' if text else ''}{elapsed:.1f} s, {left:.0f} s left"
-        if self.on_terminal:
+        line = (f"{self.unit}{done}/{self.total}  {text + '  ' if text else ''}"
+                f"{elapsed:.1f} s, {left:.0f} s left")
+        if self.stream is None:
+            return
+        if not self.on_terminal:
+            if done * 10 // self.total > (done - 1) * 10 // self.total:
+                say(line, self.stream)
+        elif done == self.total or now - self.drawn >= self.SECONDS:
+            self.drawn = now
             filled = self.WIDTH * done // self.total
-            bar = "#" * filled + "." * (self.WIDTH - filled)
-            print(f"\r\x1b[K[{bar}] {line}", end="", file=self.stream, flush=True)
-            self.drawn = True
-        elif done * 10 // self.total > (done - 1) * 10 // self.total:
-            print(line, file=self.stream, flush=True)
+            say(f"\r\x1b[K[{'#' * filled}{'.' * (self.WIDTH - filled)}] {line}", self.stream, end="")
+
+    def end(self) -> None:
+        """End the line that the bar stands on."""
+        if self.drawn:
+            self.drawn = 0.0
+            say("", self.stream)
 
     def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *exception) -> None:
-        """End the line that the bar stands on."""
-        if self.drawn:
-            print(file=self.stream)
+        self.end()

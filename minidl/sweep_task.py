@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import data, nn, optim, random
+from .history import encoded
 from .optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
 from .optim.group import at_least_zero, fraction
 from .recipe import ACTIVATIONS, INIT_NAMES, Recipe
@@ -84,7 +85,8 @@ def train(settings: dict[str, Any], seed: int, folder: str | None = None) -> dic
     folder : where MNIST is, see minidl.data.mnist.
 
     Returns best_dev_accuracy (0 to 1), best_epoch (the first to reach it, counted from 1),
-    last_dev_accuracy, and history: {column: [value of each epoch]} for EPOCH_COLUMNS, see History.
+    last_dev_accuracy, and history: {column: [value of each epoch]} for EPOCH_COLUMNS, see History;
+    numbers that are not finite as strings, see minidl.history.encoded.
     Raises as ``complete`` and ``fit`` do, and as minidl.data.mnist for MNIST that is not there.
     """
     return trained(settings, seed, folder)[1]
@@ -112,7 +114,7 @@ def trained(settings: dict[str, Any], seed: int, folder: str | None = None, *,
     best = max(accuracies)
     numbers = best, accuracies.index(best) + 1, accuracies[-1]
     return model, {**dict(zip(NUMBERS, numbers, strict=True)),
-                   "history": {name: getattr(history, name) for name in EPOCH_COLUMNS}}
+                   "history": {name: encoded(getattr(history, name)) for name in EPOCH_COLUMNS}}
 
 
 def _parts(settings: dict[str, Any], folder: str | None) -> tuple[tuple, tuple, Callable | None]:

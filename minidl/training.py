@@ -61,7 +61,8 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     seed : an int or a Generator, of the shuffling and of the Dropout modules that have none of their own;
         the same seed gives the same weights, bit for bit.
     scheduler : stepped after each epoch or iteration, as its ``interval`` says.
-    callbacks : see ``minidl.callbacks``. Ctrl-C ends the training between two steps.
+    callbacks : see ``minidl.callbacks``. Ctrl-C ends the training between two steps; in a fit that a
+        callback runs, both trainings.
     transform : applied to the first input a batch at a time, for images kept as bytes. It sees what was
         given, as an array, and its result is cast.
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
@@ -117,10 +118,10 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
                 history.stopped = reasons[0] if reasons else ""
                 if reasons or interrupt.asked:
                     break
-            if interrupt.asked:
-                history.stopped = "interrupted"
             for watcher in watchers:
                 watcher.on_train_end()
+        if interrupt.asked:  # after the block, so that Ctrl-C in on_train_end counts, too
+            history.stopped = "interrupted"
     finally:
         for module in lent:
             module.generator = None

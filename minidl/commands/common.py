@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .. import runs
 from ..data.idx import part_of
+from ..progress import say
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 
@@ -39,7 +39,7 @@ def announced_folder(path: Path) -> Iterator[Path]:
     """runs.run_folder(path); says so on standard error when it is going to replace another."""
     with runs.run_folder(path) as folder:
         if path.exists() and any(path.iterdir()):
-            print(f"the run in {path} will be replaced", file=sys.stderr)
+            say(f"the run in {path} will be replaced")
         yield folder
 
 
@@ -52,9 +52,13 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def can_plot(skipped: str) -> bool:
-    """Whether matplotlib is there; if not, say so on standard error."""
-    there = importlib.util.find_spec("matplotlib") is not None
-    if not there:
-        print(f"{skipped}: matplotlib is not installed; pip install 'minidl[plot]' brings it",
-              file=sys.stderr)
-    return there
+    """Whether matplotlib is there and can be imported; if not, say so on standard error."""
+    if importlib.util.find_spec("matplotlib") is None:
+        say(f"{skipped}: matplotlib is not installed; pip install 'minidl[plot]' brings it")
+        return False
+    try:
+        importlib.import_module("matplotlib")
+    except Exception as error:  # of any class, as a RuntimeError for a user without a home folder
+        say(f"{skipped}: matplotlib cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}")
+        return False
+    return True

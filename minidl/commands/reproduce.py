@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from .. import executors, runs
 from ..papers import EXPERIMENTS, Experiment, Result, available, measured, reproduce
 from ..papers.mnist_grid import BATCH_SIZE, NAME, SOURCE
+from ..progress import say
 from ..table import as_csv, as_text
 from . import mnist_grid
 from .common import USAGE, CommandError, announced_folder, at_least, can_plot
@@ -73,8 +73,8 @@ def run(args: argparse.Namespace, rounds: int | None = None) -> int:
     for experiment in chosen:
         for trial in experiment.trials.keys() - available(experiment).keys():
             library = experiment.needs[trial]
-            print(f"{experiment.name}: no rows for {trial}: {library} is not installed; "
-                  f"pip install 'minidl[{library}]' brings it", file=sys.stderr)
+            say(f"{experiment.name}: no rows for {trial}: {library} is not installed; "
+                f"pip install 'minidl[{library}]' brings it")
     if args.json:
         print(json.dumps(rows, allow_nan=False))
     else:

@@ -5,13 +5,13 @@ import argparse
 import functools
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import table
 from ..data import mnist
+from ..progress import say
 from ..sweep import grid, sweep
 from ..sweep_log import Run
 from ..sweep_table import summary, varying
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     failures = [run for run in runs if run.error is not None]
     print(_json(rows, failures, args.out) if args.json else _text(rows, varying(runs)))
     for failure in failures:
-        print(f"failed: {_message(failure)}", file=sys.stderr)
+        say(f"failed: {_message(failure)}")
     return 1 if failures else 0
 
 

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from ..history import decoded
 from ..sweep_log import Run
 from .experiment import Result
 from .mnist_grid import FIGURE_2, FINAL_DEVELOPMENT, FINAL_TEST, NAME, Reproduction, result_of, title
@@ -60,7 +61,7 @@ def figures(reproduction: Reproduction) -> dict[str, Any]:
     """
     from .. import plot
     from ..sweep_plot import picture
-    history = result_of(reproduction.final)["history"]
+    history = {name: decoded(column) for name, column in result_of(reproduction.final)["history"].items()}
     losses = {"training": history["loss"], "development": history["validation_loss"]}
     accuracies = {"training": _accuracies(history["error"]),
                   "development": _accuracies(history["validation_error"])}
