@@ -16,12 +16,12 @@ cdef inline mask positive(vec x) noexcept nogil:
     return greater(x, broadcast(0))
 
 
-# max(0, x), NaN kept;                       g where x > 0
+# max(0, x), NaN kept;                       0 where x <= 0, g elsewhere, NaN included
 cdef inline vec vrelu(vec x, vec unused) noexcept nogil:
     return choose(greater(broadcast(0), x), broadcast(0), x)
 
 cdef inline vec drelu(vec g, vec x, vec unused) noexcept nogil:
-    return choose(positive(x), g, broadcast(0))
+    return choose(not_less(broadcast(0), x), broadcast(0), g)
 
 
 # x, or slope x where x <= 0;                g, or slope g

@@ -1,20 +1,45 @@
 # A linear layer and its arrays, looked at once rather than at each call: taking an array in costs a
 # small layer as much as its product. It keeps no more than that, so several threads may use one.
 
+cimport cython
+
+from minidl.kernels.memory import Status
+
+cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+    long long version
+    int trained
+    int has_grad
+
+
+@cython.final
+@cython.freelist(16)
+cdef class Pass:
+    """What a forward leaves for its backward: the input x, which parameters it met, and the weight's version."""
+
+    cdef readonly object x, status, bias_status
+    cdef readonly long long version
+
+
+@cython.final
 cdef class Layer:
     """The kernels of a linear layer for its arrays: weight (O, I), bias (O,) and their gradients; None without bias.
 
     The layer's arrays may become others. Each method is told which weight and bias are the layer's now, and
-    does nothing and returns None if it holds others. ValueError for arrays that do not fit.
+    does nothing and returns None if it holds others. ``weight_status`` and ``bias_status``: which of the two
+    is trained, now and later; without them both are. ValueError for arrays that do not fit.
     """
 
     cdef readonly object weight, bias
+    cdef object weight_status, bias_status
+    cdef Facts* weight_facts
+    cdef Facts* bias_facts
+    cdef Facts unasked
     cdef const real[:, :] w
     cdef const real[:] b
     cdef real[:, :] dw
     cdef real[:] db
 
-    def __cinit__(self, weight not None, bias, dweight not None, dbias):
+    def __cinit__(self, weight not None, bias, dweight not None, dbias, weight_status=None, bias_status=None):
         self.weight, self.bias = weight, bias
         self.w, self.b, self.dw, self.db = weight, bias, dweight, dbias
         cdef Py_ssize_t o = self.w.shape[0]
@@ -24,16 +49,47 @@ cdef class Layer:
         if bias is not None:
             vector(self.b, o)
             vector(self.db, o)
+        self.weight_status, self.bias_status = weight_status, bias_status
+        self.unasked.trained = True
+        self.weight_facts, self.bias_facts = self.facts_of(weight_status), self.facts_of(bias_status)
 
-    def forward(self, const real[:, :] x not None, weight, bias):
-        """y = x weight^T + bias, in a new array: (N, I) -> (N, O)."""
+    cdef Facts* facts_of(self, status) except NULL:
+        if status is None:
+            return &self.unasked
+        if type(status) is not Status:
+            raise TypeError(f"expected a Status, got {type(status).__name__}")
+        return <Facts*><size_t>status.address
+
+    def forward(self, array not None, weight, bias):
+        """y = x weight^T + bias, in a new array: (N, I) -> (N, O); and the Pass that backward asks for."""
         if weight is not self.weight or bias is not self.bias:
             return None
-        return affine(x, self.w, self.b, None)
+        cdef const real[:, :] x = array
+        y = affine(x, self.w, self.b, None)
+        cdef Pass made = Pass.__new__(Pass)
+        made.x, made.version = array, self.weight_facts.version
+        made.status, made.bias_status = self.weight_status, self.bias_status
+        return y, made
 
-    def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint wanted):
-        """dweight += dy^T x and dbias += sum over n of dy[n]; dx = dy weight in a new array if wanted, else True."""
+    def backward(self, Pass made not None, const real[:, :] dy not None, weight, bias, bint wanted):
+        """dweight += dy^T x and dbias += sum over n of dy[n], of what is trained; dx = dy weight if wanted, else True.
+
+        dx is a new array. None, too, where the parameters are no longer those of the forward, or dx is wanted
+        and the weight has changed since.
+        """
         if weight is not self.weight or bias is not self.bias:
             return None
-        parameter_gradients(x, dy, self.dw, self.db)
+        if made.status is not self.weight_status or made.bias_status is not self.bias_status:
+            return None
+        if wanted and made.version != self.weight_facts.version:
+            return None
+        cdef const real[:, :] x = made.x
+        matrix(x, dy.shape[0], self.w.shape[1])
+        matrix(dy, dy.shape[0], self.w.shape[0])
+        if self.weight_facts.trained:
+            weight_gradient(x, dy, self.dw)
+            self.weight_facts.has_grad = True
+        if self.db is not None and self.bias_facts.trained:
+            bias_gradient(dy, self.db)
+            self.bias_facts.has_grad = True
         return product(dy, self.w, None) if wanted else True

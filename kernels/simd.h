@@ -60,8 +60,10 @@ INLINE mask broadcast_bits(integer x) { return x + (mask){0}; }
 #if VEC_BYTES == 16 && defined(__SSE2__) && defined(MINIDL_F64)
 /* gcc 12 stops with an internal error where it folds a choice between doubles without SSE4.1 */
 INLINE mask greater(vec a, vec b) { return (mask)_mm_cmpgt_pd((__m128d)a, (__m128d)b); }
+INLINE mask not_less(vec a, vec b) { return (mask)_mm_cmpge_pd((__m128d)a, (__m128d)b); }
 #else
 INLINE mask greater(vec a, vec b) { return a > b; }
+INLINE mask not_less(vec a, vec b) { return a >= b; }
 #endif
 INLINE mask shift_right(mask m, int n) { /* logical */
 #ifdef MINIDL_F64
@@ -75,6 +77,7 @@ INLINE mask shift_right(mask m, int n) { /* logical */
 INLINE vec broadcast(real x) { return x; }
 INLINE mask broadcast_bits(integer x) { return x; }
 INLINE mask greater(vec a, vec b) { return -(mask)(a > b); }
+INLINE mask not_less(vec a, vec b) { return -(mask)(a >= b); }
 INLINE mask shift_right(mask m, int n) {
 #ifdef MINIDL_F64
   return (mask)((uint64_t)m >> n);

@@ -15,6 +15,7 @@ cdef extern from "simd.h" nogil:
     mask bits(vec v) noexcept
     vec from_bits(mask m) noexcept
     mask greater(vec a, vec b) noexcept
+    mask not_less(vec a, vec b) noexcept
     mask shift_right(mask m, int n) noexcept
     vec choose(mask m, vec a, vec b) noexcept
     vec root_of(vec v) noexcept

@@ -169,9 +169,10 @@ def add_linear_gradients(x: np.ndarray, dy: np.ndarray, dweight: np.ndarray, dbi
     _linear_gradients[x.dtype](x, dy, dweight, dbias)
 
 
-def layer(weight: np.ndarray, bias: np.ndarray | None, dweight: np.ndarray, dbias: np.ndarray | None):
+def layer(weight: np.ndarray, bias: np.ndarray | None, dweight: np.ndarray, dbias: np.ndarray | None,
+          weight_status=None, bias_status=None):
     """The kernels of a linear layer, bound to its arrays. ValueError for arrays that do not fit each other."""
-    return _layer[weight.dtype](weight, bias, dweight, dbias)
+    return _layer[weight.dtype](weight, bias, dweight, dbias, weight_status, bias_status)
 
 
 def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:

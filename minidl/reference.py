@@ -110,8 +110,8 @@ def relu(x: Array, y: Array) -> None:
 
 @_ieee
 def relu_backward(dy: Array, x: Array, dx: Array) -> None:
-    """dx = dy if x > 0 else 0."""
-    dx[...] = np.where(x > 0, dy, 0)
+    """dx = 0 if x <= 0 else dy: dy where x is NaN."""
+    dx[...] = np.where(x <= 0, 0, dy)
 
 
 @_ieee

@@ -6,6 +6,8 @@ of any length needs no recursion.
 """
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
@@ -13,6 +15,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .kernels.memory import Status
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -35,7 +39,8 @@ def recording() -> bool:
 class no_grad(ContextDecorator):
     """Within ``with no_grad():``, or in a function decorated with ``@no_grad()``, nothing is recorded.
 
-    It may be nested, and holds for the thread that entered it.
+    It may be nested, and holds for the thread that entered it. In a generator it holds while its body runs,
+    and not for the caller between two values.
     """
 
     def __enter__(self) -> None:
@@ -44,20 +49,69 @@ class no_grad(ContextDecorator):
     def __exit__(self, *exception) -> None:
         _paused.depth -= 1
 
+    def __call__(self, function):
+        return _unrecorded(function) if inspect.isgeneratorfunction(function) else super().__call__(function)
+
+
+def _unrecorded(function: Callable) -> Callable:
+    """A generator function whose body runs within no_grad(), from each value that it is asked for to the next."""
+    @functools.wraps(function)
+    def run(*args, **named):
+        generator = function(*args, **named)
+        resume, given = generator.send, None
+        try:
+            while True:
+                try:
+                    with no_grad():
+                        value = resume(given)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    given, resume = (yield value), generator.send
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # thrown in by the caller, for the body to catch
+                    given, resume = error, generator.throw
+        finally:
+            with no_grad():
+                generator.close()
+
+    return run
+
+
+def modified(what: str, now: int, expected: int) -> RuntimeError:
+    """The error for a value that a derivative reads and that is no longer what it was."""
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"{what} is at version {now}; expected version {expected} instead")
+
 
 class Node:
-    """One recorded operation: ``gradients(g)`` gives the gradient of each input, or None."""
+    """One recorded operation: ``gradients(g)`` gives the gradient of each input, or None.
 
-    __slots__ = ("gradients", "inputs", "name", "serial")
+    ``read``: the Tensors whose values the derivative reads, and the Status of its output if it reads that,
+    each with the version that it had.
+    """
 
-    def __init__(self, name: str, inputs: Sequence[Tensor], gradients: Callable):
+    __slots__ = ("gradients", "inputs", "name", "read", "serial")
+
+    def __init__(self, name: str, inputs: Sequence[Tensor], gradients: Callable, read: Sequence[tuple] = ()):
         self.name, self.serial = name, next(_serial)
         self.inputs: Any = inputs
         self.gradients: Any = gradients
+        self.read: Any = read
+
+    def check(self) -> None:
+        """RuntimeError if a value that the derivative reads has changed since."""
+        for value, expected in self.read:
+            status = value if type(value) is Status else value.status
+            if status is not None and status.version != expected:
+                what = f"its output (in {self.name})" if value is status else f"{value.described()} (in {self.name})"
+                raise modified(what, status.version, expected)
 
     def free(self) -> None:
         """Let go of what the derivative needs."""
-        self.inputs = self.gradients = None
+        self.inputs = self.gradients = self.read = None
 
 
 def walk_back(last: Node, gradient: np.ndarray, retain_graph: bool) -> None:
@@ -66,7 +120,10 @@ def walk_back(last: Node, gradient: np.ndarray, retain_graph: bool) -> None:
     A gradient is never written to once it is made: several inputs may have received the same array.
     """
     waiting = {last: gradient}
-    for node in _order(last):
+    order = _order(last)
+    for node in order:
+        node.check()
+    for node in order:
         g = waiting.pop(node, None)  # None: no operation gave it a gradient
         if g is not None:
             for tensor, dx in zip(node.inputs, node.gradients(g), strict=True):
@@ -76,7 +133,9 @@ def walk_back(last: Node, gradient: np.ndarray, retain_graph: bool) -> None:
                 if tensor.node is None:
                     tensor.accumulate(dx)
                 else:
-                    waiting[tensor.node] = waiting[tensor.node] + dx if tensor.node in waiting else dx
+                    before = waiting.get(tensor.node)
+                    # NumPy makes a scalar of a sum of arrays without axes.
+                    waiting[tensor.node] = dx if before is None else np.asarray(before + dx)
         if not retain_graph:
             node.free()
 

@@ -5,9 +5,10 @@ import numpy as np
 
 from .operation import Operation
 
-_cast = Operation("to", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g)
-clone = Operation("clone", np.copy, lambda g, y, x: g)
-contiguous = Operation("contiguous", lambda x: np.asarray(x, order="C"), lambda g, y, x: g)
+_cast = Operation("to", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g, reads=("",))
+clone = Operation("clone", np.copy, lambda g, y, x: g, reads=("",))
+contiguous = Operation("contiguous", lambda x: np.asarray(x, order="C"), lambda g, y, x: g, reads=("",),
+                       views=True)
 
 
 def to(x, dtype):

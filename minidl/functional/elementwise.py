@@ -8,10 +8,10 @@ from .operation import Operation
 
 # Arithmetic
 
-add = Operation("add", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g)
-sub = Operation("sub", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g)
-mul = Operation("mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
-div = Operation("div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
+add = Operation("add", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g, reads=("", ""))
+sub = Operation("sub", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g, reads=("", ""))
+mul = Operation("mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a, reads=("1", "0"))
+div = Operation("div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b, reads=("1", "1y"))
 
 
 def _power_of_base(g, y, a, b):
@@ -27,12 +27,12 @@ def _power_of_exponent(g, y, a, b):
     return g * np.where(vanishing, 0, y) * np.log(np.where(vanishing, 1, a))
 
 
-pow = Operation("pow", np.power, _power_of_base, _power_of_exponent)
-neg = Operation("neg", np.negative, lambda g, y, a: -g)
-abs = Operation("abs", np.abs, lambda g, y, a: g * np.sign(a))
-sqrt = Operation("sqrt", np.sqrt, lambda g, y, a: g / (2 * y))
-exp = Operation("exp", arrays.exp, lambda g, y, a: g * y)
-log = Operation("log", arrays.log, lambda g, y, a: g / a)
+pow = Operation("pow", np.power, _power_of_base, _power_of_exponent, reads=("01", "01y"))
+neg = Operation("neg", np.negative, lambda g, y, a: -g, reads=("",))
+abs = Operation("abs", np.abs, lambda g, y, a: g * np.sign(a), reads=("0",))
+sqrt = Operation("sqrt", np.sqrt, lambda g, y, a: g / (2 * y), reads=("y",))
+exp = Operation("exp", arrays.exp, lambda g, y, a: g * y, reads=("y",))
+log = Operation("log", arrays.log, lambda g, y, a: g / a, reads=("0",))
 
 
 def _where_value(c, a, b):
@@ -45,7 +45,8 @@ where = Operation(
     "where", _where_value,
     lambda g, y, c, a, b: None,  # never asked: a condition has no gradient
     lambda g, y, c, a, b: np.where(c, g, 0),
-    lambda g, y, c, a, b: np.where(c, 0, g))
+    lambda g, y, c, a, b: np.where(c, 0, g),
+    reads=("", "0", "0"))
 
 # Comparisons, without a derivative
 
@@ -55,20 +56,22 @@ eq, ne = Operation("eq", np.equal), Operation("ne", np.not_equal)
 
 # Activations
 
-relu = Operation("relu", arrays.relu, lambda g, y, x: arrays.relu_backward(g, x), settings=("inplace",))
-tanh = Operation("tanh", arrays.tanh, lambda g, y, x: arrays.tanh_backward(g, y))
-sigmoid = Operation("sigmoid", arrays.sigmoid, lambda g, y, x: arrays.sigmoid_backward(g, y))
-selu = Operation("selu", arrays.selu, lambda g, y, x: arrays.selu_backward(g, x), settings=("inplace",))
+relu = Operation("relu", arrays.relu, lambda g, y, x: arrays.relu_backward(g, x), settings=("inplace",),
+                 reads=("0",))
+tanh = Operation("tanh", arrays.tanh, lambda g, y, x: arrays.tanh_backward(g, y), reads=("y",))
+sigmoid = Operation("sigmoid", arrays.sigmoid, lambda g, y, x: arrays.sigmoid_backward(g, y), reads=("y",))
+selu = Operation("selu", arrays.selu, lambda g, y, x: arrays.selu_backward(g, x), settings=("inplace",),
+                 reads=("0",))
 elu = Operation(
     "elu",
     lambda x, alpha=1.0: arrays.elu(x, alpha),
     lambda g, y, x, alpha=1.0: arrays.elu_backward(g, x, alpha),
-    settings=("alpha", "inplace"))
+    settings=("alpha", "inplace"), reads=("0",))
 leaky_relu = Operation(
     "leaky_relu",
     lambda x, negative_slope=0.01: arrays.leaky_relu(x, negative_slope),
     lambda g, y, x, negative_slope=0.01: arrays.leaky_relu_backward(g, x, negative_slope),
-    settings=("negative_slope", "inplace"))
+    settings=("negative_slope", "inplace"), reads=("0",))
 
 
 # Functions of a row, along any axis
@@ -90,8 +93,8 @@ _log_softmax_backward = _along(arrays.log_softmax_backward)
 softmax = Operation(
     "softmax", _along(arrays.softmax),
     lambda g, y, x, dim=-1: _softmax_backward(g, y, dim=dim),
-    settings=("dim",))
+    settings=("dim",), reads=("y",))
 log_softmax = Operation(
     "log_softmax", _along(arrays.log_softmax),
     lambda g, y, x, dim=-1: _log_softmax_backward(g, y, dim=dim),
-    settings=("dim",))
+    settings=("dim",), reads=("y",))

@@ -38,7 +38,10 @@ def _in_place(operation: Callable) -> Callable:
             return operation(self, other)
         if recording():
             raise RuntimeError("a leaf that requires grad changes in place within no_grad() alone")
-        np.copyto(self.data, operation(self, other).data, casting="equiv")
+        result = operation(self, other)._data
+        if result.dtype != self.dtype:
+            raise TypeError(f"a result of {result.dtype} does not fit into a Tensor of {self.dtype} in place")
+        self.overwrite(result)
         return self
     return operator
 

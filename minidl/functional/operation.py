@@ -8,6 +8,10 @@ that the input receives, written on
     a, b, x     the inputs, arrays or numbers
     and the settings that the value was called with.
 
+``reads`` says of each derivative which values it reads, beside g: "y", and the inputs by their position, as in
+("1", "0") of a product. If one of these Tensors has been changed in place by the time of the derivative,
+backward() raises; of the others nothing but the shape and the dtype is looked at. By default all are read.
+
 Where an input was broadcast or promoted to another dtype, the derivative need not know: its gradient is
 summed and cast back here. An operation without derivatives gives results off the tape.
 
@@ -26,21 +30,25 @@ from ..tape import recording
 from ..tensor import Tensor, record
 
 INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
+ALL = "0123456789y"  # what a derivative may read
 
 
 class Operation:
     """A value and its derivatives, one for each input.
 
     ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
-    changes nothing. ``keeps`` says that the value gives (y, kept).
+    changes nothing. ``keeps`` says that the value gives (y, kept). ``views`` that y may share its memory
+    with the first input.
 
     Raises TypeError for inputs that are neither Tensors, arrays nor numbers.
     """
 
-    def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), keeps: bool = False):
+    def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), keeps: bool = False,
+                 reads: tuple[str, ...] = (), views: bool = False):
         self.name, self.value, self.derivatives = name, value, derivatives
         self.arity = len(derivatives) or math.inf
-        self.settings, self.keeps = settings, keeps
+        self.settings, self.keeps, self.views = settings, keeps, views
+        self.reads = reads or tuple(ALL for _ in derivatives)
 
     def run(self, *inputs, **settings):
         """(y, what the derivatives get as y), for arrays."""
@@ -51,6 +59,10 @@ class Operation:
         """The derivative for input i."""
         return self.derivatives[i]
 
+    def reads_of(self, i: int) -> str:
+        """What the derivative for input i reads."""
+        return self.reads[i]
+
     def __call__(self, *inputs, **settings):
         if settings or len(inputs) > self.arity:
             inputs, settings = self._arranged(inputs, settings)
@@ -59,13 +71,19 @@ class Operation:
         values = [self._value_of(x) for x in inputs]
         y, kept = self.run(*values, **settings)
         asked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
-        if not (asked and self.derivatives and recording()):
-            return Tensor(np.asarray(y))
+        if asked and self.derivatives and recording():
+            def gradients(g):
+                return [fit(self.derivative(i)(g, kept, *values, **settings), values[i]) for i in asked]
 
-        def gradients(g):
-            return [fit(self.derivative(i)(g, kept, *values, **settings), values[i]) for i in asked]
-
-        return record(self.name, np.asarray(y), [inputs[i] for i in asked], gradients)
+            names = "".join([self.reads_of(i) for i in asked])
+            read = [x for j, x in enumerate(inputs) if isinstance(x, Tensor) and (j >= 10 or ALL[j] in names)] if names else ()
+            output = record(self.name, np.asarray(y), [inputs[i] for i in asked], gradients, read,
+                            "y" in names and not self.keeps)
+        else:
+            output = Tensor(np.asarray(y))
+        if self.views and shares(output._data, values[0]):
+            output.status = inputs[0].counted()
+        return output
 
     def _arranged(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
         """The inputs alone, and all settings by name."""
@@ -83,7 +101,7 @@ class Operation:
     def _value_of(self, x):
         """x as an array or as a Python number."""
         if isinstance(x, Tensor):
-            return x.data
+            return x._data
         if not isinstance(x, INPUTS):
             raise TypeError(f"{self.name}: expected Tensors, arrays or numbers, got {type(x).__name__}")
         return x.item() if isinstance(x, np.generic) else x
@@ -92,12 +110,20 @@ class Operation:
 class Joining(Operation):
     """An operation on any number of inputs; its one derivative is told first for which of them it is."""
 
-    def __init__(self, name: str, value: Callable, derivative: Callable, *, keeps: bool = False):
-        super().__init__(name, value, derivative, keeps=keeps)
+    def __init__(self, name: str, value: Callable, derivative: Callable, *, keeps: bool = False, reads=()):
+        super().__init__(name, value, derivative, keeps=keeps, reads=reads)
         self.arity = math.inf
+
+    def reads_of(self, i: int) -> str:
+        return self.reads[0]
 
     def derivative(self, i: int) -> Callable:
         return partial(self.derivatives[0], i)
+
+
+def shares(y: np.ndarray, x) -> bool:
+    """Whether y, made of x, is x or a view of its memory."""
+    return y is x or (y.base is not None and (y.base is x or y.base is getattr(x, "base", None)))
 
 
 def fit(g, x: np.ndarray) -> np.ndarray:

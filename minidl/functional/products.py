@@ -11,7 +11,8 @@ from .shapes import reshape
 _matmul = Operation(
     "matmul", arrays.matmul,
     lambda g, y, a, b: arrays.matmul(g, np.swapaxes(b, -1, -2)),
-    lambda g, y, a, b: arrays.matmul(np.swapaxes(a, -1, -2), g))
+    lambda g, y, a, b: arrays.matmul(np.swapaxes(a, -1, -2), g),
+    reads=("1", "0"))
 
 
 def matmul(a, b):
@@ -61,7 +62,8 @@ _linear = Operation(
     "linear", _linear_value,
     lambda g, y, x, weight, bias=None: arrays.linear_input_gradient(as_matrix(g), weight).reshape(x.shape),
     _weight_gradient,
-    _bias_gradient)
+    _bias_gradient,
+    reads=("1", "0", ""))
 
 
 def linear(x, weight, bias=None):

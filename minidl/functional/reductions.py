@@ -50,10 +50,12 @@ def _mean_value(x, dim=None, keepdim=False):
 
 _sum = Operation(
     "sum", lambda x, dim=None, keepdim=False: np.sum(x, axis=dim, keepdims=keepdim),
-    lambda g, y, x, dim=None, keepdim=False: _spread(g, x, dim, keepdim))
+    lambda g, y, x, dim=None, keepdim=False: _spread(g, x, dim, keepdim),
+    reads=("",))
 _mean = Operation(
     "mean", _mean_value,
-    lambda g, y, x, dim=None, keepdim=False: _spread(g / _count(x, dim), x, dim, keepdim))
+    lambda g, y, x, dim=None, keepdim=False: _spread(g / _count(x, dim), x, dim, keepdim),
+    reads=("",))
 
 
 def sum(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
@@ -88,8 +90,8 @@ def _put(g, y, x, indices, dim, keepdim):
 
 
 def _extreme(name: str, reduce, arg_reduce):
-    over_all = Operation(name, reduce, _shared)
-    along = Operation(name, _pick, _put)
+    over_all = Operation(name, reduce, _shared, reads=("0y",))
+    along = Operation(name, _pick, _put, reads=("",))
 
     def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
         dim, keepdim = _names(dim, keepdim, axis, keepdims)
@@ -98,7 +100,8 @@ def _extreme(name: str, reduce, arg_reduce):
         if not isinstance(dim, (int, np.integer)):
             raise TypeError(f"{name}: expected one axis as dim, got {type(dim).__name__}")
         indices = arg_reduce(x, dim, keepdim=True)
-        values = along(x, indices=as_array(indices), dim=dim, keepdim=keepdim)
+        kept = as_array(indices).copy()  # the caller may write into those that it gets
+        values = along(x, indices=kept, dim=dim, keepdim=keepdim)
         return Extreme(values, indices if keepdim else squeeze(indices, dim))
 
     call.__doc__ = (

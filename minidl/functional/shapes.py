@@ -12,9 +12,11 @@ from .operation import Joining, Operation
 # Shapes
 
 _reshape = Operation(
-    "reshape", lambda x, shape: x.reshape(shape), lambda g, y, x, shape: g.reshape(x.shape))
+    "reshape", lambda x, shape: x.reshape(shape), lambda g, y, x, shape: g.reshape(x.shape),
+    reads=("",), views=True)
 _permute = Operation(
-    "permute", lambda x, dims: x.transpose(dims), lambda g, y, x, dims: g.transpose(np.argsort(dims)))
+    "permute", lambda x, dims: x.transpose(dims), lambda g, y, x, dims: g.transpose(np.argsort(dims)),
+    reads=("",), views=True)
 
 
 def _flat(numbers) -> tuple[int, ...]:
@@ -82,13 +84,22 @@ def _scatter(g, y, x, index):
     return dx
 
 
-_index = Operation("index", lambda x, index: x[index], _scatter)
+_index = Operation("index", lambda x, index: x[index], _scatter, reads=("",), views=True)
+
+
+def _unwrapped(part):
+    return part._data if isinstance(part, Tensor) else part
+
+
+def _kept(part):
+    """A part of an index as the derivative may keep it: what the caller may write into is copied."""
+    return np.array(_unwrapped(part)) if isinstance(part, (Tensor, np.ndarray, list)) else part
 
 
 def index(x, where):
     """x[where], for any index that NumPy takes, and for Tensors of integers and booleans."""
     parts = where if isinstance(where, tuple) else (where,)
-    plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+    plain = tuple(map(_kept if isinstance(x, Tensor) else _unwrapped, parts))
     return _index(x, index=plain if isinstance(where, tuple) else plain[0])
 
 
@@ -103,10 +114,11 @@ def _cat_part(i, g, ends, *inputs, dim):
     return np.moveaxis(np.moveaxis(g, dim, 0)[ends[i]:ends[i + 1]], 0, dim)
 
 
-_cat = Joining("cat", _cat_value, _cat_part, keeps=True)
+_cat = Joining("cat", _cat_value, _cat_part, keeps=True, reads=("",))
 _stack = Joining(
     "stack", lambda *inputs, dim: np.stack(inputs, axis=dim),
-    lambda i, g, y, *inputs, dim: np.moveaxis(g, dim, 0)[i])
+    lambda i, g, y, *inputs, dim: np.moveaxis(g, dim, 0)[i],
+    reads=("",))
 
 
 def cat(tensors, dim: int = 0, *, axis: int | None = None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import functional
+from ..tensor import Tensor
 from .module import Module
 
 
@@ -11,6 +12,9 @@ class Activation(Module):
     """y = f(x), dx = f'(x) dy: value and derivative are the operation's."""
 
     operation: functional.Operation
+    takes_tensors = True
+    reads_parameters = False
+    reads = property(lambda self: "".join({"0": "x", "y": "y"}[name] for name in self.operation.reads[0]))
 
     def __init__(self) -> None:
         self.settings: dict = {}
@@ -18,7 +22,12 @@ class Activation(Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """f(x), elementwise. TypeError unless x is a float32 or float64 array."""
         settings = self.settings
-        y = self.operation.value(x, **settings) if settings else self.operation.value(x)
+        try:
+            y = self.operation.value(x, **settings) if settings else self.operation.value(x)
+        except (AttributeError, TypeError, ValueError, RuntimeError):
+            if isinstance(x, Tensor):
+                return self.recorded((x,), Activation)
+            raise
         self.saved = x, y
         return y
 

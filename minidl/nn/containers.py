@@ -13,8 +13,22 @@ def _checked(owner: str, module) -> Module:
     return module
 
 
+def _named(container: Module, members: Iterable[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
+    """The members and the modules that a subclass holds as attributes, in the order in which they came."""
+    for name, value in vars(container).items():
+        if name == "_modules":
+            yield from members
+        elif isinstance(value, Module):
+            yield name, value
+
+
 class ModuleList(Module):
-    """A list whose modules are found: names "0", "1", ... It has no forward of its own."""
+    """A list whose modules are found: names "0", "1", ... It has no forward of its own.
+
+    A module that a subclass holds as an attribute is found, too, but is no member of the list.
+    """
+
+    reads_parameters = False
 
     def __init__(self, modules: Iterable[Module] = ()):
         self._modules: list[Module] = []
@@ -37,7 +51,7 @@ class ModuleList(Module):
         return self._modules.pop(index)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return ((str(i), module) for i, module in enumerate(self._modules))
+        return _named(self, ((str(i), module) for i, module in enumerate(self._modules)))
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -59,10 +73,13 @@ class Sequential(ModuleList):
     """Modules one after the other, given one by one or as one list.
 
     forward: f_n(... f_2(f_1(x))); backward: the same modules in reverse. It may be nested, indexed,
-    sliced and iterated, and a module may stand in it more than once.
+    sliced and iterated, and a module may stand in it more than once. accumulate() goes down only as far as
+    something is trained.
 
     Raises TypeError for anything that is not a module.
     """
+
+    takes_tensors = True
 
     def __init__(self, *modules):
         super().__init__(modules[0] if len(modules) == 1 and not isinstance(modules[0], Module) else modules)
@@ -72,34 +89,50 @@ class Sequential(ModuleList):
         plain = not isinstance(x, Tensor)
         for module in self._modules:
             x = module.forward(x) if plain and module.explicit else module(x)
-            saved.append(module.saved)
+            saved.append((module, module.saved))
         self.saved = saved
         return x
 
     def backward(self, gradient):
+        """The gradient of the input; None where a module cuts it off, and nothing below that gets one."""
         return self._backward_to(0, gradient)
 
     def accumulate(self, gradient) -> None:
-        """backward() as far down as there are parameters."""
-        for first, module in enumerate(self._modules):
-            if module.has_parameters():
+        """backward() as far down as there are parameters that are trained."""
+        saved = self.require_saved()
+        for first, (module, left) in enumerate(saved):
+            if module.is_trained():
                 gradient = self._backward_to(first + 1, gradient)
-                module.saved = self.saved[first]
-                module.accumulate(gradient)
+                if gradient is not None:
+                    module.saved = left
+                    module.accumulate(gradient)
                 break
 
     def _backward_to(self, end: int, gradient):
         """The gradient of the input of module ``end``."""
-        saved, modules = self.require_saved(), self._modules
+        saved = self.require_saved()
         for i in range(len(saved) - 1, end - 1, -1):
-            module = modules[i]
-            module.saved = saved[i]
+            module, module.saved = saved[i]
             gradient = module.backward(gradient)
+            if gradient is None:
+                break
         return gradient
+
+    @property
+    def reads(self) -> str:
+        """The input, where the first module that does not merely pass it on reads it; so with the output."""
+        first, last = (next((m.reads for m in modules if m.reads), "") if all(m.explicit for m in modules) else "xy"
+                       for modules in (self._modules, self._modules[::-1]))
+        return ("x" if "x" in first else "") + ("y" if "y" in last else "")
 
 
 class ModuleDict(Module):
-    """A dictionary whose modules are found, by their keys. It has no forward of its own."""
+    """A dictionary whose modules are found, by their keys. It has no forward of its own.
+
+    A module that a subclass holds as an attribute is found, too, but is no member of the dictionary.
+    """
+
+    reads_parameters = False
 
     def __init__(self, modules=()):
         self._modules: dict[str, Module] = {}
@@ -107,7 +140,7 @@ class ModuleDict(Module):
             self[name] = module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return iter(self._modules.items())
+        return _named(self, self._modules.items())
 
     def __getitem__(self, name: str) -> Module:
         return self._modules[name]

@@ -15,7 +15,7 @@ from ..tensor import Parameter, Tensor
 def _set(parameter: Parameter, values) -> Parameter:
     if not isinstance(parameter, Tensor):
         raise TypeError(f"init: expected a Parameter, got {type(parameter).__name__}")
-    parameter.data = np.asarray(values).astype(parameter.dtype)
+    parameter.overwrite(np.asarray(values).astype(parameter.dtype))
     return parameter
 
 

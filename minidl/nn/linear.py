@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
-from ..tensor import Parameter
+from ..tape import modified
+from ..tensor import Parameter, Tensor
 from . import init
 from .module import Module
 
@@ -19,16 +20,19 @@ class Linear(Module):
 
     W (out, in) and b (out,) begin uniform in ±1/√in, as in PyTorch; nn.init has the reports' ways.
     W lies in memory as (in, out). backward() adds to ``weight.grad`` and ``bias.grad`` until they are
-    cleared: a batch sample by sample gives the bits of the batch at once.
+    cleared: a batch sample by sample gives the bits of the batch at once. It leaves out what is frozen
+    (``requires_grad = False``).
 
     bias : False leaves b out.
     dtype : np.float32 or np.float64.
     generator : a seed or a numpy.random.Generator; by default minidl's own stream.
 
     Raises ValueError for features below 1 and inputs of another width, TypeError for another dtype,
-    RuntimeError for a backward before a forward.
+    RuntimeError for a backward before a forward, or after W changed since that.
     """
 
+    takes_tensors = True
+    reads_parameters = False  # backward looks at the version of the weight itself
     _kernels: Any = None  # bound to the arrays that the parameters had when they were last used
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype=None, *, generator=None):
@@ -47,18 +51,15 @@ class Linear(Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x (..., in) -> y (..., out). A vector is one sample."""
         # The kernel refuses what does not fit; only then is it looked at more closely.
-        bias = self.bias
         try:
-            y = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
+            bias = self.bias
+            y, self.saved = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
         except (AttributeError, IndexError, TypeError, ValueError):
             y = None
-        if y is None:
-            return self._forward_other(x)
-        self.saved = x
-        return y
+        return self._forward_other(x) if y is None else y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """dy (..., out) -> dx (..., in); dW and db are added to the parameters' gradients."""
+        """dy (..., out) -> dx (..., in); dW and db are added to the gradients of the parameters that are trained."""
         return self._backward(gradient, True)
 
     def accumulate(self, gradient: np.ndarray) -> None:
@@ -67,65 +68,115 @@ class Linear(Module):
 
     def _backward(self, gradient: np.ndarray, wanted: bool):
         """dW += dyᵀ x and db += Σ dy; dx if it is wanted."""
-        bias = self.bias
         try:
+            bias = self.bias
             dx = self._kernels.backward(
                 self.saved, gradient, self.weight._data, None if bias is None else bias._data, wanted)
         except (AttributeError, TypeError, ValueError):
             dx = None
-        if dx is None:
-            return self._backward_other(gradient, wanted)
-        self.weight.status.has_grad = True
-        if bias is not None:
-            bias.status.has_grad = True
-        return dx
+        return self._backward_other(gradient, wanted) if dx is None else dx
 
     def _rebound(self) -> bool:
         """Bind the kernels to the parameters' arrays; False if they are so already, or these do not fit."""
         weight, bias = self.weight, self.bias
         try:
-            data, grad = (None, None) if bias is None else (bias._data, bias._grad)
+            data, grad, status = (None, None, None) if bias is None else (bias._data, bias._grad, bias.status)
             if self._kernels is not None and self._kernels.weight is weight._data and self._kernels.bias is data:
                 return False
-            self._kernels = arrays.layer(weight._data, data, weight._grad, grad)
+            self._kernels = arrays.layer(weight._data, data, weight._grad, grad, weight.status, status)
         except (AttributeError, KeyError, TypeError, ValueError):
             return False
         return True
 
     def _forward_other(self, x) -> np.ndarray:
-        """A vector, a stack of matrices, or what lies oddly; an error for all else."""
+        """A Tensor, a vector, a stack of matrices, or what lies oddly; an error for all else."""
+        if isinstance(x, Tensor):
+            return self.recorded((x,), Linear)
+        self.check_parameters()
         if self._rebound():
             return self.forward(x)
         dtype = self.weight.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype:
             raise TypeError(f"{self}: expected input of dtype {dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
-        if x.ndim and any(stride % x.itemsize for stride in x.strides):  # a field of a packed record
-            return self.forward(np.ascontiguousarray(x))
+        if _lies_oddly(x):
+            return self.forward(np.array(x, order="C"))
         if not x.ndim or x.ndim == 2 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
         y = self.forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
         return y.reshape(*x.shape[:-1], self.out_features)
 
     def _backward_other(self, gradient, wanted: bool):
-        """The same for a vector or a stack of matrices; an error for all else."""
-        x = self.require_saved()
+        """The same for a vector, a stack of matrices, or what lies oddly; an error for all else."""
+        left = self.require_saved()
+        self.check_parameters()
         if self._rebound():
             return self._backward(gradient, wanted)
-        dx = self._backward(self._gradient_rows(gradient, x), wanted)
+        self._check_unchanged(left, wanted)
+        dx = self._backward(self._gradient_rows(gradient, left.x), wanted)
         return dx.reshape(*gradient.shape[:-1], self.in_features) if wanted else dx
 
+    def _check_unchanged(self, left, wanted: bool) -> None:
+        """RuntimeError if the parameters are others than forward's, or a weight that dx is made of has changed."""
+        for name, status in (("weight", left.status), ("bias", left.bias_status)):
+            parameter = getattr(self, name)
+            if status is not (None if parameter is None else parameter.status):
+                raise RuntimeError(f"{self}: {name} was replaced between forward and backward")
+        if wanted and left.version != self.weight.status.version:
+            raise modified(f"{self}: weight of shape {self.weight.shape}", self.weight.status.version, left.version)
+
     def _gradient_rows(self, gradient, x: np.ndarray) -> np.ndarray:
-        """The gradient of a vector or a stack as a matrix; an error for all else."""
+        """The gradient of a vector or a stack as a matrix, or of what lies oddly as a copy; an error for all else."""
         shape = (len(x), self.out_features)
-        if isinstance(gradient, np.ndarray) and gradient.ndim not in (0, 2) and gradient.size == math.prod(shape):
-            rows = gradient.reshape(-1, gradient.shape[-1])
-            self.check_gradient(rows, shape, x.dtype)
-            return rows
+        if isinstance(gradient, np.ndarray) and gradient.size == math.prod(shape):
+            if gradient.dtype == x.dtype and _lies_oddly(gradient):
+                gradient = np.array(gradient, order="C")
+                if gradient.shape == shape:
+                    return gradient
+            if gradient.ndim not in (0, 2):
+                gradient = gradient.reshape(-1, gradient.shape[-1])
+                self.check_gradient(gradient, shape, x.dtype)
+                return gradient
         self.check_gradient(gradient, shape, x.dtype)
         raise AssertionError("the kernel refused a gradient that fits")
+
+    def check_parameters(self) -> None:
+        """Raise unless ``weight`` and ``bias`` are what the kernels take: they may have been replaced, or deleted.
+
+        AttributeError for one that is missing, TypeError for what is no Parameter and for dtypes that
+        differ or have no kernels, ValueError for another shape and for a gradient that is read-only.
+        """
+        shapes = {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
+        for name, shape in shapes.items():
+            if not hasattr(self, name):
+                raise AttributeError(f"{self}: has no parameter {name!r} any more")
+            parameter = getattr(self, name)
+            if parameter is None and name == "bias":
+                continue
+            if not isinstance(parameter, Parameter):
+                came = "None" if parameter is None else repr(type(parameter).__name__)
+                expected = "Parameter" if name == "weight" else "Parameter or None"
+                raise TypeError(f"{self}: cannot use {came} as parameter {name!r} ({expected} expected)")
+            if parameter.shape != shape:
+                raise ValueError(f"{self}: expected {name} of shape {shape}, got {parameter.shape}")
+            if parameter.dtype != self.weight.dtype:
+                raise TypeError(f"{self}: expected {name} of dtype {self.weight.dtype}, got {parameter.dtype}")
+            if not parameter.gradient.flags.writeable:
+                raise ValueError(f"{self}: the gradient of {name} is read-only")
+
+    reads = property(lambda self: "x" if self.weight.requires_grad else "")
+
+    def is_trained(self) -> bool:
+        bias = self.bias
+        return self.weight.requires_grad or (bias is not None and bias.requires_grad)
 
     def has_parameters(self) -> bool:
         return True
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}{', bias=False' if self.bias is None else ''}"
+        bias = ", bias=False" if getattr(self, "bias", self) is None else ""
+        return f"{self.in_features}, {self.out_features}{bias}"
+
+
+def _lies_oddly(x: np.ndarray) -> bool:
+    """Whether its elements are not where an element of its size may be: a field of a packed record, for one."""
+    return not x.flags.aligned or any(stride % x.itemsize for stride in x.strides)

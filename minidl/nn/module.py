@@ -6,11 +6,15 @@ its parameters and returns the gradient of its input. What backward needs, forwa
 
 A module called on a Tensor is recorded on the tape. One that defines ``backward`` is differentiated by
 it; one that defines only ``forward``, written with Tensors, modules and operations, is differentiated
-by the tape.
+by the tape, for arrays, too. Either may call ``forward`` of the class above it, with what it was given.
+
+A parameter whose ``requires_grad`` is False is frozen: it gets no gradient, and backward goes down no
+further than there is something that is trained.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,48 @@ import numpy as np
 from .. import arrays, storage
 from ..tape import recording
 from ..tensor import Parameter, Tensor, record
+
+
+_OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
+
+
+def _put_back(states: Iterable[tuple[Module, Any]]) -> None:
+    for module, saved in states:
+        module.saved = saved
+
+
+def _by_tape(method: Callable) -> Callable:
+    """``method``, a forward without a backward of its own, run on Tensors for arrays, too, and then remembered."""
+    @functools.wraps(method)
+    def run(self, *inputs, **named):
+        self.saved = None
+        if any([isinstance(x, Tensor) for x in inputs]):
+            output = method(self, *inputs, **named)
+            self.saved = None  # nor what a forward of the class above left there
+            return output
+        taped = recording()
+        tensors = [Tensor(x, requires_grad=taped and np.asarray(x).dtype in arrays.FLOATS) for x in inputs]
+        output = method(self, *tensors, **named)
+        self.saved = None
+        if not isinstance(output, Tensor):
+            return output
+        if taped:
+            self.saved = [x for x in tensors if x.requires_grad], output
+        return output._data
+
+    return run
+
+
+def _as_node(owner: type[Module], method: Callable) -> Callable:
+    """``method``, a forward on arrays with a backward of its own: for Tensors one node of the tape."""
+    @functools.wraps(method)
+    def run(self, *inputs, **named):
+        for x in inputs:
+            if isinstance(x, Tensor):
+                return self.recorded(inputs, owner)
+        return method(self, *inputs, **named)
+
+    return run
 
 
 class Module:
@@ -29,6 +75,9 @@ class Module:
     _predictors: list
     keeps_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
     explicit = False  # whether the class defines the backward of its forward
+    takes_tensors = False  # whether the forward that stands in the class itself takes Tensors, too
+    reads: Any = "xy"  # whether backward reads the inputs' values (x) and the output's (y)
+    reads_parameters = True  # whether it reads those of the Parameters that the module itself holds
 
     def __new__(cls, *args, **settings):
         # A dictionary of its own: one that shares its keys with its likes is read slowly after vars().
@@ -43,11 +92,13 @@ class Module:
     def backward(self, gradient):
         """Add to the parameters' gradients; return the gradient of the input (a tuple if several).
 
-        For a module that defines only forward, through what the tape recorded when it was called.
+        For a module that defines only forward, through what the tape recorded; None for an input that
+        the output does not depend on, or is cut off from (``detach()``, ``no_grad()``).
         Raises RuntimeError before a forward.
         """
         inputs, output = self.require_saved()
-        output.backward(np.asarray(gradient, output.dtype), retain_graph=True)
+        if output.requires_grad:
+            output.backward(np.asarray(gradient, output.dtype), retain_graph=True)
         gradients = tuple(x.grad for x in inputs)
         for x in inputs:
             x.grad = None
@@ -60,47 +111,61 @@ class Module:
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
         # A forward newer than the inherited backward is not what that one differentiates, unless the
-        # class above says that it is.
-        forward, backward = (next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward"))
+        # class above says that it is; nor is an inherited accumulate the short form of a newer backward.
+        forward, backward, accumulate = (
+            next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward", "accumulate"))
         cls.explicit = backward is not Module and (cls.keeps_backward or issubclass(backward, forward))
         if not cls.explicit:
             cls.backward, cls.accumulate = Module.backward, Module.accumulate
+        elif not issubclass(accumulate, backward):
+            cls.accumulate = Module.accumulate
+        if not cls.explicit and (forward is cls or not issubclass(forward, Module)):
+            cls.forward = _by_tape(cls.forward)
+        elif forward is cls and not (cls.keeps_backward or vars(cls).get("takes_tensors")):
+            cls.forward = _as_node(cls, cls.forward)
 
     def __call__(self, *inputs):
-        for x in inputs:
-            if isinstance(x, Tensor):
-                return self._recorded(inputs) if self.explicit else self.forward(*inputs)
         if self.explicit:
-            return self.forward(*inputs)
-        tensors = [Tensor(x, requires_grad=np.asarray(x).dtype in arrays.FLOATS) for x in inputs]
-        output = self.forward(*tensors)
-        self.saved = [x for x in tensors if x.requires_grad], output
-        return output.data if isinstance(output, Tensor) else output
+            for x in inputs:
+                if isinstance(x, Tensor):
+                    return self.recorded(inputs, type(self))
+        return self.forward(*inputs)
 
-    def _recorded(self, inputs) -> Tensor:
-        """The output as one node of the tape, whose derivative is backward()."""
-        y = self.forward(*(x.data if isinstance(x, Tensor) else x for x in inputs))
-        asked = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-        if not (recording() and (any(asked) or self.has_parameters())):
-            return Tensor(np.asarray(y))
-        states = [(module, module.saved) for module in self.modules()]
+    def recorded(self, inputs, owner: type[Module]) -> Tensor:
+        """The output of the owner's forward as one node of the tape, whose derivative is the owner's backward.
+
+        owner : this module's class, or one above it, whose forward a newer one calls with Tensors.
+        """
+        if type(self).forward is owner.forward:
+            owner = type(self)
+        y = np.asarray(owner.forward(self, *(x._data if isinstance(x, Tensor) else x for x in inputs)))
+        asked = any([isinstance(x, Tensor) and x.requires_grad for x in inputs])
+        if not (recording() and (asked or self.is_trained())):
+            return Tensor(y)
+        modules = self.modules()
+        states = [(module, module.saved) for module in modules]
+        back = owner.backward if asked or owner.accumulate is Module.accumulate else owner.accumulate
 
         def gradients(g):
-            for module, saved in states:
-                module.saved = saved
-            if not any(asked):
-                self.accumulate(g)
-                return [None] * len(inputs)
-            dx = self.backward(g)
+            before = [(module, module.saved) for module in modules]
+            _put_back(states)
+            try:
+                dx = back(self, g)
+            finally:
+                _put_back(before)
             return dx if isinstance(dx, tuple) else (dx, *[None] * (len(inputs) - 1))
 
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x)) for x in inputs]
-        return record(type(self).__name__, np.asarray(y), tensors, gradients)
+        read = [*tensors] if "x" in self.reads else []
+        for module in modules:
+            if module.reads_parameters:
+                read += [value for value in vars(module).values() if isinstance(value, Parameter)]
+        return record(type(self).__name__, y, tensors, gradients, read, "y" in self.reads)
 
     def require_saved(self):
         """What forward left for backward. RuntimeError if there was no forward."""
         if self.saved is None:
-            raise RuntimeError(f"{self.title()}: backward called before forward")
+            raise RuntimeError(f"{self.title()}: backward called before forward{'' if self.explicit else _OR_AFTER}")
         return self.saved
 
     def check_gradient(self, gradient, shape: tuple[int, ...], dtype) -> None:
@@ -162,6 +227,11 @@ class Module:
         return (any(isinstance(value, Parameter) for value in vars(self).values())
                 or any(child.has_parameters() for child in self.children()))
 
+    def is_trained(self) -> bool:
+        """Whether it or a module below it holds a Parameter that requires a gradient."""
+        return (any(isinstance(value, Parameter) and value.requires_grad for value in vars(self).values())
+                or any(child.is_trained() for child in self.children()))
+
     def param(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The reports' list of (value, gradient) pairs; [] for a module without parameters."""
         return [(parameter.data, parameter.gradient) for parameter in self.parameters()]
@@ -182,6 +252,12 @@ class Module:
         """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
         for parameter in self.parameters():
             parameter.zero_grad(set_to_none)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Train all its parameters, or with False freeze them: no gradient, no step; returns the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
 
     def train(self, mode: bool = True) -> Module:
         """Into training mode, in which dropout drops; returns the module."""
