@@ -9,9 +9,6 @@ from cpython.list cimport PyList_GET_ITEM
 
 from minidl.kernels.shortcut import Refusal
 
-cdef extern from "Python.h":
-    object PyWeakref_NewRef(object referent, object callback)
-
 cdef int thread_count = 1
 
 
@@ -47,14 +44,6 @@ cdef struct Watched:  # what a name must stand for; Program.kept holds all three
 cdef struct Followed:  # a parameter of the model, and whether it was trained when the program was built
     Facts* facts
     bint trained
-
-
-cdef tuple lock(array):
-    """References that keep an array, and the one whose memory it views, from being resized in place."""
-    owner = array
-    while isinstance(owner.base, numpy.ndarray):
-        owner = owner.base
-    return array, PyWeakref_NewRef(owner, None)
 
 
 cdef class Program:
@@ -457,6 +446,8 @@ cdef class Program:
     cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint picked) except -1:
         """Copy the labels of the batch, and check the copy: what was given may change at any time."""
         cdef Py_ssize_t i
+        if (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
+            raise Refusal(MISALIGNED)
         if labels.strides[0] == sizeof(int64_t) and not picked:
             memcpy(self.labels, &labels[0], rows * sizeof(int64_t))
         else:
@@ -469,6 +460,8 @@ cdef class Program:
 
     cdef int read_index(self, const Py_ssize_t[:] index, Py_ssize_t rows, Py_ssize_t samples) except -1:
         cdef Py_ssize_t i
+        if (<size_t>&index[0] | <size_t>index.strides[0]) % sizeof(Py_ssize_t):
+            raise Refusal(MISALIGNED)
         for i in range(rows):
             self.index[i] = index[i]
         for i in range(rows):

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
+    object PyWeakref_NewRef(object referent, object callback)
     ctypedef struct PyThreadState
     PyThreadState* PyEval_SaveThread() noexcept
     void PyEval_RestoreThread(PyThreadState* state) noexcept
@@ -50,6 +51,14 @@ cdef inline Py_ssize_t row_step(const real[:, :] x) noexcept nogil:
 
 cdef inline Py_ssize_t col_step(const real[:, :] x) noexcept nogil:
     return x.strides[1] // <Py_ssize_t>sizeof(real)
+
+
+cdef tuple lock(array):
+    """References that keep an array, and the one whose memory it views, from being resized in place."""
+    owner = array
+    while isinstance(owner.base, numpy.ndarray):
+        owner = owner.base
+    return array, PyWeakref_NewRef(owner, None)
 
 
 cdef object EMPTY = numpy.empty

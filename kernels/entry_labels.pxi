@@ -28,6 +28,8 @@ cdef Py_ssize_t* copied(
     cdef Py_ssize_t i, label
     if labels.shape[0] != n:
         raise ValueError(f"expected labels of shape {(n,)}, got {(labels.shape[0],)}")
+    if n and (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
+        raise ValueError(MISALIGNED)
     if n > FEW:
         copy = <Py_ssize_t*>malloc(n * sizeof(Py_ssize_t)) if n <= PY_SSIZE_T_MAX // 16 else NULL
         if copy is NULL:

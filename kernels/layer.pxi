@@ -31,6 +31,7 @@ cdef class Layer:
 
     cdef readonly object weight, bias
     cdef object weight_status, bias_status
+    cdef tuple locks
     cdef Facts* weight_facts
     cdef Facts* bias_facts
     cdef Facts unasked
@@ -49,6 +50,7 @@ cdef class Layer:
         if bias is not None:
             vector(self.b, o)
             vector(self.db, o)
+        self.locks = lock(weight), lock(dweight), None if bias is None else (lock(bias), lock(dbias))
         self.weight_status, self.bias_status = weight_status, bias_status
         self.unasked.trained = True
         self.weight_facts, self.bias_facts = self.facts_of(weight_status), self.facts_of(bias_status)
@@ -81,7 +83,7 @@ cdef class Layer:
             return None
         if made.status is not self.weight_status or made.bias_status is not self.bias_status:
             return None
-        if wanted and made.version != self.weight_facts.version:
+        if made.x is None or wanted and made.version != self.weight_facts.version:
             return None
         cdef const real[:, :] x = made.x
         matrix(x, dy.shape[0], self.w.shape[1])

@@ -3,12 +3,7 @@
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
-from minidl.kernels.memory import Counts, Status
-
-cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
-    long long version
-    int trained
-    int has_grad
+from minidl.kernels.memory import Counts
 
 cdef enum Rule:
     SGD

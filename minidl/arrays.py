@@ -13,6 +13,7 @@ import numpy as np
 from . import kernels
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+SINGLE = FLOATS[0]  # asked for by itself: to look a dtype up in a dictionary takes as long as a small kernel
 INT64 = np.dtype(np.int64)
 
 
@@ -43,10 +44,11 @@ def as_int64(labels: np.ndarray) -> np.ndarray:
 def unary(name: str) -> Callable:
     """x, and a setting where the kernel has one -> a new array of x's shape."""
     by_dtype = compiled(name)
+    single = by_dtype[SINGLE]
 
     def call(x, setting=None):
         try:  # a matrix goes straight to its kernel, which refuses all else
-            kernel = by_dtype[x.dtype]
+            kernel = single if x.dtype is SINGLE else by_dtype[x.dtype]
             return kernel(x, None) if setting is None else kernel(x, None, setting)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
@@ -61,10 +63,11 @@ def unary(name: str) -> Callable:
 def binary(name: str) -> Callable:
     """dy, x, and a setting where the kernel has one -> a new array of x's shape."""
     by_dtype = compiled(name)
+    single = by_dtype[SINGLE]
 
     def call(dy, x, setting=None):
         try:
-            kernel = by_dtype[x.dtype]
+            kernel = single if x.dtype is SINGLE else by_dtype[x.dtype]
             return kernel(dy, x, None) if setting is None else kernel(dy, x, None, setting)
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
