@@ -57,7 +57,8 @@ def bits(model, optimizer) -> dict[str, str]:
     """Hashes of all that a step may change."""
     found = {}
     for name, parameter in model.named_parameters():
-        found[name], found[f"{name}.grad"] = digest(parameter.data), digest(parameter.grad)
+        found[name], found[f"{name}.grad"] = digest(parameter.data), digest(parameter.gradient)
+        found[f"{name} has"] = str(parameter.grad is not None)
     for number, state in enumerate(optimizer.state_dict()["state"]):
         for name, value in state.items():
             found[f"state {number} {name}"] = str(value) if name == "step" else digest(value)

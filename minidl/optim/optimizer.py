@@ -159,6 +159,9 @@ class Optimizer:
         flats = self.flats()
         if not same_items(self.param_groups, self._seen):
             self._read_settings(flats)
+        for _, stateful, flat in self._plan:
+            if stateful and not flat.state and flat.parts():
+                flat.arrays(self.state_names)  # here, since memory may not suffice
         for settings, stateful, flat in self._plan:
             for part in flat.parts():
                 advance(part.statuses)
@@ -167,16 +170,9 @@ class Optimizer:
                     flat.count(part)
 
     def _read_settings(self, flats: list[Flat]) -> None:
-        """Check all settings and make the state that they need, before the first parameter is written."""
-        self._seen = ()
-        plan = []
-        for group, flat in zip(self.param_groups, flats, strict=True):
-            settings = self.settings(group)
-            stateful = self.keeps_state(settings)
-            if stateful:
-                flat.arrays(self.state_names)
-            plan.append((settings, stateful, flat))
-        self._plan = plan
+        """Check all settings, before the first parameter is written."""
+        self._seen, settings = (), [self.settings(group) for group in self.param_groups]
+        self._plan = [(checked, self.keeps_state(checked), flat) for checked, flat in zip(settings, flats, strict=True)]
         if all(type(group) is Group for group in self.param_groups):  # of others the values may change in place
             self._seen = tuple(tuple(group.items()) for group in self.param_groups)
 
