@@ -62,8 +62,8 @@ class History:
         """Read what save() wrote; "NaN" and the infinities are numbers again."""
         import json
 
-        return cls(**{name: decoded(value) if isinstance(value, list) else value
-                      for name, value in json.loads(Path(path).read_text()).items()})
+        content = json.loads(Path(path).read_text())
+        return cls(**content | {name: decoded(value) for name, value in content.items() if isinstance(value, list)})
 
 
 def encoded(column: list[float | None]) -> list[float | str | None]:

@@ -1,63 +1,197 @@
-"""A run folder: written under another name, and there under its own only when it is complete."""
+"""A run folder: filled only when the run is complete, and never lost, wherever it lies.
+
+The folder itself is neither renamed nor removed, so it may be a volume mounted in a container, the target of
+a symbolic link, or the folder that the shell stands in. What is written lies at first in a folder ``*.part``
+of its own: within the run folder, or beside it as long as there is none.
+"""
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-MARKER = ".minidl"  # in every folder that minidl wrote, and may therefore replace
+from .progress import say
+
+MARKER = ".minidl"  # in every folder that minidl wrote, and may therefore fill anew
+ASIDE = re.compile(r"[0-9a-f]{32}\.(part|old)")  # what is being written, and what stood there before
+SYSTEM = {"lost+found"}  # at the top of a mounted file system, and nobody's
+
+Write = Callable[[Path], None]
 
 
 @contextmanager
-def run_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """A new folder to write to, which takes the name ``path`` when the block ends well.
+def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
+    """``with run_folder(path) as keep: outcome = train(); keep(write)`` runs write(folder), then fills ``path``.
 
-    A run folder that stood there is replaced; after an exception it stands as before and nothing is left
-    of the new one. Raises, before the block begins, FileExistsError for a folder with content that
-    minidl did not write, and OSError where no folder can be made.
+    The content of a run that stood there is replaced when write has ended well; until then, and if an error
+    ends the block or ``keep`` is not called, it stands as it was and nothing is left of the new one.
+
+    Raises, before the block begins, FileExistsError for what is no folder, or one with content that minidl did
+    not write, and OSError where nothing can be written. ``keep`` raises OSError if that fails in the end, as on a
+    full disk, and says where the result is instead: in the folder ``*.part``, or in a temporary one, to which
+    ``write`` is then run again. What else it raises, ``keep`` raises, too, and what was written by then stays.
     """
-    path = Path(path).absolute()
-    if not replaceable(path):
-        raise FileExistsError(f"{path} holds files that are no run of minidl; choose another folder")
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    path = Path(os.path.realpath(path))
+    _refuse_foreign(path)
+    part = path / f"{uuid4().hex}.part" if path.exists() else path.with_name(f"{path.name}.{uuid4().hex}.part")
+    stays = False
+
+    def keep(write: Write) -> None:
+        nonlocal stays
+        try:
+            _marked(part)  # again, should somebody have removed it meanwhile
+            write(part)
+        except OSError as error:
+            place = _elsewhere(write)
+            stays = place is None
+            where = f"what could be written is in {part}" if place is None else f"the result is kept in {place}"
+            raise OSError(f"cannot write to {path}: {_reason(error)}; {where}") from error
+        except BaseException:
+            stays = True
+            say(f"what was written of the result is kept in {part}")
+            raise
+        try:
+            _fill(path, part)
+        except OSError as error:
+            stays = True
+            raise OSError(f"cannot write to {path}: {_reason(error)}; the result is kept in {part}") from error
+
     try:
-        part.mkdir(parents=True)
-        (part / MARKER).touch()
+        _marked(part)
     except OSError as error:
-        raise OSError(f"cannot write to {path}: {error.strerror}") from error
-    try:
-        yield part
-        _swap(part, path)
-    finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def replaceable(path: Path) -> bool:
-    """Whether ``path`` is free, an empty folder, or a run folder."""
-    if not path.exists():
-        return True
-    return path.is_dir() and ((path / MARKER).exists() or not any(path.iterdir()))
-
-
-def _swap(part: Path, path: Path) -> None:
-    """Rename ``part`` to ``path``; what stood there goes, or comes back if the renaming fails."""
-    if not path.exists():
-        os.replace(part, path)
-        return
-    old = path.with_name(f"{path.name}.{uuid4().hex}.old")
-    os.replace(path, old)
+        raise OSError(f"cannot write to {path}: {_reason(error)}") from error
     try:
-        os.replace(part, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        yield keep
+    finally:
+        if not stays:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def writable_folder(path: str | os.PathLike) -> Path:
+    """The folder itself, made where there is none, after a file was written to it and removed.
+
+    Raises OSError where that cannot be done.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        probe = path / f"{uuid4().hex}.part"
+        _marked(probe)
+        shutil.rmtree(probe)
+    except OSError as error:
+        raise OSError(f"cannot write to {path}: {_reason(error)}") from error
+    return path
+
+
+def content(path: str | os.PathLike) -> list[Path]:
+    """What a run will replace in the folder; nothing where there is none."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    return [entry for entry in path.iterdir() if not ASIDE.fullmatch(entry.name) and entry.name not in SYSTEM]
 
 
 def write_json(path: Path, content: object) -> None:
     """Strict JSON: ValueError for NaN and infinity."""
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """FileExistsError unless ``path`` is free, an empty folder, or a run folder."""
+    if path.exists() and not (path.is_dir() and ((path / MARKER).exists() or not content(path))):
+        raise FileExistsError(f"{path} holds files that are no run of minidl; choose another folder")
+
+
+def _marked(folder: Path) -> None:
+    """Make the folder, and in it the marker: not an empty file, for which there is room on a full disk, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text("minidl made this folder, and may replace what is in it\n")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _elsewhere(write: Write) -> Path | None:
+    """A folder of temporary files, or else of the working directory, with what ``write`` writes; None if both fail."""
+    for place in (tempfile.gettempdir, os.getcwd):
+        folder = None
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="minidl-", dir=place()))
+            _marked(folder)
+            write(folder)
+        except OSError:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        else:
+            return folder
+    return None
+
+
+def _fill(path: Path, part: Path) -> None:
+    """Put the content of ``part`` in the place of that of ``path``; after an error both are as before."""
+    _refuse_foreign(path)  # somebody may have put files there meanwhile
+    if not path.exists():
+        os.replace(part, path)
+        return
+    old = path / f"{uuid4().hex}.old"
+    moves = [(entry, old / entry.name) for entry in content(path) if entry.name != MARKER]
+    moves += [(entry, path / entry.name) for entry in part.iterdir() if entry.name != MARKER]
+    done, new = [], not (path / MARKER).exists()
+    try:
+        _marked(path)  # first: whenever this is cut short, the folder is known for minidl's
+        old.mkdir()
+        for source, target in moves:
+            _move(source, target)
+            done.append((source, target))
+    except BaseException:
+        for source, target in reversed(done):
+            with suppress(OSError):  # then it stays in ``old``, and that is said
+                _move(target, source)
+        with suppress(OSError):
+            old.rmdir()
+        if old.exists():
+            say(f"not all that stood in {path} could be put back; the rest is in {old}")
+        elif new:
+            with suppress(OSError):
+                (path / MARKER).unlink()
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename, or copy and remove where that is refused, as between file systems; after an error nothing has moved."""
+    try:
+        os.replace(source, target)
+        return
+    except OSError:
+        if not os.path.lexists(source):
+            raise
+    folder = source.is_dir() and not source.is_symlink()
+    try:
+        if folder:
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copy2(source, target, follow_symlinks=False)
+        try:
+            _remove(source)
+        except OSError:
+            if folder:  # of which a part may be gone
+                shutil.copytree(target, source, symlinks=True, dirs_exist_ok=True)
+            raise
+    except BaseException:
+        _remove(target)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()

@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from .data.idx import part_of
+from .progress import say
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,17 @@ class Log:
         lines = whole.splitlines()[1:]
         runs = [self._parsed(line, number) for number, line in enumerate(lines, 2)]
         self.runs = {run.identity: run for run in runs}
-        self._file = open(self.path, "ab")  # noqa: SIM115 (closed by __exit__)
-        if len(whole) < len(content):
-            self._file.truncate(len(whole))
-        if not whole:
-            self._write(header)
+        self._header, self._size = header, len(whole)
+        self.fled: Path | None = None  # the file to which the runs go when this one cannot be written
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by __exit__)
+        try:
+            if len(whole) < len(content):
+                self._file.truncate(len(whole))
+            if not whole:
+                self._write(header)
+        except BaseException:
+            self._file.close()
+            raise
 
     def _parsed(self, line: bytes, number: int) -> Run:
         try:
@@ -71,16 +83,67 @@ class Log:
                              f"{line[:80].decode(errors='replace')!r} ({error})") from error
 
     def append(self, run: Run) -> None:
-        """Add a run, to the file too."""
-        self._write(json.dumps(asdict(run), allow_nan=False).encode() + b"\n")
+        """Add a run, to the file too, or where that fails to a temporary one that all runs are copied to.
+
+        Raises OSError if that fails, too.
+        """
+        line = _line(run)
         self.runs[run.identity] = run
+        try:
+            self._write(line)
+        except OSError as error:
+            if self.fled is not None:
+                raise
+            self._flee(error)
 
     def _write(self, line: bytes) -> None:
-        self._file.write(line)
-        self._file.flush()
+        """All of it or, where that can be helped, nothing."""
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[self._file.write(left):]
+        except OSError:
+            with suppress(OSError):  # then the next to open it takes off what was cut short
+                self._file.truncate(self._size)
+            raise
+        self._size += len(line)
+
+    def _all(self) -> bytes:
+        return self._header + b"".join(map(_line, self.runs.values()))
+
+    def _flee(self, reason: OSError) -> None:
+        """Go on in a file of the folder for temporary ones."""
+        place = Path(tempfile.mkdtemp(prefix="minidl-")) / self.path.name
+        file = open(place, "ab", buffering=0)  # noqa: SIM115 (closed by __exit__)
+        self._file.close()
+        self._file, self._size, self.fled, self._reason = file, 0, place, reason.strerror or str(reason)
+        self._write(self._all())
+        say(f"cannot write to {self.path}: {self._reason}; the runs go to {place}")
+
+    def _come_back(self, fled: Path) -> None:
+        """Write all runs to the file of this log, if that is possible now."""
+        path = Path(os.path.realpath(self.path))
+        with part_of(path) as part:
+            part.write_bytes(self._all())
+            os.replace(part, path)
+        shutil.rmtree(fled.parent, ignore_errors=True)
+        say(f"the runs are in {self.path} again")
 
     def __enter__(self) -> Log:
         return self
 
     def __exit__(self, *exception) -> None:
+        """Close the file. OSError if the runs are in another one, unless something else has gone wrong."""
         self._file.close()
+        if self.fled is None:
+            return
+        try:
+            self._come_back(self.fled)
+        except OSError as error:
+            if exception[0] is None:
+                raise OSError(f"cannot write to {self.path}: {self._reason}; "
+                              f"the runs are kept in {self.fled}") from error
+
+
+def _line(run: Run) -> bytes:
+    return json.dumps(asdict(run), allow_nan=False).encode() + b"\n"

@@ -14,8 +14,8 @@ import numpy as np
 
 from . import data, nn, optim, random
 from .history import encoded
-from .optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
 from .optim.group import at_least_zero, fraction
+from .optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
 from .recipe import ACTIVATIONS, INIT_NAMES, Recipe
 from .training import fit
 

@@ -28,7 +28,7 @@ def strictly(text):
 
 def same(one, other):
     return one is other if one is None or other is None else \
-        math.isnan(one) and math.isnan(other) or (one == other and math.copysign(1, one) == math.copysign(1, other))
+        (math.isnan(one) and math.isnan(other)) or (one == other and math.copysign(1, one) == math.copysign(1, other))
 
 
 @pytest.mark.parametrize("name", LISTS)

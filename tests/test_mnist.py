@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -201,6 +202,88 @@ def test_download_false_does_not_download(home, server, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"data.mnist or .*data or .*minidl.mnist, found neither"):
         mnist(download=False, digests=DIGESTS, mirrors=mirrors(server, "good"))
     assert server.requests == [] and not cache_folder().exists()
+
+
+# Without a home folder, or with one that may not be looked into
+
+NO_HOME = "expected a home folder, for the cache .*, found none; put the four files of MNIST in a folder"
+ABSENT = "mnist: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz in "
+
+
+@pytest.fixture(params=["linux", "darwin", "win32"])
+def homeless(tmp_path, monkeypatch, request):
+    """A user whom the system does not know, in an environment that names no place."""
+    for name in ("MINIDL_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE", "HOMEPATH"):
+        monkeypatch.delenv(name, raising=False)
+    if os.name == "posix":
+        import pwd
+
+        def unknown(uid):
+            raise KeyError(uid)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(sys, "platform", request.param)
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["data/mnist", "data"])
+def test_without_a_home_what_is_named_is_read(homeless, monkeypatch, place):
+    save(homeless / place)
+    check(mnist(homeless / place, digests=DIGESTS))
+    monkeypatch.setenv("MINIDL_DATA", str(homeless / "data"))
+    check(mnist(digests=DIGESTS, mirrors=[]))
+    check(mnist(digests=DIGESTS, download=False))
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_without_a_home_what_is_absent_is_a_file_not_found(homeless, monkeypatch, download):
+    with pytest.raises(FileNotFoundError, match=f"{ABSENT}.*nowhere, found neither"):
+        mnist(homeless / "nowhere", digests=DIGESTS, mirrors=[], download=download)
+    for folder in ("~", "~/mnist", "~nobody_of_this_name/mnist"):
+        with pytest.raises(FileNotFoundError, match=f"{ABSENT}{folder}, found neither"):
+            mnist(folder, digests=DIGESTS, mirrors=[], download=download)
+    with pytest.raises(FileNotFoundError, match=NO_HOME):
+        mnist(digests=DIGESTS, mirrors=[], download=download)
+    monkeypatch.setenv("MINIDL_DATA", "~/data")
+    with pytest.raises(FileNotFoundError, match=f"{ABSENT}~/data/mnist or ~/data, found neither"):
+        mnist(digests=DIGESTS, mirrors=[], download=download)
+
+
+def test_without_a_home_the_cache_says_so(homeless):
+    with pytest.raises(FileNotFoundError, match=NO_HOME):
+        cache_folder()
+
+
+@pytest.mark.parametrize("name", ["XDG_CACHE_HOME", "HOME"])
+def test_one_variable_is_enough_for_the_cache(homeless, server, monkeypatch, name):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv(name, str(homeless / "home"))
+    check(mnist(digests=DIGESTS, mirrors=mirrors(server, "good")))
+    assert len(os.listdir(cache_folder())) == 4 and homeless / "home" in cache_folder().parents
+
+
+UNKNOWN = 54321  # no user of any system has this number
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.parametrize("home_is", ["absent", "of somebody else"])
+def test_a_user_id_that_the_system_does_not_know(home_is):
+    """In a process of its own, as in a container that is started with --user."""
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE")}
+    program = (f"from minidl.data.mnist import mnist\nimport os; os.setuid({UNKNOWN})\n"
+               f"print(sum(array.size for array in mnist(digests={DIGESTS})))\n"
+               f"del os.environ['MINIDL_DATA']\nmnist(digests={DIGESTS}, download=False)")
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to other users
+        os.chmod(place, 0o755)
+        environment["MINIDL_DATA"] = str(save(Path(place) / "data"))
+        (Path(place) / "secret").mkdir(mode=0o700)
+        if home_is == "of somebody else":
+            environment["HOME"] = str(Path(place) / "secret")
+        done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=Path(module.__file__).parents[2],
+                              capture_output=True, text=True, timeout=60)
+    assert int(done.stdout) == sum(array.size for array in ARRAYS), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("FileNotFoundError: mnist: expected ")
 
 
 # Downloading

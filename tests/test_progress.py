@@ -210,11 +210,10 @@ def test_messages_of_errors_stay_off_standard_output(kind, monkeypatch, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="redirections of a POSIX shell")
-@pytest.mark.parametrize("redirection", [
-    "2>&-", pytest.param("2>/dev/full", marks=pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full"))])
+@pytest.mark.parametrize("redirection", ["2>&-", *(["2>/dev/full"] if os.path.exists("/dev/full") else [])])
 @pytest.mark.parametrize("arguments, code", [("--epochs 0", 2), ("--list", 0)])
 def test_the_exit_code_and_standard_output_of_the_command(redirection, arguments, code, tmp_path):
     command = "reproduce" if "list" in arguments else "train"
-    done = subprocess.run(["sh", "-c", f"'{sys.executable}' -m minidl {command} {arguments} {redirection}"], cwd=tmp_path,
-                          stdout=subprocess.PIPE, text=True, timeout=60)
+    line = f"'{sys.executable}' -m minidl {command} {arguments} {redirection}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == code and bool(done.stdout) == (code == 0)

@@ -5,14 +5,14 @@ from minidl.runs import run_folder, write_json
 
 
 def write(path, text):
-    with run_folder(path) as folder:
-        (folder / "file").write_text(text)
+    with run_folder(path) as keep:
+        keep(lambda folder: (folder / "file").write_text(text))
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
-    with run_folder(tmp_path / "a" / "run") as folder:
-        (folder / "file").write_text("x")
+    with run_folder(tmp_path / "a" / "run") as keep:
         assert not (tmp_path / "a" / "run").exists()
+        keep(lambda folder: (folder / "file").write_text("x"))
     assert (tmp_path / "a" / "run" / "file").read_text() == "x"
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
 
@@ -28,8 +28,7 @@ def test_a_run_is_replaced_whole(tmp_path):
 
 def test_after_an_exception_the_old_run_stands(tmp_path):
     write(tmp_path / "run", "old")
-    with pytest.raises(KeyboardInterrupt), run_folder(tmp_path / "run") as folder:
-        (folder / "file").write_text("new")
+    with pytest.raises(KeyboardInterrupt), run_folder(tmp_path / "run"):
         raise KeyboardInterrupt
     assert (tmp_path / "run" / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

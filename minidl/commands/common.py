@@ -35,12 +35,12 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 @contextmanager
-def announced_folder(path: Path) -> Iterator[Path]:
+def announced_folder(path: Path) -> Iterator[Callable[[runs.Write], None]]:
     """runs.run_folder(path); says so on standard error when it is going to replace another."""
-    with runs.run_folder(path) as folder:
-        if path.exists() and any(path.iterdir()):
+    with runs.run_folder(path) as keep:
+        if runs.content(path):
             say(f"the run in {path} will be replaced")
-        yield folder
+        yield keep
 
 
 @contextmanager
@@ -49,6 +49,15 @@ def whole(path: Path) -> Iterator[Path]:
     with part_of(path) as part:
         yield part
         os.replace(part, path)
+
+
+@contextmanager
+def beside_runs(log: Path) -> Iterator[None]:
+    """An OSError of the block says, too, that the runs in the file ``log`` are kept."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{error}; the runs are kept in {log}, and the same command writes the rest") from error
 
 
 def can_plot(skipped: str) -> bool:

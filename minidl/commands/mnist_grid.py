@@ -6,12 +6,12 @@ import json
 import os
 from pathlib import Path
 
-from .. import data, runs
+from .. import data, executors, runs
 from ..papers import mnist_grid
 from ..papers.mnist_grid import Reproduction
 from ..papers.mnist_grid_tables import conclusions, figures, measured, table
 from ..table import as_csv, as_text
-from .common import INTERRUPTED, USAGE, CommandError, can_plot, whole
+from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 
 OUT = Path("runs/mnist-grid")
 
@@ -28,6 +28,14 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise CommandError("interrupted; the same command goes on from here", INTERRUPTED) from None
     rows = [result.as_dict() for result in measured(reproduction)]
+    print(json.dumps(rows, allow_nan=False) if args.json else _text(reproduction, out))
+    with beside_runs(out / mnist_grid.LOG):
+        _write(reproduction, rows, out)
+    return 0
+
+
+def _write(reproduction: Reproduction, rows: list[dict], out: Path) -> None:
+    """rows.json, rows.csv and the figures."""
     with whole(out / "rows.json") as part:
         runs.write_json(part, rows)
     with whole(out / "rows.csv") as part:
@@ -37,18 +45,16 @@ def run(args: argparse.Namespace) -> int:
         for name, figure in figures(reproduction).items():
             with whole(out / name) as part:
                 plot.save(figure, part)
-    print(json.dumps(rows, allow_nan=False) if args.json else _text(reproduction, out))
-    return 0
 
 
 def _reproduced(args: argparse.Namespace, out: Path) -> Reproduction:
     folder = os.path.abspath(args.data) if args.data else None
     data.mnist(folder)  # found or downloaded once, before any process looks for it
-    if out.exists() and any(out.iterdir()) and not (out / mnist_grid.LOG).exists():
+    executors.opened(args.executor)  # a name that is none is told before a folder is made
+    if runs.content(out) and not (out / mnist_grid.LOG).exists():
         raise FileExistsError(f"{out} holds files that are not of {mnist_grid.NAME}; choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    return mnist_grid.reproduce(out, batch_size=args.batch_size or mnist_grid.BATCH_SIZE, seed=args.seed,
-                                folder=folder, executor=args.executor)
+    return mnist_grid.reproduce(runs.writable_folder(out), batch_size=args.batch_size or mnist_grid.BATCH_SIZE,
+                                seed=args.seed, folder=folder, executor=args.executor)
 
 
 def _text(reproduction: Reproduction, out: Path) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from .. import executors, runs
 from ..papers import EXPERIMENTS, Experiment, Result, available, measured, reproduce
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace, rounds: int | None = None) -> int:
         executors.opened(args.executor)
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
-    with announced_folder(out) as folder:
+    with announced_folder(out) as keep:
         try:
             outcomes = reproduce(chosen, seed=args.seed, rounds=rounds, executor=args.executor)
         except (ImportError, RuntimeError, FloatingPointError) as error:
@@ -64,12 +66,8 @@ def run(args: argparse.Namespace, rounds: int | None = None) -> int:
         results = [result for experiment in chosen
                    for result in measured(experiment, outcomes[experiment.name])]
         rows = [result.as_dict() for result in results]
-        runs.write_json(folder / "rows.json", rows)
-        (folder / "rows.csv").write_text(as_csv(rows), newline="")
-        if can_plot("no figures"):
-            for experiment in chosen:
-                (folder / experiment.name).mkdir()
-                experiment.figures(outcomes[experiment.name], folder / experiment.name)
+        drawn = chosen if can_plot("no figures") else []
+        keep(partial(_write, rows, [(experiment, outcomes[experiment.name]) for experiment in drawn]))
     for experiment in chosen:
         for trial in experiment.trials.keys() - available(experiment).keys():
             library = experiment.needs[trial]
@@ -81,6 +79,15 @@ def run(args: argparse.Namespace, rounds: int | None = None) -> int:
         print("\n\n".join(_text(experiment, results) for experiment in chosen))
         print(f"\ntables and figures: {out}")
     return 0
+
+
+def _write(rows: list[dict], drawn: list[tuple[Experiment, Any]], folder: Path) -> None:
+    """rows.json, rows.csv, and a folder of figures for each experiment that is drawn."""
+    runs.write_json(folder / "rows.json", rows)
+    (folder / "rows.csv").write_text(as_csv(rows), newline="")
+    for experiment, outcomes in drawn:
+        (folder / experiment.name).mkdir()
+        experiment.figures(outcomes, folder / experiment.name)
 
 
 def _names(names: list[str]) -> Iterable[str]:

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import table
+from .. import executors, table
 from ..data import mnist
 from ..progress import say
+from ..runs import writable_folder
 from ..sweep import grid, sweep
 from ..sweep_log import Run
 from ..sweep_table import summary, varying
 from ..sweep_task import NUMBERS, SETTINGS, complete, train
-from .common import INTERRUPTED, USAGE, CommandError, can_plot, whole
+from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 
 HELP = "train a network for every configuration of a grid and every seed"
+LOG = "sweep.jsonl"
 EXAMPLE = "example: minidl sweep --grid layers=2,3,5 activation=relu,tanh --seeds 3 --executor processes:2"
 
 
@@ -64,13 +66,14 @@ def run(args: argparse.Namespace) -> int:
     rows = summary(runs)
     if args.sort in table.columns(rows):  # not there when every run failed
         rows = table.ordered(rows, args.sort, args.descending)
-    with whole(args.out / "table.csv") as part:
-        part.write_bytes(table.as_csv(rows).encode())
-    _draw(runs, args.out / "sweep.png")
     failures = [run for run in runs if run.error is not None]
     print(_json(rows, failures, args.out) if args.json else _text(rows, varying(runs)))
     for failure in failures:
         say(f"failed: {_message(failure)}")
+    with beside_runs(args.out / LOG):
+        with whole(args.out / "table.csv") as part:
+            part.write_bytes(table.as_csv(rows).encode())
+        _draw(runs, args.out / "sweep.png")
     return 1 if failures else 0
 
 
@@ -80,9 +83,9 @@ def _sweep(args: argparse.Namespace) -> list[Run]:
     folder = os.path.abspath(args.data) if args.data else None
     if any(settings["dataset"] == "mnist" for settings in configurations):
         mnist(folder)  # found or downloaded once, not by every worker at the same time
-    args.out.mkdir(parents=True, exist_ok=True)
+    executors.opened(args.executor)  # a name that is none is told before a folder is made
     return sweep(functools.partial(train, folder=folder), configurations, seeds, executor=args.executor,
-                 path=args.out / "sweep.jsonl", retry_failed=args.retry_failed)
+                 path=writable_folder(args.out) / LOG, retry_failed=args.retry_failed)
 
 
 def _configurations(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
              if name in asdict(defaults) and value is not None}
     chosen = replace(defaults, **given | {"hidden": tuple(args.hidden or defaults.hidden)})
     trial = _trial(chosen, args)
-    with announced_folder(args.out) as folder:
+    with announced_folder(args.out) as keep:
         try:
             outcome = trial.train(args.seed, progress=True)
         except FloatingPointError as error:
             raise CommandError(str(error)) from error
         result = _result(outcome)
-        _write(folder, outcome,
-               result | {"dataset": args.dataset, "seed": args.seed, "recipe": asdict(chosen)})
+        told = result | {"dataset": args.dataset, "seed": args.seed, "recipe": asdict(chosen)}
+        keep(partial(_write, outcome, told, can_plot("no figures")))
     if args.json:
         print(json.dumps(result | {"out": str(args.out)}, allow_nan=False))
     else:
@@ -110,12 +111,12 @@ def _result(outcome: Outcome) -> dict:
             "seconds": history.seconds[-1] if history.seconds else 0.0, "stopped": history.stopped}
 
 
-def _write(folder: Path, outcome: Outcome, result: dict) -> None:
+def _write(outcome: Outcome, result: dict, figures: bool, folder: Path) -> None:
     """result.json, history.json, weights.npz, and with matplotlib loss.png and a picture of the test set."""
     runs.write_json(folder / "result.json", result)
     outcome.history.save(folder / "history.json")
     checkpoint.save(outcome.weights, folder / "weights.npz")
-    if can_plot("no figures"):
+    if figures:
         from .. import plot
         history = outcome.history
         losses: dict[str, Any] = {"training": history.loss, "validation": history.validation_loss}

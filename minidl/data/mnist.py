@@ -58,15 +58,19 @@ def mnist(folder: str | os.PathLike | None = None, *, download: bool = True,
     if isinstance(mirrors, str):
         raise TypeError(f"mnist: expected mirrors to be several addresses, got one string, {mirrors!r}")
     mirrors = tuple(mirrors)
-    places = _places() if folder is None else [Path(folder).expanduser()]
-    place = next((place for place in places if not _absent(place, digests)), places[-1])
-    absent = _absent(place, digests)
-    if absent and not (download and place.resolve() == cache_folder().resolve()):
-        searched = " or ".join(map(str, places))
-        raise FileNotFoundError(
-            f"mnist: expected {absent[0]} or {absent[0]}.gz in {searched}, found neither; {_ADVICE}")
-    for name in absent:
-        _download(name, digests[name], place, mirrors)
+    named = _named() if folder is None else [_expanded(os.fspath(folder))]
+    place = next((place for place in named if not _absent(place, digests)), None)
+    if place is None:  # the cache is asked for only now: not everybody has a home folder
+        cache = _cache_or_none()
+        places = [*named, cache] if folder is None and cache is not None else named
+        place = places[-1] if places else cache_folder()  # which says why there is none
+        absent = _absent(place, digests)
+        if absent and not (download and cache is not None and _same(place, cache)):
+            searched = " or ".join(map(str, places))
+            raise FileNotFoundError(
+                f"mnist: expected {absent[0]} or {absent[0]}.gz in {searched}, found neither; {_ADVICE}")
+        for name in absent:
+            _download(name, digests[name], place, mirrors)
     return Dataset(*(_load(place, name, digest) for name, digest in digests.items()))
 
 
@@ -85,29 +89,50 @@ def scaled(images: np.ndarray) -> np.ndarray:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``minidl/mnist`` in the cache folder that the user's system prescribes."""
+    """Where downloads are kept: ``minidl/mnist`` in the cache folder that the user's system prescribes.
+
+    Raises FileNotFoundError for a user without a home folder, where the environment names no other place.
+    """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "minidl" / "mnist"
+    folder = _expanded(base)
+    if str(folder).startswith("~"):
+        raise FileNotFoundError(f"mnist: expected a home folder, for the cache {folder}, found none; {_ADVICE}")
+    return folder / "minidl" / "mnist"
 
 
 _ADVICE = "put the four files of MNIST in a folder and name it with --data, mnist(folder) or MINIDL_DATA"
 
 
-def _places() -> list[Path]:
-    """The folders to look in when the caller names none; the cache is the last."""
+def _expanded(path: str) -> Path:
+    """With the home folder in the place of a ``~`` at the beginning, or as it is where there is none."""
+    return Path(os.path.expanduser(path))
+
+
+def _named() -> list[Path]:
+    """The folders to look in before the cache when the caller names none."""
     named = os.environ.get("MINIDL_DATA")
-    given = [Path(named).expanduser() / "mnist", Path(named).expanduser()] if named else []
-    return [*given, cache_folder()]
+    return [_expanded(named) / "mnist", _expanded(named)] if named else []
+
+
+def _cache_or_none() -> Path | None:
+    try:
+        return cache_folder()
+    except FileNotFoundError:
+        return None
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _find(folder: Path, name: str) -> Path | None:
     candidates = folder / name, folder / f"{name}.gz"
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # False where one may not look
 
 
 def _absent(folder: Path, names: Iterable[str]) -> list[str]:

@@ -61,7 +61,8 @@ def figures(reproduction: Reproduction) -> dict[str, Any]:
     """
     from .. import plot
     from ..sweep_plot import picture
-    history = {name: decoded(column) for name, column in result_of(reproduction.final)["history"].items()}
+    history: dict[str, Any] = {
+        name: decoded(column) for name, column in result_of(reproduction.final)["history"].items()}
     losses = {"training": history["loss"], "development": history["validation_loss"]}
     accuracies = {"training": _accuracies(history["error"]),
                   "development": _accuracies(history["validation_error"])}
