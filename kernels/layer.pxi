@@ -12,11 +12,12 @@ cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
 
 
 @cython.final
+@cython.no_gc
 @cython.freelist(16)
 cdef class Pass:
-    """What a forward leaves for its backward: the input x, which parameters it met, and the weight's version."""
+    """What a forward gives, y, and leaves for its backward: x, which parameters it met, and the weight's version."""
 
-    cdef readonly object x, status, bias_status
+    cdef readonly object x, y, status, bias_status
     cdef readonly long long version
 
 
@@ -63,15 +64,15 @@ cdef class Layer:
         return <Facts*><size_t>status.address
 
     def forward(self, array not None, weight, bias):
-        """y = x weight^T + bias, in a new array: (N, I) -> (N, O); and the Pass that backward asks for."""
+        """The Pass with y = x weight^T + bias, in a new array: (N, I) -> (N, O)."""
         if weight is not self.weight or bias is not self.bias:
             return None
         cdef const real[:, :] x = array
-        y = affine(x, self.w, self.b, None)
         cdef Pass made = Pass.__new__(Pass)
+        made.y = affine(x, self.w, self.b, None)
         made.x, made.version = array, self.weight_facts.version
         made.status, made.bias_status = self.weight_status, self.bias_status
-        return y, made
+        return made
 
     def backward(self, Pass made not None, const real[:, :] dy not None, weight, bias, bint wanted):
         """dweight += dy^T x and dbias += sum over n of dy[n], of what is trained; dx = dy weight if wanted, else True.

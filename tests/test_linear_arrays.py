@@ -48,7 +48,7 @@ def replaced(shape, dtype=np.float32):
 
 def moved(layer):
     before = layer.weight.data
-    storage.flatten([layer.weight, *([] if layer.bias is None else [layer.bias]), replaced((3,))])
+    storage.flatten([replaced((3,)), layer.weight, *([] if layer.bias is None else [layer.bias])])
     assert layer.weight.data is not before
 
 
@@ -98,9 +98,12 @@ def test_parameters_of_another_dtype():
 def test_parameters_that_do_not_fit_each_other_are_refused_and_may_be_put_back():
     layer, x = used()
     bias = layer.bias
-    for other in (replaced((4,)), replaced((5,), np.float64), replaced((5, 1))):
+    for other, error, match in (
+            (replaced((4,)), ValueError, r"expected bias of shape \(5,\), got \(4,\)"),
+            (replaced((5,), np.float64), TypeError, "expected bias of dtype float32, got float64"),
+            (replaced((5, 1)), ValueError, r"expected bias of shape \(5,\), got \(5, 1\)")):
         layer.bias = other
-        with pytest.raises(ValueError, match="Linear"):
+        with pytest.raises(error, match=rf"Linear\(7, 5\): {match}"):
             layer.forward(x)
     layer.bias = bias
     check(layer, x)

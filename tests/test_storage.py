@@ -22,7 +22,7 @@ def parameters(*shapes, dtype=np.float32) -> list[Parameter]:
 
 
 def lie_in(values: np.ndarray, gradients: np.ndarray, members) -> bool:
-    return all(np.shares_memory(values, p.data) and np.shares_memory(gradients, p.grad) for p in members)
+    return all(np.shares_memory(values, p.data) and np.shares_memory(gradients, p.gradient) for p in members)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -30,7 +30,7 @@ def lie_in(values: np.ndarray, gradients: np.ndarray, members) -> bool:
 def test_aligned(size, dtype):
     array = aligned(size, dtype)
     assert array.shape == (size,) and array.dtype == dtype and not array.any()
-    assert size == 0 or array.ctypes.data % storage.ALIGNMENT == 0
+    assert size == 0 or array.ctypes.data % storage.LINE == 0
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -39,8 +39,11 @@ def test_a_parameter_is_two_views_of_its_shape(shape, order):
     data = np.random.default_rng(0).standard_normal(shape)
     parameter = Parameter(data, order=order)
     np.testing.assert_array_equal(parameter.data, data)
-    assert parameter.grad.shape == shape and not parameter.grad.any()
-    assert parameter.store.values.size == data.size and not np.shares_memory(parameter.data, data)
+    assert parameter.grad is None and parameter.gradient.shape == shape and not parameter.gradient.any()
+    assert not np.shares_memory(parameter.data, data)
+    end = parameter.start + data.size
+    assert end <= parameter.store.used <= parameter.store.values.size
+    np.testing.assert_array_equal(parameter.store.values[parameter.start:end], data.ravel(order))
 
 
 def test_a_linear_weight_lies_transposed():
@@ -57,7 +60,7 @@ def test_assignment_copies_into_place():
     assert parameter.data is data and parameter.grad is grad
     assert (data == 1).all() and (grad == 2).all()
     parameter.grad = None
-    assert not grad.any()
+    assert parameter.grad is None and parameter.gradient is grad and not grad.any()
     parameter.data -= 0.5  # in place, by the setter
     assert (data == 0.5).all() and parameter.data is data
 
@@ -168,7 +171,7 @@ def test_a_copied_parameter_has_a_place_of_its_own(duplicate):
     np.testing.assert_array_equal(twin.data, members[0].data)
     np.testing.assert_array_equal(twin.grad, members[0].grad)
     assert (twin.name, twin.order, twin.requires_grad) == ("p0", "F", True)
-    assert not np.shares_memory(twin.data, members[0].data) and twin.store.values.size == 12
+    assert not np.shares_memory(twin.data, members[0].data) and not np.shares_memory(twin.grad, members[0].grad)
 
 
 @pytest.mark.parametrize("data, came", [

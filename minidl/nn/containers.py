@@ -85,12 +85,12 @@ class Sequential(ModuleList):
         super().__init__(modules[0] if len(modules) == 1 and not isinstance(modules[0], Module) else modules)
 
     def forward(self, x):
-        saved = []
+        modules, saved = self._modules[:], []
         plain = not isinstance(x, Tensor)
-        for module in self._modules:
+        for module in modules:
             x = module.forward(x) if plain and module.explicit else module(x)
-            saved.append((module, module.saved))
-        self.saved = saved
+            saved.append(module.saved)
+        self.saved = modules, saved
         return x
 
     def backward(self, gradient):
@@ -99,20 +99,21 @@ class Sequential(ModuleList):
 
     def accumulate(self, gradient) -> None:
         """backward() as far down as there are parameters that are trained."""
-        saved = self.require_saved()
-        for first, (module, left) in enumerate(saved):
+        modules, saved = self.require_saved()
+        for first, module in enumerate(modules):
             if module.is_trained():
                 gradient = self._backward_to(first + 1, gradient)
                 if gradient is not None:
-                    module.saved = left
+                    module.saved = saved[first]
                     module.accumulate(gradient)
                 break
 
     def _backward_to(self, end: int, gradient):
         """The gradient of the input of module ``end``."""
-        saved = self.require_saved()
+        modules, saved = self.require_saved()
         for i in range(len(saved) - 1, end - 1, -1):
-            module, module.saved = saved[i]
+            module = modules[i]
+            module.saved = saved[i]
             gradient = module.backward(gradient)
             if gradient is None:
                 break

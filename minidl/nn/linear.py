@@ -53,10 +53,13 @@ class Linear(Module):
         # The kernel refuses what does not fit; only then is it looked at more closely.
         try:
             bias = self.bias
-            y, self.saved = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
+            made = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
         except (AttributeError, IndexError, TypeError, ValueError):
-            y = None
-        return self._forward_other(x) if y is None else y
+            made = None
+        if made is None:
+            return self._forward_other(x)
+        self.saved = made
+        return made.y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """dy (..., out) -> dx (..., in); dW and db are added to the gradients of the parameters that are trained."""
@@ -107,22 +110,22 @@ class Linear(Module):
 
     def _backward_other(self, gradient, wanted: bool):
         """The same for a vector, a stack of matrices, or what lies oddly; an error for all else."""
-        left = self.require_saved()
+        made = self.require_saved()
         self.check_parameters()
         if self._rebound():
             return self._backward(gradient, wanted)
-        self._check_unchanged(left, wanted)
-        dx = self._backward(self._gradient_rows(gradient, left.x), wanted)
+        self._check_unchanged(made, wanted)
+        dx = self._backward(self._gradient_rows(gradient, made.x), wanted)
         return dx.reshape(*gradient.shape[:-1], self.in_features) if wanted else dx
 
-    def _check_unchanged(self, left, wanted: bool) -> None:
+    def _check_unchanged(self, made, wanted: bool) -> None:
         """RuntimeError if the parameters are others than forward's, or a weight that dx is made of has changed."""
-        for name, status in (("weight", left.status), ("bias", left.bias_status)):
+        for name, status in (("weight", made.status), ("bias", made.bias_status)):
             parameter = getattr(self, name)
             if status is not (None if parameter is None else parameter.status):
                 raise RuntimeError(f"{self}: {name} was replaced between forward and backward")
-        if wanted and left.version != self.weight.status.version:
-            raise modified(f"{self}: weight of shape {self.weight.shape}", self.weight.status.version, left.version)
+        if wanted and made.version != self.weight.status.version:
+            raise modified(f"{self}: weight of shape {self.weight.shape}", self.weight.status.version, made.version)
 
     def _gradient_rows(self, gradient, x: np.ndarray) -> np.ndarray:
         """The gradient of a vector or a stack as a matrix, or of what lies oddly as a copy; an error for all else."""
@@ -166,8 +169,7 @@ class Linear(Module):
     reads = property(lambda self: "x" if self.weight.requires_grad else "")
 
     def is_trained(self) -> bool:
-        bias = self.bias
-        return self.weight.requires_grad or (bias is not None and bias.requires_grad)
+        return self.weight.status.requires_grad or (self.bias is not None and self.bias.status.requires_grad)
 
     def has_parameters(self) -> bool:
         return True

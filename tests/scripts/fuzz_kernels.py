@@ -282,7 +282,7 @@ def _layer(rng, module, dtype) -> int:
                 got = layer.forward(x, weight, bias)
                 if got is None:
                     continue
-                got, left = got
+                left, got = got, got.y
                 want = np.zeros((len(x), o), dtype)
                 reference.linear(given[4], given[0], given[1], want)
             else:
