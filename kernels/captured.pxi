@@ -82,7 +82,7 @@ cdef class Program:
     cdef real* gathered_target
     cdef readonly bint running
     cdef readonly object batch     # what a step was called with, while it runs Python functions
-    cdef bint late_labels, python_after_loss
+    cdef bint late_labels, python_after_loss, entered
 
     def __cinit__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
         if capacity < 1 or width < 1 or classes < 0 or target_width < 0:
@@ -350,8 +350,15 @@ cdef class Program:
         """Update what the optimizer, one of minidl.optim's, holds, by its rule. The last thing to be written."""
         if self.running or self.update_begin >= 0:
             raise RuntimeError("expected one update, of a program that does not run")
+        cdef Py_ssize_t i, j
+        cdef Update update
         updates = [Update(optimizer, group, flat)
                    for group, flat in zip(optimizer.param_groups, optimizer.flats(), strict=True)]
+        for update in updates:
+            for i in range(update.size):
+                for j in range(self.reached_count):
+                    if update.facts[i] == self.reached[j]:
+                        update.written[i] = True
         self.updates, self.update_begin = updates, self.count
 
     cpdef bint stale(self):
@@ -437,15 +444,24 @@ cdef class Program:
 
     cdef int begin(self) except -1:
         """Be running; RuntimeError if it is already."""
-        if self.running:
+        if self.running or self.entered:
             raise RuntimeError(
                 "capture: this step is running already: it was called again from within it, or by another thread")
         self.running = True
         return 0
 
+    def enter(self):
+        """Until leave() refuse to run, as a program does that runs already."""
+        self.begin()
+        self.running, self.entered = False, True
+
+    def leave(self):
+        self.entered = False
+
     cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint picked) except -1:
         """Copy the labels of the batch, and check the copy: what was given may change at any time."""
         cdef Py_ssize_t i
+        cdef int64_t outside = 0
         if (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
             raise Refusal(MISALIGNED)
         if labels.strides[0] == sizeof(int64_t) and not picked:
@@ -453,8 +469,10 @@ cdef class Program:
         else:
             for i in range(rows):
                 self.labels[i] = labels[self.index[i] if picked else i]
-        for i in range(rows):
-            if self.labels[i] < 0 or self.labels[i] >= self.classes:
+        for i in range(rows):  # one sum, which the compiler makes vectors of
+            outside += <uint64_t>self.labels[i] >= <uint64_t>self.classes
+        for i in range(rows if outside else 0):
+            if not 0 <= self.labels[i] < self.classes:
                 raise Refusal(f"expected labels from 0 to {self.classes - 1}, got {self.labels[i]}")
         return 0
 
@@ -545,39 +563,48 @@ cdef class Program:
             self.walk(0, self.loss_end, rows)
         if not isfinite(self.loss_value):
             return self.loss_value
-        self.backward_and_update(rows)
+        if self.python_after_loss:
+            self.backward_and_update_in_python(rows)
+        else:
+            self.backward_and_update(rows)
         return self.loss_value
 
     cdef int backward_and_update(self, Py_ssize_t rows) except -1:
-        """The rest of the step. After an error the gradients are as they were, and nothing was updated."""
+        """The rest of a step in which no Python runs any more."""
+        cdef Py_ssize_t i
+        self.settle()
+        for i in range(self.cleared_count):
+            self.marked[i].has_grad = False
+        for i in range(self.reached_count):
+            self.reached[i].has_grad = True
+        self.walk(self.loss_end, self.count, rows)
+        return 0
+
+    cdef int backward_and_update_in_python(self, Py_ssize_t rows) except -1:
+        """The same where a Python function runs in the backward or the update. After an error gradients are as before."""
         cdef Py_ssize_t i
         for i in range(self.marked_count):
             self.had_grad[i] = self.marked[i].has_grad
-        if self.python_after_loss:
-            for gradient, backup, cleared in self.backups:
-                backup[:] = gradient
+        for gradient, backup, cleared in self.backups:
+            backup[:] = gradient
         try:
             for i in range(self.cleared_count):
                 self.marked[i].has_grad = False
-            if self.python_after_loss:
-                for gradient, backup, cleared in self.backups:
-                    if cleared:
-                        gradient[:] = 0
-            if self.python_end > self.loss_end:
-                self.walk(self.loss_end, self.python_end, rows)
-            if self.python_after_loss:  # a loss of the user may have written other gradients
-                for i in range(self.cleared_count):
-                    if self.backups[i][0].any():
-                        self.marked[i].has_grad = True
+            for gradient, backup, cleared in self.backups:
+                if cleared:
+                    gradient[:] = 0
+            self.walk(self.loss_end, self.python_end, rows)
+            for i in range(self.cleared_count):  # a loss of the user may have written other gradients
+                if self.backups[i][0].any():
+                    self.marked[i].has_grad = True
             for i in range(self.reached_count):
                 self.reached[i].has_grad = True
             if self.update_begin >= 0:
                 self.settle()
             self.walk(self.python_end, self.count, rows)
         except BaseException:
-            if self.python_after_loss:
-                for gradient, backup, cleared in self.backups:
-                    gradient[:] = backup
+            for gradient, backup, cleared in self.backups:
+                gradient[:] = backup
             for i in range(self.marked_count):
                 self.marked[i].has_grad = self.had_grad[i]
             raise
@@ -593,13 +620,12 @@ cdef class Program:
                 stateful, python_ran = update.stateful, True
                 update.read_settings()
                 fit = fit and update.stateful == stateful
-        for update in self.updates:
-            fit = fit and update.calls_fit()
+            fit = fit and update.calls_fit(self.python_after_loss)
         if not fit:
             self.lay_out_updates()
         if python_ran or not fit:
             for update in self.updates:
-                if not update.calls_fit():
+                if not update.calls_fit(self.python_after_loss):
                     raise RuntimeError(CHANGED)
             if self.stale():
                 raise RuntimeError(CHANGED)
@@ -621,7 +647,7 @@ cdef class Program:
             for i in range(update.size):
                 update.leaders[i] = -1
             update.generation = update.counts[update.size]
-            for part in update.flat.parts(noted=True):
+            for part in update.flat.parts(update.chosen(self.python_after_loss)):
                 indices = part.indices
                 leader = indices[0]
                 for index in indices:

@@ -9,32 +9,24 @@ cdef class Shortcut:
     """``self(x, y, index)`` is ``compiled(x, y, index)``, or what ``refused`` makes of it; so is ``run``, which goes
     to ``tolerant``.
 
-    A subclass of Python that has no __call__ of its own costs no Python frame: a tenth of a microsecond. One
-    call at a time: RuntimeError for a second one, from within the first or from another thread.
+    A subclass of Python that has no __call__ of its own costs no Python frame: a tenth of a microsecond.
     """
 
     cdef public object compiled, tolerant
-    cdef bint running
 
     def __call__(self, x, y, index=None):
         """The step; FloatingPointError for a loss that is not finite."""
-        return self.go(self.compiled, "step", x, y, index)
+        try:
+            return self.compiled(x, y, index)
+        except Refusal:
+            return self.refused("step", x, y, index)
 
     def run(self, x, y, index=None):
         """A call of the step, but a loss that is not finite is returned, too. Nothing was updated then."""
-        return self.go(self.tolerant, "run", x, y, index)
-
-    cdef object go(self, way, str name, x, y, index):
-        if self.running:
-            raise RuntimeError(
-                "capture: this step is running already: it was called again from within it, or by another thread")
-        self.running = True
         try:
-            return way(x, y, index)
+            return self.tolerant(x, y, index)
         except Refusal:
-            return self.refused(name, x, y, index)
-        finally:
-            self.running = False
+            return self.refused("run", x, y, index)
 
     def refused(self, name, x, y, index):
         """The result of "step" or "run" all the same, or the error in the caller's words."""

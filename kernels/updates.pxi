@@ -37,6 +37,7 @@ cdef class Update:
     cdef Py_ssize_t size
     cdef Facts** facts
     cdef long long* counts
+    cdef char* written        # whether the program's calls write its gradient
     cdef Py_ssize_t* leaders  # for each parameter the first of those that share its call; -1: it is not moved
     cdef long long generation
 
@@ -53,7 +54,8 @@ cdef class Update:
         self.kept, self.read = [counts, *statuses], []
         self.facts = <Facts**>calloc(max(self.size, 1), sizeof(Facts*))
         self.leaders = <Py_ssize_t*>calloc(max(self.size, 1), sizeof(Py_ssize_t))
-        if self.facts is NULL or self.leaders is NULL:
+        self.written = <char*>calloc(max(self.size, 1), sizeof(char))
+        if self.facts is NULL or self.leaders is NULL or self.written is NULL:
             raise MemoryError
         for i in range(self.size):
             if type(statuses[i]) is not Status:
@@ -66,6 +68,7 @@ cdef class Update:
     def __dealloc__(self):
         free(self.facts)
         free(self.leaders)
+        free(self.written)
 
     cdef bint settings_stand(self) except -1:
         """Whether the settings are the objects that were read last."""
@@ -101,18 +104,25 @@ cdef class Update:
                 self.settings[i].value = <PyObject*>values[i]
         return 0
 
-    cdef bint calls_fit(self) noexcept:
+    cdef inline bint moves(self, Py_ssize_t i, bint by_flags) noexcept:
+        """Whether parameter i is to move: it is trained and has a gradient, by its flag or from the program's calls."""
+        return self.facts[i].trained and (self.facts[i].has_grad if by_flags else self.written[i])
+
+    cdef bint calls_fit(self, bint by_flags) noexcept:
         """Whether the calls that there are move the parameters that are to move now."""
         cdef Py_ssize_t i, leader
         if self.generation != self.counts[self.size]:
             return False
         for i in range(self.size):
             leader = self.leaders[i]
-            if (self.facts[i].trained and self.facts[i].has_grad) != (leader >= 0):
-                return False
-            if leader >= 0 and self.counts[i] != self.counts[leader]:
+            if self.moves(i, by_flags) != (leader >= 0) or leader >= 0 and self.counts[i] != self.counts[leader]:
                 return False
         return True
+
+    cdef list chosen(self, bint by_flags):
+        """The parameters that are to move."""
+        cdef Py_ssize_t i
+        return [i for i in range(self.size) if self.moves(i, by_flags)]
 
     cdef void set_call(self, Call* call) noexcept:
         """The numbers of this step's call, for the update that its state has not seen yet."""

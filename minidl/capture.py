@@ -38,16 +38,26 @@ class CapturedStep(kernels.Shortcut):
 
     def refused(self, name: str, *given) -> float:
         """A step after a refusal: for a program or a batch that is made to fit, if it did not."""
-        if self._program.stale():
-            self._build(self._program.capacity, self._labels)
-        batch = taken(Batch(*given), leaves(self.model), self.criterion)
-        labels = has_kernels(self.criterion) and takes_labels(self.criterion, batch.y)
-        if batch.rows > self._program.capacity or labels != self._labels:
-            self._build(max(batch.rows, self._program.capacity), labels)
+        refusing = self._program
+        refusing.enter()  # nobody else steps, or adapts, while this one is adapted
+        try:
+            batch = self._adapt(Batch(*given))
+        finally:
+            refusing.leave()
         try:
             return getattr(self._program, name)(*batch)
         except kernels.Refusal as refusal:
             raise ValueError(f"capture: {refusal}") from None
+
+    def _adapt(self, given: Batch) -> Batch:
+        """Make the program fit the model and the batch as they are now, and the batch the program."""
+        if self._program.stale():
+            self._build(self._program.capacity, self._labels)
+        batch = taken(given, leaves(self.model), self.criterion)
+        labels = has_kernels(self.criterion) and takes_labels(self.criterion, batch.y)
+        if batch.rows > self._program.capacity or labels != self._labels:
+            self._build(max(batch.rows, self._program.capacity), labels)
+        return batch
 
     def __reduce__(self):
         raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "

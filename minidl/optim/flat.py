@@ -91,19 +91,17 @@ class Flat:
                 self.state[name] = storage.aligned(self.size, self.dtype)
         return [self.state[name] for name in names]
 
-    def parts(self, noted: bool = False) -> list[Part]:
-        """What the next update moves: the parameters that are trained and have a gradient, by their step.
-
-        noted : go by what backwards have noted alone, not by what was written into a gradient by hand.
-        """
-        seen = self.counts.common(self.statuses)
-        if seen >= 0:
-            self._whole.step = seen + 1
-            return [self._whole]
+    def parts(self, chosen: Iterable[int] | None = None) -> list[Part]:
+        """What the next update moves, by its step: the parameters that are trained and have a gradient, or those chosen."""
+        if chosen is None:
+            seen = self.counts.common(self.statuses)
+            if seen >= 0:
+                self._whole.step = seen + 1
+                return [self._whole]
+            chosen = [i for i, parameter in enumerate(self.parameters) if parameter.requires_grad and parameter.has_grad()]
         by_step: dict[int, list[int]] = {}
-        for i, parameter in enumerate(self.parameters):
-            if parameter.requires_grad and (parameter.status.has_grad or not noted and parameter.has_grad()):
-                by_step.setdefault(self.counts[i] + 1, []).append(i)
+        for i in chosen:
+            by_step.setdefault(self.counts[i] + 1, []).append(i)
         parts = []
         for step, indices in by_step.items():
             part = self._part(tuple(indices))
