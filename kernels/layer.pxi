@@ -1,8 +1,6 @@
 # A linear layer and its arrays, looked at once rather than at each call: taking an array in costs a
 # small layer as much as its product. It keeps no more than that, so several threads may use one.
 
-cimport cython
-
 from minidl.kernels.memory import Status
 
 cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
@@ -11,28 +9,18 @@ cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
     int has_grad
 
 
-@cython.final
-@cython.no_gc
-@cython.freelist(16)
-cdef class Pass:
-    """What a forward gives, y, and leaves for its backward: x, which parameters it met, and the weight's version."""
-
-    cdef readonly object x, y, status, bias_status
-    cdef readonly long long version
-
-
-@cython.final
 cdef class Layer:
     """The kernels of a linear layer for its arrays: weight (O, I), bias (O,) and their gradients; None without bias.
 
     The layer's arrays may become others. Each method is told which weight and bias are the layer's now, and
     does nothing and returns None if it holds others. ``weight_status`` and ``bias_status``: which of the two
-    is trained, now and later; without them both are. ValueError for arrays that do not fit.
+    is trained, now and later; without them both are. ``version``: that of the weight in the last forward.
+    ValueError for arrays that do not fit.
     """
 
-    cdef readonly object weight, bias
-    cdef object weight_status, bias_status
+    cdef readonly object weight, bias, weight_status, bias_status
     cdef tuple locks
+    cdef public long long version
     cdef Facts* weight_facts
     cdef Facts* bias_facts
     cdef Facts unasked
@@ -63,30 +51,22 @@ cdef class Layer:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
         return <Facts*><size_t>status.address
 
-    def forward(self, array not None, weight, bias):
-        """The Pass with y = x weight^T + bias, in a new array: (N, I) -> (N, O)."""
+    def forward(self, const real[:, :] x not None, weight, bias):
+        """y = x weight^T + bias, in a new array: (N, I) -> (N, O)."""
         if weight is not self.weight or bias is not self.bias:
             return None
-        cdef const real[:, :] x = array
-        cdef Pass made = Pass.__new__(Pass)
-        made.y = affine(x, self.w, self.b, None)
-        made.x, made.version = array, self.weight_facts.version
-        made.status, made.bias_status = self.weight_status, self.bias_status
-        return made
+        self.version = self.weight_facts.version
+        return affine(x, self.w, self.b, None)
 
-    def backward(self, Pass made not None, const real[:, :] dy not None, weight, bias, bint wanted):
+    def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint wanted):
         """dweight += dy^T x and dbias += sum over n of dy[n], of what is trained; dx = dy weight if wanted, else True.
 
-        dx is a new array. None, too, where the parameters are no longer those of the forward, or dx is wanted
-        and the weight has changed since.
+        dx is a new array. None, too, where it is wanted and the weight has changed since the last forward.
         """
         if weight is not self.weight or bias is not self.bias:
             return None
-        if made.status is not self.weight_status or made.bias_status is not self.bias_status:
+        if wanted and self.version != self.weight_facts.version:
             return None
-        if made.x is None or wanted and made.version != self.weight_facts.version:
-            return None
-        cdef const real[:, :] x = made.x
         matrix(x, dy.shape[0], self.w.shape[1])
         matrix(dy, dy.shape[0], self.w.shape[0])
         if self.weight_facts.trained:

@@ -7,7 +7,6 @@ of any length needs no recursion.
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
@@ -21,6 +20,7 @@ from .kernels.memory import Status
 if TYPE_CHECKING:
     from .tensor import Tensor
 
+GENERATOR = 0x20  # the flag of a generator function's code
 _serial = count()
 
 
@@ -50,7 +50,10 @@ class no_grad(ContextDecorator):
         _paused.depth -= 1
 
     def __call__(self, function):
-        return _unrecorded(function) if inspect.isgeneratorfunction(function) else super().__call__(function)
+        code = getattr(function, "__code__", None)  # the module inspect takes long to import
+        if code is not None and code.co_flags & GENERATOR:
+            return _unrecorded(function)
+        return super().__call__(function)
 
 
 def _unrecorded(function: Callable) -> Callable:

@@ -131,8 +131,7 @@ class Tensor:
         Raises RuntimeError if nothing here requires a gradient, if the gradient is left out of a
         Tensor of several elements, or if the graph was freed by an earlier backward(); ValueError and
         TypeError for a gradient of another shape or dtype; RuntimeError where what the derivatives read was
-        changed in place since. The gradients are then as they were (but for those that modules have added
-        to before a Linear finds that its weight has changed).
+        changed in place since. The gradients are then as they were.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: this Tensor does not require grad and was not recorded")

@@ -13,7 +13,6 @@ class Activation(Module):
 
     operation: functional.Operation
     takes_tensors = True
-    reads_parameters = False
     reads = property(lambda self: "".join({"0": "x", "y": "y"}[name] for name in self.operation.reads[0]))
 
     def __init__(self) -> None:

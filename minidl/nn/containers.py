@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..tensor import Tensor
+from ..tensor import Parameter, Tensor
 from .module import Module
 
 
@@ -27,8 +27,6 @@ class ModuleList(Module):
 
     A module that a subclass holds as an attribute is found, too, but is no member of the list.
     """
-
-    reads_parameters = False
 
     def __init__(self, modules: Iterable[Module] = ()):
         self._modules: list[Module] = []
@@ -85,12 +83,12 @@ class Sequential(ModuleList):
         super().__init__(modules[0] if len(modules) == 1 and not isinstance(modules[0], Module) else modules)
 
     def forward(self, x):
-        modules, saved = self._modules[:], []
+        saved = []
         plain = not isinstance(x, Tensor)
-        for module in modules:
+        for module in self._modules:
             x = module.forward(x) if plain and module.explicit else module(x)
             saved.append(module.saved)
-        self.saved = modules, saved
+        self.saved = saved
         return x
 
     def backward(self, gradient):
@@ -99,7 +97,7 @@ class Sequential(ModuleList):
 
     def accumulate(self, gradient) -> None:
         """backward() as far down as there are parameters that are trained."""
-        modules, saved = self.require_saved()
+        saved, modules = self.require_saved(), self._modules
         for first, module in enumerate(modules):
             if module.is_trained():
                 gradient = self._backward_to(first + 1, gradient)
@@ -110,7 +108,7 @@ class Sequential(ModuleList):
 
     def _backward_to(self, end: int, gradient):
         """The gradient of the input of module ``end``."""
-        modules, saved = self.require_saved()
+        saved, modules = self.require_saved(), self._modules
         for i in range(len(saved) - 1, end - 1, -1):
             module = modules[i]
             module.saved = saved[i]
@@ -118,6 +116,13 @@ class Sequential(ModuleList):
             if gradient is None:
                 break
         return gradient
+
+    def read_parameters(self, asked: bool) -> list[Parameter]:
+        found = []
+        for module in self._modules:
+            found += module.read_parameters(asked) if module.explicit else []
+            asked = asked or module.is_trained()
+        return found
 
     @property
     def reads(self) -> str:
@@ -132,8 +137,6 @@ class ModuleDict(Module):
 
     A module that a subclass holds as an attribute is found, too, but is no member of the dictionary.
     """
-
-    reads_parameters = False
 
     def __init__(self, modules=()):
         self._modules: dict[str, Module] = {}

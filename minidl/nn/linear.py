@@ -32,7 +32,6 @@ class Linear(Module):
     """
 
     takes_tensors = True
-    reads_parameters = False  # backward looks at the version of the weight itself
     _kernels: Any = None  # bound to the arrays that the parameters had when they were last used
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype=None, *, generator=None):
@@ -53,13 +52,13 @@ class Linear(Module):
         # The kernel refuses what does not fit; only then is it looked at more closely.
         try:
             bias = self.bias
-            made = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
+            y = self._kernels.forward(x, self.weight._data, None if bias is None else bias._data)
         except (AttributeError, IndexError, TypeError, ValueError):
-            made = None
-        if made is None:
+            y = None
+        if y is None:
             return self._forward_other(x)
-        self.saved = made
-        return made.y
+        self.saved = x
+        return y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """dy (..., out) -> dx (..., in); dW and db are added to the gradients of the parameters that are trained."""
@@ -81,14 +80,16 @@ class Linear(Module):
 
     def _rebound(self) -> bool:
         """Bind the kernels to the parameters' arrays; False if they are so already, or these do not fit."""
-        weight, bias = self.weight, self.bias
+        weight, bias, kernels = self.weight, self.bias, self._kernels
         try:
             data, grad, status = (None, None, None) if bias is None else (bias._data, bias._grad, bias.status)
-            if self._kernels is not None and self._kernels.weight is weight._data and self._kernels.bias is data:
+            if kernels is not None and kernels.weight is weight._data and kernels.bias is data:
                 return False
             self._kernels = arrays.layer(weight._data, data, weight._grad, grad, weight.status, status)
         except (AttributeError, KeyError, TypeError, ValueError):
             return False
+        if kernels is not None:  # the arrays moved: a backward may be due
+            self._kernels.version = kernels.version
         return True
 
     def _forward_other(self, x) -> np.ndarray:
@@ -110,22 +111,24 @@ class Linear(Module):
 
     def _backward_other(self, gradient, wanted: bool):
         """The same for a vector, a stack of matrices, or what lies oddly; an error for all else."""
-        made = self.require_saved()
+        x = self.require_saved()
         self.check_parameters()
+        self._check_unchanged(wanted)
         if self._rebound():
             return self._backward(gradient, wanted)
-        self._check_unchanged(made, wanted)
-        dx = self._backward(self._gradient_rows(gradient, made.x), wanted)
+        dx = self._backward(self._gradient_rows(gradient, x), wanted)
         return dx.reshape(*gradient.shape[:-1], self.in_features) if wanted else dx
 
-    def _check_unchanged(self, made, wanted: bool) -> None:
+    def _check_unchanged(self, wanted: bool) -> None:
         """RuntimeError if the parameters are others than forward's, or a weight that dx is made of has changed."""
-        for name, status in (("weight", made.status), ("bias", made.bias_status)):
+        kernels = self._kernels
+        for name, status in (("weight", kernels.weight_status), ("bias", kernels.bias_status)):
             parameter = getattr(self, name)
             if status is not (None if parameter is None else parameter.status):
                 raise RuntimeError(f"{self}: {name} was replaced between forward and backward")
-        if wanted and made.version != self.weight.status.version:
-            raise modified(f"{self}: weight of shape {self.weight.shape}", self.weight.status.version, made.version)
+        if wanted and kernels.version != self.weight.status.version:
+            raise modified(
+                f"{self}: weight of shape {self.weight.shape}", self.weight.status.version, kernels.version)
 
     def _gradient_rows(self, gradient, x: np.ndarray) -> np.ndarray:
         """The gradient of a vector or a stack as a matrix, or of what lies oddly as a copy; an error for all else."""
@@ -167,6 +170,9 @@ class Linear(Module):
                 raise ValueError(f"{self}: the gradient of {name} is read-only")
 
     reads = property(lambda self: "x" if self.weight.requires_grad else "")
+
+    def read_parameters(self, asked: bool) -> list[Parameter]:
+        return [self.weight] if asked else []
 
     def is_trained(self) -> bool:
         return self.weight.status.requires_grad or (self.bias is not None and self.bias.status.requires_grad)

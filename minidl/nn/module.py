@@ -77,7 +77,6 @@ class Module:
     explicit = False  # whether the class defines the backward of its forward
     takes_tensors = False  # whether the forward that stands in the class itself takes Tensors, too
     reads: Any = "xy"  # whether backward reads the inputs' values (x) and the output's (y)
-    reads_parameters = True  # whether it reads those of the Parameters that the module itself holds
 
     def __new__(cls, *args, **settings):
         # A dictionary of its own: one that shares its keys with its likes is read slowly after vars().
@@ -156,11 +155,9 @@ class Module:
             return dx if isinstance(dx, tuple) else (dx, *[None] * (len(inputs) - 1))
 
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x)) for x in inputs]
-        read = [*tensors] if "x" in self.reads else []
-        for module in modules:
-            if module.reads_parameters:
-                read += [value for value in vars(module).values() if isinstance(value, Parameter)]
-        return record(type(self).__name__, y, tensors, gradients, read, "y" in self.reads)
+        reads = self.reads
+        read = [*(tensors if "x" in reads else []), *self.read_parameters(asked)]
+        return record(type(self).__name__, y, tensors, gradients, read, "y" in reads)
 
     def require_saved(self):
         """What forward left for backward. RuntimeError if there was no forward."""
@@ -231,6 +228,15 @@ class Module:
         """Whether it or a module below it holds a Parameter that requires a gradient."""
         return (any(isinstance(value, Parameter) and value.requires_grad for value in vars(self).values())
                 or any(child.is_trained() for child in self.children()))
+
+    def read_parameters(self, asked: bool) -> list[Parameter]:
+        """Those whose values backward reads, or accumulate where nobody asks for the input's gradient.
+
+        All that it and its children hold, where nothing else is known. (Within a module that defines only
+        forward, the tape looks after them.)
+        """
+        own = [value for value in vars(self).values() if isinstance(value, Parameter)]
+        return sum((child.read_parameters(True) for child in self.children() if child.explicit), own)
 
     def param(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The reports' list of (value, gradient) pairs; [] for a module without parameters."""

@@ -11,7 +11,7 @@ from .module import Module
 class Identity(Module):
     """y = x."""
 
-    takes_tensors, reads, reads_parameters = True, "", False
+    takes_tensors, reads = True, ""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.saved = x.shape, x.dtype
@@ -28,7 +28,7 @@ class Flatten(Module):
     Raises ValueError for an input that lacks these axes.
     """
 
-    takes_tensors, reads, reads_parameters = True, "", False
+    takes_tensors, reads = True, ""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
         self.start_dim, self.end_dim = start_dim, end_dim

@@ -263,8 +263,8 @@ def _layer(rng, module, dtype) -> int:
         layer = module.Layer(weight, bias, dweight, dbias)
     except REFUSALS:
         return 1
-    calls, left = 1, None  # left: what the last forward left for backward
-    for _ in range(rng.randint(1, 6)):
+    calls = 1
+    for _ in range(rng.randint(1, 4)):
         x, dy = any_array(m, i), any_array(m, o)
         if rng.random() < 0.1:
             for a in (weight, dweight, bias, dbias, x):
@@ -282,14 +282,10 @@ def _layer(rng, module, dtype) -> int:
                 got = layer.forward(x, weight, bias)
                 if got is None:
                     continue
-                left, got = got, got.y
                 want = np.zeros((len(x), o), dtype)
                 reference.linear(given[4], given[0], given[1], want)
             else:
-                if left is None:
-                    continue
-                given[4] = left.x.copy()
-                got = layer.backward(left, dy, weight, bias, rng.random() < 0.5)
+                got = layer.backward(x, dy, weight, bias, rng.random() < 0.5)
                 if got is None:
                     continue
                 reference.linear_gradients(given[4], given[5], given[2], given[3])
@@ -297,7 +293,7 @@ def _layer(rng, module, dtype) -> int:
                     raise Finding("Layer gradients wrong", f"{what}: backward gives other gradients than the twin")
                 if got is True:
                     continue
-                want = np.zeros((len(left.x), i), dtype)
+                want = np.zeros((len(x), i), dtype)
                 reference.linear_input_gradient(given[5], given[0], want)
         except REFUSALS:
             continue
