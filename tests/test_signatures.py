@@ -1,0 +1,123 @@
+"""Names, order and defaults of arguments, which are PyTorch's where PyTorch has the thing."""
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import callbacks, data, functional, metrics, nn, optim, random
+from minidl.nn import init
+from minidl.optim import lr_scheduler
+from minidl.recipe import Recipe
+from minidl.sweep import sweep
+
+F4 = np.float32
+REDUCTION = "(x, dim=None, keepdim=False, *, axis=None, keepdims=False)"
+
+SIGNATURES = {
+    minidl.Parameter: "(data, name='parameter', order='C', requires_grad=True)",
+    minidl.Tensor: "(data, requires_grad=False)",
+    minidl.Tensor.backward: "(self, gradient=None, retain_graph=False)",
+    minidl.Parameter.zero_grad: "(self, set_to_none=True)",
+    minidl.tensor: "(data, requires_grad=False, dtype=None)",
+    minidl.zeros: f"(*size, dtype={F4}, requires_grad=False)",
+    minidl.ones: f"(*size, dtype={F4}, requires_grad=False)",
+    minidl.randn: f"(*size, generator=None, dtype={F4}, requires_grad=False)",
+    minidl.fit: "(model, criterion, optimizer, data, *, validation=None, epochs=1, batch_size=32, seed=None, "
+                "scheduler=None, callbacks=(), transform=None, progress=True, captured=True)",
+    minidl.evaluate: "(model, criterion, data, *, batch_size=1024, transform=None, coding=None)",
+    functional.sum: REDUCTION, functional.mean: REDUCTION, functional.max: REDUCTION, functional.min: REDUCTION,
+    functional.argmax: REDUCTION, functional.argmin: REDUCTION, functional.all: REDUCTION, functional.any: REDUCTION,
+    functional.cat: "(tensors, dim=0, *, axis=None)",
+    functional.stack: "(tensors, dim=0, *, axis=None)",
+    functional.dropout: "(x, p=0.5, training=True, inplace=False, *, generator=None)",
+    functional.flatten: "(x, start_dim=0, end_dim=-1)",
+    functional.linear: "(x, weight, bias=None)",
+    functional.squeeze: "(x, dim=None)",
+    functional.transpose: "(x, dim0, dim1)",
+    functional.unsqueeze: "(x, dim)",
+    functional.matmul: "(a, b)",
+    nn.Linear: "(in_features, out_features, bias=True, dtype=None, *, generator=None)",
+    nn.Dropout: "(p=0.5, inplace=False, *, generator=None)",
+    nn.ReLU: "(inplace=False)", nn.SELU: "(inplace=False)", nn.ELU: "(alpha=1.0, inplace=False)",
+    nn.LeakyReLU: "(negative_slope=0.01, inplace=False)", nn.Sigmoid: "()", nn.Tanh: "()",
+    nn.Softmax: "(dim=-1)", nn.LogSoftmax: "(dim=-1)",
+    nn.Flatten: "(start_dim=1, end_dim=-1)",
+    nn.Loss: "(reduction='mean')", nn.MSELoss: "(reduction='mean')", nn.CrossEntropyLoss: "(reduction='mean')",
+    nn.NLLLoss: "(reduction='mean')", nn.Loss.backward: "(self, gradient=1.0)",
+    nn.MSELoss.backward: "(self, gradient=1.0)",
+    nn.ModuleList: "(modules=())", nn.ModuleDict: "(modules=())", nn.Sequential: "(*modules)",
+    nn.ModuleList.pop: "(self, index=-1)",
+    init.calculate_gain: "(nonlinearity, param=None)",
+    init.constant_: "(parameter, val)", init.zeros_: "(parameter)", init.ones_: "(parameter)",
+    init.uniform_: "(parameter, a=0.0, b=1.0, generator=None)",
+    init.normal_: "(parameter, mean=0.0, std=1.0, generator=None)",
+    init.xavier_normal_: "(parameter, gain=1.0, generator=None)",
+    init.xavier_uniform_: "(parameter, gain=1.0, generator=None)",
+    init.kaiming_normal_: "(parameter, a=0.0, mode='fan_in', nonlinearity='leaky_relu', generator=None)",
+    init.kaiming_uniform_: "(parameter, a=0.0, mode='fan_in', nonlinearity='leaky_relu', generator=None)",
+    optim.SGD: "(params, lr=0.001, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False)",
+    optim.Adam: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0)",
+    optim.AdamW: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)",
+    optim.Adadelta: "(params, lr=1.0, rho=0.9, eps=1e-06, weight_decay=0)",
+    optim.Optimizer.zero_grad: "(self, set_to_none=True)",
+    lr_scheduler.StepLR: "(optimizer, step_size, gamma=0.1)",
+    lr_scheduler.DecayOnRise: "(optimizer, factor=0.5)",
+    lr_scheduler.CyclicLR: "(optimizer, base_lr, max_lr, step_size_up=2000, step_size_down=None, mode='triangular', "
+                           "gamma=1.0, cycle_momentum=True, base_momentum=0.8, max_momentum=0.9)",
+    lr_scheduler.ReduceLROnPlateau: "(optimizer, mode='min', factor=0.1, patience=10, threshold=0.0001, "
+                                    "threshold_mode='rel', cooldown=0, min_lr=0, eps=1e-08)",
+    data.Batches: "(count, batch_size, *, shuffle=True, drop_last=False, generator=None)",
+    data.disk: f"(n, *, seed=None, centre=(0.5, 0.5), radius={1 / np.sqrt(2 * np.pi)!s}, one_hot=False, dtype={F4})",
+    data.one_hot: f"(labels, classes, dtype={F4})",
+    data.split: "(*arrays, sizes, seed=None)",
+    data.read_idx: "(path, *, max_bytes=None)",
+    callbacks.EarlyStopping: "(patience=10, monitor='validation_loss', min_delta=0.0, restore_best=True)",
+    callbacks.Progress: "(stream=None)",
+    metrics.predicted: "(output, threshold=0.5)",
+    metrics.error_rate: "(output, target, coding=None)",
+    random.generator: "(source=None)",
+    sweep: "(task, configurations, seeds=(0,), *, executor='processes', path=None, retry_failed=False, progress=True)",
+    Recipe: "(inputs=2, hidden=(25, 25, 25), outputs=2, activation='tanh', output_activation=None, dropout=0.0, "
+            "init='xavier_random_bias', loss='cross_entropy', optimizer='sgd', lr=None, momentum=0.0, "
+            "scheduler='none', epochs=400, batch_size=100)",
+}
+
+
+def signature(function) -> str:
+    """Without annotations; of a method that is wrapped, the one that is wrapped."""
+    whole = inspect.signature(function)
+    parameters = [p.replace(annotation=p.empty) for p in whole.parameters.values()]
+    return str(whole.replace(parameters=parameters, return_annotation=whole.empty))
+
+
+@pytest.mark.parametrize("function", SIGNATURES, ids=lambda f: f.__qualname__)
+def test_signature(function):
+    assert signature(function) == SIGNATURES[function]
+
+
+@pytest.mark.parametrize("function, module, shown", [
+    (functional.elu, nn.ELU, -1.0), (functional.leaky_relu, nn.LeakyReLU, -0.01)])
+def test_defaults_of_operations_are_those_of_modules(function, module, shown):
+    """ELU(-30) is -alpha, LeakyReLU(-1) is -slope."""
+    x = np.array([-30.0 if module is nn.ELU else -1.0])
+    for y in (function(x), module()(x), function(minidl.tensor(x)).data):
+        np.testing.assert_allclose(y, [shown], rtol=1e-7)
+    given = {nn.ELU: [{"alpha": 2.0}, {}], nn.LeakyReLU: [{"negative_slope": 0.25}, {}]}[module][0]
+    expected = -2.0 if module is nn.ELU else -0.25
+    for y in (function(x, *given.values()), function(x, **given), module(**given)(x), module(*given.values())(x),
+              function(minidl.tensor(x), *given.values(), True).data, function(x, **given, inplace=True)):
+        np.testing.assert_allclose(y, [expected], rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["relu", "selu"])
+def test_inplace_is_taken_and_changes_nothing(name):
+    x = np.array([-1.0, 2.0])
+    function = getattr(functional, name)
+    expected = function(x)
+    for y in (function(x, True), function(x, inplace=True), function(minidl.tensor(x), inplace=True).data,
+              getattr(nn, {"relu": "ReLU", "selu": "SELU"}[name])(inplace=True)(x)):
+        np.testing.assert_array_equal(y, expected)
+    assert x.tolist() == [-1, 2]
