@@ -581,7 +581,7 @@ cdef class Program:
         return 0
 
     cdef int backward_and_update_in_python(self, Py_ssize_t rows) except -1:
-        """The same where a Python function runs in the backward or the update. After an error gradients are as before."""
+        """The same where a Python function runs in it. After an error the gradients are as before."""
         cdef Py_ssize_t i
         for i in range(self.marked_count):
             self.had_grad[i] = self.marked[i].has_grad

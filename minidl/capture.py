@@ -88,10 +88,7 @@ class CapturedStep(kernels.Shortcut):
         self._counts_wrong = labels and out > 1
         if self._counts_wrong:
             program.apply("wrong", z, z)
-        if own_loss:
-            gradient = call_loss(builder, criterion, z)
-        else:
-            gradient = write_loss(builder, criterion, z, labels)
+        gradient = call_loss(builder, criterion, z) if own_loss else write_loss(builder, criterion, z, labels)
         program.loss_ends()
         write_backward(builder, backwards, gradient())
         for parameter in updated:

@@ -34,7 +34,7 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
             raise TypeError(f"capture: expected {name} as a NumPy array, got {type(array).__name__}")
         if array is not None and array.ndim == 0:
             raise ValueError(f"capture: expected {name} with an axis of samples, got a single number")
-    known = isinstance(criterion, nn.losses.Loss) and has_kernels(criterion)
+    known = criterion if isinstance(criterion, nn.losses.Loss) and has_kernels(criterion) else None
     batch = Batch(plain_array("capture", "x", batch.x), plain_array("capture", "y", batch.y) if known else batch.y,
                   batch.picked if batch.picked is None else plain_array("capture", "index", batch.picked))
     if len(batch.x) != len(batch.y):
@@ -45,7 +45,7 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
         raise ValueError(f"capture: expected at least one sample, got none (x of shape {batch.x.shape})")
     batch = _as_rows(batch, modules)
     if known:
-        batch = batch._replace(y=_checked_target(batch, modules, criterion))
+        batch = batch._replace(y=_checked_target(batch, modules, known))
     return batch
 
 

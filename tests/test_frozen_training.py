@@ -27,7 +27,7 @@ PLANS = {
     "thawed in the middle": [("0.weight", 0, 4), ("0.bias", 0, 4), ("2.weight", 0, 6)],
     "frozen in the middle": [("0.weight", 3, STEPS), ("4.bias", 5, STEPS)],
     "on and off": [("2.weight", start, start + 1) for start in range(0, STEPS, 2)],
-    "all but one": [(f"{i}.{name}", 0, STEPS) for i in (0, 2, 4) for name in ("weight", "bias") if (i, name) != (2, "bias")],
+    "all but one": [(name, 0, STEPS) for name in ("0.weight", "0.bias", "2.weight", "4.weight", "4.bias")],
 }
 
 

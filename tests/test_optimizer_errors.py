@@ -44,7 +44,7 @@ def test_a_bad_setting_of_the_second_group_changes_nothing(kind, name, captured)
                 optimizer.step()
         assert bits(model, optimizer) == before
     dict.__delitem__(group, name)
-    with pytest.raises(ValueError, match=f"^{kind.__name__}: expected settings .* got none of {name}"):
+    with pytest.raises(ValueError, match=rf"^{kind.__name__}: expected settings .* got none of {name}"):
         step(X, LABELS) if captured else optimizer.step()
     assert bits(model, optimizer) == before
     dict.__setitem__(group, name, good)
@@ -81,7 +81,7 @@ def test_settings_stay(remove):
         remove(optimizer.param_groups[0])
     assert dict(optimizer.param_groups[0]) == before
     assert optimizer.param_groups[0].setdefault("lr", 7.0) == 0.1
-    with pytest.raises(ValueError, match="^Adam: expected settings lr, .* got 'Lr'"):
+    with pytest.raises(ValueError, match=r"^Adam: expected settings lr, .* got 'Lr'"):
         optimizer.param_groups[0].setdefault("Lr", 7.0)
 
 
@@ -99,7 +99,8 @@ CHANGES = {
     "emptied": (lambda o: o.param_groups[1]["params"].clear(), ValueError, "expected at least one parameter"),
     "no group": (lambda o: o.param_groups.append(3), TypeError, "expected groups to be dicts"),
     "without params": (lambda o: o.param_groups.append({"lr": 0.1}), TypeError, "expected groups to be dicts"),
-    "params a tuple": (lambda o: o.param_groups.append({"params": (other(),)}), TypeError, "expected groups to be dicts"),
+    "params a tuple": (lambda o: o.param_groups.append({"params": (other(),)}), TypeError,
+                       "expected groups to be dicts"),
     "without settings": (lambda o: o.param_groups.append({"params": [other()]}), ValueError, "expected settings"),
     "groups a tuple": (lambda o: setattr(o, "param_groups", tuple(o.param_groups)), TypeError,
                        "expected param_groups to be a list"),
@@ -159,14 +160,14 @@ def test_a_parameter_that_is_appended_is_trained():
 
 
 def test_add_param_group():
-    model, _, optimizer = two_groups(optim.Adam)
+    _, _, optimizer = two_groups(optim.Adam)
     extra = other()
     optimizer.add_param_group({"params": [extra], "eps": 0.5})
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1, 0.1]
     assert optimizer.param_groups[2]["eps"] == 0.5 and optimizer.param_groups[0]["eps"] == 1e-8
     for wrong, error in [({"params": [extra]}, ValueError), ({"params": []}, ValueError), ([extra], TypeError),
                          ({"params": [other()], "lr": -1}, ValueError)]:
-        with pytest.raises(error, match="^Adam: expected"):
+        with pytest.raises(error, match=r"^Adam: expected"):
             optimizer.add_param_group(wrong)
         assert len(optimizer.param_groups) == 3
     optimizer.step()

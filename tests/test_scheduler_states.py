@@ -173,7 +173,7 @@ def test_the_ends_of_the_ranges_are_taken(kind, name, value):
 
 def test_the_momentum_of_an_optimizer_that_has_none():
     scheduler = CyclicLR(optimizer(Adadelta), 0.01, 0.1, cycle_momentum=False)
-    with pytest.raises(ValueError, match="expected cycle_momentum=False with an .*, got Adadelta"):
+    with pytest.raises(ValueError, match=r"expected cycle_momentum=False with an .*, got Adadelta"):
         scheduler.load_state_dict({**scheduler.state_dict(), "cycle_momentum": True})
     assert scheduler.cycle_momentum is False
 

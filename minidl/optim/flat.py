@@ -36,7 +36,7 @@ class Part:
         for i in self.indices:
             parameter, place = self.flat.parameters[i], self.flat.begins[i]
             store, begin, end = parameter.store, parameter.start, parameter.start + parameter.numel()
-            last = found[-1] if found else [None, 0, 0, 0]
+            last: list = found[-1] if found else [None, 0, 0, 0]
             if last[0] is store and last[2] == begin and last[3] + begin - last[1] == place:
                 last[2] = end
             else:
@@ -92,13 +92,14 @@ class Flat:
         return [self.state[name] for name in names]
 
     def parts(self, chosen: Iterable[int] | None = None) -> list[Part]:
-        """What the next update moves, by its step: the parameters that are trained and have a gradient, or those chosen."""
+        """What the next update moves, by its step: those chosen, or what is trained and has a gradient."""
         if chosen is None:
             seen = self.counts.common(self.statuses)
             if seen >= 0:
                 self._whole.step = seen + 1
                 return [self._whole]
-            chosen = [i for i, parameter in enumerate(self.parameters) if parameter.requires_grad and parameter.has_grad()]
+            chosen = [i for i, parameter in enumerate(self.parameters)
+                      if parameter.requires_grad and parameter.has_grad()]
         by_step: dict[int, list[int]] = {}
         for i in chosen:
             by_step.setdefault(self.counts[i] + 1, []).append(i)

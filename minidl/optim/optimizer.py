@@ -6,7 +6,6 @@ rule is elementwise, neither the blocks nor the place of a parameter in memory c
 """
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -104,8 +103,9 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's parameters live elsewhere, and its state is made anew from these arrays.
-        return {name: value for name, value in vars(self).items() if name not in ("_flats", "_followed", "_moves", "_plan", "_seen")} | {
-            "saved": [(list(flat.counts), flat.state) for flat in self._flats]}
+        made = ("_flats", "_followed", "_moves", "_plan", "_seen")
+        kept = {name: value for name, value in vars(self).items() if name not in made}
+        return kept | {"saved": [(list(flat.counts), flat.state) for flat in self._flats]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saved = state.pop("saved")
@@ -227,9 +227,9 @@ class Optimizer:
     def _fit(self, group: dict[str, Any], flat: Flat, saved: dict, state: dict) -> tuple[dict, list[int], dict]:
         """(settings, counts, arrays) of one group, from a saved state that must fit it."""
         arrays = {name: np.array(array) for name, array in state.items() if name != "step"}
-        shapes, steps = [tuple(shape) for shape in saved.get("params", ())], state.get("step")
-        counted = (isinstance(steps, list) and len(steps) == len(flat.parameters) and all(
-            isinstance(step, numbers.Integral) and not isinstance(step, bool) and 0 <= step < 2**62 for step in steps))
+        shapes, steps = [tuple(shape) for shape in saved.get("params", ())], state.get("step", ())
+        counted = isinstance(steps, list) and len(steps) == len(flat.parameters) and all(
+            isinstance(step, (int, np.integer)) and not isinstance(step, bool) and 0 <= step < 2**62 for step in steps)
         # There are no arrays before the first step.
         names = self.state_names if arrays or (counted and any(steps)) else ()
         expected = group.keys(), flat.shapes, {name: (flat.dtype, (flat.size,)) for name in names}
