@@ -67,11 +67,12 @@ cdef class Layer:
             return None
         if wanted and self.version != self.weight_facts.version:
             return None
-        matrix(x, dy.shape[0], self.w.shape[1])
-        matrix(dy, dy.shape[0], self.w.shape[0])
         if self.weight_facts.trained:
             weight_gradient(x, dy, self.dw)
             self.weight_facts.has_grad = True
+        else:  # what it would have refused
+            matrix(x, dy.shape[0], self.w.shape[1])
+            matrix(dy, dy.shape[0], self.w.shape[0])
         if self.db is not None and self.bias_facts.trained:
             bias_gradient(dy, self.db)
             self.bias_facts.has_grad = True

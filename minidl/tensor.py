@@ -82,7 +82,7 @@ class Tensor:
 
     def overwrite(self, values) -> None:
         """Copy the values into the array, in place."""
-        np.copyto(self._data, values, casting="same_kind")
+        self._data[...] = values
         self.counted().advance()
 
     def described(self) -> str:
