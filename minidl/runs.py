@@ -56,11 +56,12 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
             stays = True
             say(f"what was written of the result is kept in {part}")
             raise
+        stays = True  # whatever interrupts the moving, too
         try:
             _fill(path, part)
         except OSError as error:
-            stays = True
             raise OSError(f"cannot write to {path}: {_reason(error)}; the result is kept in {part}") from error
+        stays = False
 
     try:
         _marked(part)
