@@ -25,8 +25,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-KINDS = {"kernels": 20000, "steps": 400}  # cases of each process
-PATIENCE = 60  # seconds without progress
+KINDS = {"kernels": 20000, "steps": 1000}  # cases of each process
+PATIENCE = 15  # seconds without progress
 PLACE = struct.Struct("qq")  # the case at hand, and the calls so far
 
 
@@ -113,7 +113,7 @@ class Fuzzer:
                 if now > until or now - since > PATIENCE:
                     child.kill()
                     child.wait()
-                    return "time" if now - since <= PATIENCE else "standstill"
+                    return "time" if now - since <= PATIENCE / 2 else "standstill"
 
 
 def where(said: str) -> str:
