@@ -1,4 +1,4 @@
-"""The state of an optimizer in numbers: saved, loaded, put back, copied, and moved with a parameter to another group."""
+"""The state of an optimizer in numbers: saved, loaded, put back, copied, moved with a parameter to another group."""
 from __future__ import annotations
 
 import copy
