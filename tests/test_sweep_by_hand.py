@@ -219,11 +219,15 @@ def test_the_picture_of_a_sweep():
     dots, = axes.collections
     assert dots.get_offsets().tolist() == [[0.25, 0], [0.75, 1], [0.5, 1]]
     assert dots.get_array().tolist() == [4, 2, 3]
-    assert dots.get_zorder() > axes.lines[0].get_zorder()
+    assert dots.get_zorder() == 2 and [line.get_zorder() for line in axes.lines] == [1, 1]  # dots above lines
+    assert [line.get_linewidth() for line in axes.lines] == [2, 2]
+    assert [label.get_fontsize() for label in axes.get_yticklabels()] == [8, 8]
     assert axes.get_title() == "2 configurations, a dot for each of 3 runs"
     assert axes.get_xlabel() == "best accuracy on the development samples"
     assert bar.get_ylabel() == "epoch of the best accuracy"
-    assert axes.xaxis.get_major_formatter()(0.5) == "50%"
+    axes.set_xlim(0, 1)
+    figure.canvas.draw()
+    assert [label.get_text() for label in axes.get_xticklabels()][::5] == ["0%", "100%"]
     assert not axes.spines["top"].get_visible() and not axes.spines["right"].get_visible()
     assert axes.spines["left"].get_visible() and axes.spines["bottom"].get_visible()
     assert all(line.get_visible() for line in axes.get_xgridlines())
