@@ -47,3 +47,7 @@ def test_the_last_axis_is_the_default(name):
     method = getattr(minidl.tensor(X), name)
     for y in (getattr(functional, name)(X), module(X), method().data, method(-1).data, method(dim=2).data):
         np.testing.assert_allclose(y, value(name, X, -1), rtol=1e-13)
+    for call in (module, getattr(functional, name)):
+        x = minidl.tensor(X.copy(), requires_grad=True)
+        call(x).backward(G)
+        np.testing.assert_allclose(x.grad, gradient(name, X, G, -1), rtol=1e-12, atol=1e-15)

@@ -1,11 +1,12 @@
 """The single changes that may be made to a Python file, each one a small mistake that a test should notice.
 
-Made are: another comparison, operator, number, truth value or name; ``and`` for ``or``, and the reverse; a
-condition or sign turned round; two arguments exchanged; None returned; a statement or decorator left out.
+Made are: another comparison, operator, number, truth value or name; a letter less in ``kind in "iu"``;
+``and`` for ``or``, and the reverse; a condition or sign turned round; two arguments exchanged; None
+returned; a statement or decorator left out.
 
 Not made is what changes no result: docstrings, annotations, ``__all__``, the text of messages (all within
-``raise`` and f-strings), hints that only save time or memory (PERFORMANCE) and orders that do not matter
-(COMMUTATIVE). What is equivalent for another reason is made, and counts as not noticed.
+``raise`` and f-strings), hints that only save time or memory (PERFORMANCE, the size of a cache) and orders
+that do not matter (COMMUTATIVE). What is equivalent for another reason is made, and counts as not noticed.
 """
 from __future__ import annotations
 
@@ -82,6 +83,14 @@ def _with(node: ast.AST, **fields) -> str:
     return f"({text})" if isinstance(node, (ast.BinOp, ast.BoolOp, ast.Compare, ast.UnaryOp)) else text
 
 
+def _letters(node: ast.AST) -> list[ast.AST]:
+    """The strings of a comparison that stand for the set of their letters: ``kind in "iu"``."""
+    if not isinstance(node, ast.Compare):
+        return []
+    return [right for op, right in zip(node.ops, node.comparators, strict=True)
+            if isinstance(op, (ast.In, ast.NotIn)) and isinstance(right, ast.Constant) and isinstance(right.value, str)]
+
+
 class _Finder:
     """Walks a tree and yields (kind, node, the text in its place)."""
 
@@ -101,11 +110,12 @@ class _Finder:
             within = "class"
         elif isinstance(node, ast.Call) and MESSAGES.match(_called(node)):
             within = "message"
+        letters = _letters(node)
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "ctx", "bases") or (name == "body" and isinstance(node, ast.Module)):
                 continue
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not self._needless(child):
+                if isinstance(child, ast.AST) and child not in letters and not self._needless(child):
                     yield from self.of(child, within)
         if isinstance(node, ast.Module):
             for child in node.body:
@@ -114,7 +124,10 @@ class _Finder:
 
     @staticmethod
     def _needless(node: ast.AST) -> bool:
-        """Whether nothing in it changes a result: a docstring, a hint."""
+        """Whether nothing in it changes a result: a docstring, a hint, when a cache is emptied."""
+        if isinstance(node, ast.If):
+            return len(node.body) == 1 and re.match(r"len\(self\._\w+\) > \d+$", ast.unparse(node.test)) is not None \
+                and ast.unparse(node.body[0]).endswith(".clear()")
         if isinstance(node, ast.Expr):
             return isinstance(node.value, ast.Constant)
         if isinstance(node, ast.keyword):
@@ -129,6 +142,9 @@ class _Finder:
         for i, op in enumerate(node.ops):
             for other in COMPARISONS[type(op)]:
                 yield "comparison", node, _with(node, ops=[*node.ops[:i], other(), *node.ops[i + 1:]])
+        for letters in _letters(node):
+            for i in range(len(letters.value)):
+                yield "letter left out", letters, repr(letters.value[:i] + letters.value[i + 1:])
 
     def _BinOp(self, node, within):
         if type(node.op) in OPERATORS and not isinstance(node.left, (ast.JoinedStr, ast.List, ast.Tuple)):
@@ -157,11 +173,11 @@ class _Finder:
         elif isinstance(value, str) and within != "message" and NAME.fullmatch(value):
             yield "name", node, repr(value + "_")
 
-    def _If(self, node, within):
+    def _IfExp(self, node, within):
         yield "condition", node.test, f"(not ({ast.unparse(node.test)}))"
 
+    _If = _IfExp
     _While = _other
-    _IfExp = _If
 
     def _Return(self, node, within):
         if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
