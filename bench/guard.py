@@ -1,8 +1,10 @@
-"""The regression guard: ``python -m bench.guard`` fails where minidl fell behind what ratios.json says of it.
+"""The regression guard: ``python -m bench.guard`` fails where minidl fell behind.
 
-A ratio is measured within one run, since times drift: a kernel's or a step's time against that of its
-NumPy counterpart, a product's speed against the peak of multiply-adds, the captured step against its
-arithmetic alone. More is better. ``--write`` commits the ratios of this machine.
+A ratio is measured within one run, since times drift: a kernel's or a step's time against that of its NumPy
+counterpart, a product's speed against the peak of multiply-adds, the captured step against the plain one and
+its arithmetic alone. More is better. What a ratio may be depends on the kind of processor: ``ratios/`` has a
+file for each that was measured, and ``verdicts.py`` what holds everywhere. ``--write`` writes the file of the
+processor at hand.
 """
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,16 +26,15 @@ from contestants import checked, installed  # noqa: E402
 from test_bench_kernels import KERNELS, arguments  # noqa: E402
 from test_bench_products import SHAPES, operands, product  # noqa: E402
 from turns import best_of_turns  # noqa: E402
+from verdicts import here, judged  # noqa: E402
 
 from minidl import kernels, reference  # noqa: E402
 
-RATIOS = Path(__file__).parent / "ratios.json"
 TARGETS = [target for target in kernels.targets() if target != "generic"] or ["generic"]
 STEPS = [("S", 4), ("S", 16), ("S", 100), ("S", 128), ("M", 128), ("M3", 128)]
 BATCH = 128
 TURNS = 7
-ALLOWED = 2 / 3   # of the committed ratio
-ATTEMPTS = 3      # before a ratio counts as fallen
+PAUSE = 10        # seconds before what fell is measured again
 
 
 def kernel_to_twin(target: str, name: str) -> float:
@@ -75,54 +77,85 @@ def measures() -> dict[str, Callable[[], float]]:
         for name in ("minidl captured", "minidl"):
             found[f"{kernels.isa()}: {name}, step of {network}, batch {size}, to NumPy by hand"] = partial(
                 step_to, "NumPy by hand", name, network, size)
+        found[f"{kernels.isa()}: minidl captured, step of {network}, batch {size}, to minidl"] = partial(
+            step_to, "minidl", "minidl captured", network, size)
         if network == "S" and with_floor:
             found[f"{kernels.isa()}: minidl captured, step of S, batch {size}, to its arithmetic alone"] = partial(
                 step_to, "compute alone", "minidl captured", network, size)
     return found
 
 
-def fallen(measure: Callable[[], float], committed: float) -> float | None:
-    """The best of the attempts where all of them fell, else None."""
-    best = 0.0
-    for _ in range(ATTEMPTS):
-        best = max(best, measure())
-        if best >= ALLOWED * committed:
-            return None
-    return best
+def ratios_file(kind: str) -> Path:
+    return Path(__file__).parent / "ratios" / f"{kind}.json"
+
+
+def unrest() -> float:
+    """By how much a loop that never changes is slower in the median than at its best: what neighbours cost."""
+    block = np.ones(4096, np.float32)
+    times = []
+    for _ in range(200):
+        begin = time.perf_counter()
+        for _ in range(50):
+            np.add(block, block, out=block)
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times) / min(times) - 1)
+
+
+def told(fallen: int) -> None:
+    """Before a further round."""
+    print(f"{fallen} ratios are too low; they are measured again in {PAUSE} s (unrest {unrest():.0%})", flush=True)
+    time.sleep(PAUSE)
 
 
 def check() -> int:
-    """Print a line for each ratio that fell; 1 if there is one."""
-    committed, found = json.loads(RATIOS.read_text(encoding="utf-8"))["ratios"], measures()
-    lines = []
-    for name in committed.keys() & found.keys():
-        ratio = fallen(found[name], committed[name])
-        if ratio is not None:
-            lines.append(f"{name}: {ratio:.3g}, committed {committed[name]:.3g}")
-    for text, names in (("not committed, not checked", found.keys() - committed.keys()),
-                        ("committed, not measurable here", committed.keys() - found.keys())):
-        if names:
-            print(f"{text}: {len(names)} ratios, {min(names)!r} among them")
-    print(*sorted(lines), sep="\n", end="\n" if lines else "")
-    print(f"{len(committed.keys() & found.keys())} ratios checked, {len(lines)} fell by more than a third")
-    return 1 if lines else 0
+    """Print the kind of processor, what was seen and what fell; 1 if anything did."""
+    kind = here()
+    file = ratios_file(kind)
+    known = file.exists()
+    print(f"processor: {kind}, {machine.processor()}; target {kernels.isa()}")
+    print(f"ratios of this kind are committed in {file.name}" if known else
+          f"no ratios of this kind are committed ({file.name}): only what holds everywhere is checked")
+    committed = json.loads(file.read_text(encoding="utf-8"))["ratios"] if known else {}
+    print(f"unrest of the machine: {unrest():.0%}", flush=True)
+    verdicts = judged(measures(), committed, told)
+    fallen = [verdict for verdict in verdicts if verdict.fell]
+    repeated = [verdict for verdict in verdicts if len(verdict.seen) > 1 and not verdict.fell]
+    if not known:
+        print("measured:", *(f"  {verdict.line()}" for verdict in verdicts), sep="\n")
+    for title, those in (("too low at first, then not", repeated), ("fallen", fallen)):
+        if those:
+            print(f"{title}:", *(f"  {verdict.line()}" for verdict in those), sep="\n")
+    gone = committed.keys() - {verdict.name for verdict in verdicts}
+    if gone:
+        print(f"committed, not measurable here: {len(gone)} ratios, {min(gone)!r} among them")
+    print(f"{sum(verdict.least is not None for verdict in verdicts)} ratios checked, {len(fallen)} fell; "
+          f"unrest at the end {unrest():.0%}")
+    return 1 if fallen else 0
 
 
-def write() -> None:
-    """Replace ratios.json; each ratio is the median of its attempts, so that luck is not committed."""
-    ratios = {name: float(np.median([measure() for _ in range(ATTEMPTS)])) for name, measure in measures().items()}
-    text = json.dumps({"machine": machine.line(), "ratios": {name: float(f"{ratio:.3g}")
-                                                            for name, ratio in ratios.items()}}, indent=1)
-    temporary = RATIOS.with_suffix(".tmp")
+def write(path: Path | None = None) -> None:
+    """Write the ratios of this processor; each is the median of three, so that luck is not committed."""
+    file = path or ratios_file(here())
+    found = measures()
+    seen: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(3):
+        for name, measure in found.items():
+            seen[name].append(measure())
+    text = json.dumps({"machine": f"{machine.processor()}; {machine.line()}",
+                       "ratios": {name: float(f"{np.median(ratios):.3g}") for name, ratios in seen.items()}}, indent=1)
+    temporary = file.with_suffix(".tmp")
     temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, RATIOS)
+    os.replace(temporary, file)
+    print(f"{len(found)} ratios written to {file}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.guard", description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="replace the committed ratios by those of this machine")
-    if parser.parse_args().write:
-        write()
+    parser.add_argument("--write", action="store_true", help="write the ratios of this kind of processor")
+    parser.add_argument("--file", type=Path, help="where --write writes to, instead of bench/ratios/")
+    options = parser.parse_args()
+    if options.write:
+        write(options.file)
         return 0
     return check()
 
