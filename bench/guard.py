@@ -96,7 +96,7 @@ def unrest() -> float:
     for _ in range(200):
         begin = time.perf_counter()
         for _ in range(50):
-            np.add(block, block, out=block)
+            np.multiply(block, 1, out=block)
         times.append(time.perf_counter() - begin)
     return float(np.median(times) / min(times) - 1)
 
