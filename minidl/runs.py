@@ -6,6 +6,7 @@ of its own: within the run folder, or beside it as long as there is none.
 """
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -37,7 +38,7 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
     full disk, and says where the result is instead: in the folder ``*.part``, or in a temporary one, to which
     ``write`` is then run again. What else it raises, ``keep`` raises, too, and what was written by then stays.
     """
-    path = Path(os.path.realpath(path))
+    path = _resolved(path)
     _refuse_foreign(path)
     part = path / f"{uuid4().hex}.part" if path.exists() else path.with_name(f"{path.name}.{uuid4().hex}.part")
     stays = False
@@ -80,14 +81,23 @@ def writable_folder(path: str | os.PathLike) -> Path:
 
     Raises OSError where that cannot be done.
     """
-    path = Path(os.path.realpath(path))
+    path = _resolved(path)
+    probe = path / f"{uuid4().hex}.part"
     try:
-        probe = path / f"{uuid4().hex}.part"
         _marked(probe)
         shutil.rmtree(probe)
     except OSError as error:
+        shutil.rmtree(probe, ignore_errors=True)
         raise OSError(f"cannot write to {path}: {_reason(error)}") from error
     return path
+
+
+def _resolved(path: str | os.PathLike) -> Path:
+    """The path without symbolic links. OSError for links that lead to each other."""
+    resolved = Path(os.path.realpath(path))
+    if resolved.is_symlink():
+        raise OSError(f"cannot write to {resolved}: {os.strerror(errno.ELOOP)}")
+    return resolved
 
 
 def content(path: str | os.PathLike) -> list[Path]:

@@ -262,7 +262,6 @@ def test_where_downloads_are_kept(platform, variables, folder, monkeypatch):
 
 def test_the_order_of_places(monkeypatch, tmp_path):
     monkeypatch.setenv("MINIDL_DATA", str(tmp_path))
-    assert [str(p) for p in mnist_file._places()[:2]] == [str(tmp_path / "mnist"), str(tmp_path)]
-    assert mnist_file._places()[2:] == [mnist_file.cache_folder()]
+    assert [str(p) for p in mnist_file._named()] == [str(tmp_path / "mnist"), str(tmp_path)]
     monkeypatch.delenv("MINIDL_DATA")
-    assert mnist_file._places() == [mnist_file.cache_folder()]
+    assert mnist_file._named() == []

@@ -77,7 +77,7 @@ def test_gains(name, param, gain):
     (lambda p: init.calculate_gain("step"), ValueError, "calculate_gain: expected one of linear, .*, got 'step'"),
     (lambda p: init.kaiming_normal_(p, mode="fan"), ValueError, "init: expected mode 'fan_in' or 'fan_out', got 'fan'"),
     (lambda p: init.xavier_normal_(nn.Parameter(np.zeros(3))), ValueError, r"init: expected a weight of two axes"),
-    (lambda p: init.zeros_(p.data), TypeError, "init: expected a Parameter, got ndarray"),
+    (lambda p: init.zeros_(np.zeros(3)), TypeError, "init: expected a Parameter, got ndarray"),
 ])
 def test_what_is_refused(call, error, message):
     with pytest.raises(error, match=message):

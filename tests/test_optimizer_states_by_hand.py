@@ -162,7 +162,7 @@ def test_parts_by_what_is_trained_and_by_step():
     assert {p.indices: p.step for p in flat.parts()} == {(0, 2): 2, (1,): 1}
     parameters[3].gradient[0] = 1  # by hand
     assert {p.indices: p.step for p in flat.parts()} == {(0, 2): 2, (1, 3): 1}
-    assert {p.indices: p.step for p in flat.parts(noted=True)} == {(0, 2): 2, (1,): 1}
+    assert {p.indices: p.step for p in flat.parts([2, 1])} == {(2,): 2, (1,): 1}
     flat.counts.fill(4)
     parameters[3].grad = G
     part, = flat.parts()

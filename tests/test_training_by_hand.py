@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import callbacks, nn, optim, training
+from minidl import nn, optim, progress, training
 from minidl.callbacks import Callback, Progress
 from minidl.optim.lr_scheduler import LRScheduler
 
@@ -255,38 +255,38 @@ TEXT = "loss 0.1235  error 12.5 %  validation error 3 %"
 
 def clock(monkeypatch, *times):
     ticks = iter(times)
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(ticks))
 
 
 def test_plain_lines(monkeypatch):
     stream = io.StringIO()
-    progress = Progress(stream)
+    shown_to = Progress(stream)
     clock(monkeypatch, 100.0, *(100.0 + i for i in range(1, 26)))
-    progress.on_train_begin(None, None, 25)
+    shown_to.on_train_begin(None, None, 25)
     for epoch in range(1, 26):
-        progress.on_epoch_end(epoch, LOGS)
-    progress.on_train_end()
+        shown_to.on_epoch_end(epoch, LOGS)
+    shown_to.on_train_end()
     assert stream.getvalue().splitlines() == [
-        f"epoch {epoch}/25  {TEXT}  {epoch}.0 s" for epoch in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]
+        f"epoch {epoch}/25  {TEXT}  {epoch}.0 s, {25 - epoch} s left" for epoch in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]
 
 
 def test_a_bar(monkeypatch):
     stream = Terminal()
-    progress = Progress(stream)
+    shown_to = Progress(stream)
     clock(monkeypatch, 100.0, 110.0, 110.05, 112.0, 112.01)
-    progress.on_train_begin(None, None, 4)
+    shown_to.on_train_begin(None, None, 4)
     for epoch in range(1, 5):
-        progress.on_epoch_end(epoch, LOGS)
-    progress.on_train_end()
+        shown_to.on_epoch_end(epoch, LOGS)
+    shown_to.on_train_end()
     shown = stream.getvalue()
     assert shown == "".join(
-        f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] epoch {epoch}/4  {TEXT}  {left} s left"
-        for epoch, filled, left in ((1, 6, 30), (3, 18, 4), (4, 24, 0))) + "\n"
+        f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] epoch {epoch}/4  {TEXT}  {seconds} s, {left} s left"
+        for epoch, filled, seconds, left in ((1, 6, "10.0", 30), (3, 18, "12.0", 4), (4, 24, "12.0", 0))) + "\n"
 
 
 def test_progress_goes_to_standard_error(capsys):
-    progress = Progress()
-    progress.on_train_begin(None, None, 1)
-    progress.on_epoch_end(1, LOGS)
+    shown_to = Progress()
+    shown_to.on_train_begin(None, None, 1)
+    shown_to.on_epoch_end(1, LOGS)
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(f"epoch 1/1  {TEXT}  ")

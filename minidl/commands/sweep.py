@@ -71,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
     for failure in failures:
         say(f"failed: {_message(failure)}")
     with beside_runs(args.out / LOG):
-        with whole(args.out / "table.csv") as part:
+        folder = writable_folder(args.out)  # what --out leads to: links are followed, "x/.." taken out
+        with whole(folder / "table.csv") as part:
             part.write_bytes(table.as_csv(rows).encode())
-        _draw(runs, args.out / "sweep.png")
+        _draw(runs, folder / "sweep.png")
     return 1 if failures else 0
 
 

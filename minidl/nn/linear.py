@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,16 +98,17 @@ class Linear(Module):
         if isinstance(x, Tensor):
             return self.recorded((x,), Linear)
         self.check_parameters()
+        forward = partial(Linear.forward, self)  # a derived class may have one of its own
         if self._rebound():
-            return self.forward(x)
+            return forward(x)
         dtype = self.weight.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype:
             raise TypeError(f"{self}: expected input of dtype {dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
         if _lies_oddly(x):
-            return self.forward(np.array(x, order="C"))
+            return forward(np.array(x, order="C"))
         if not x.ndim or x.ndim == 2 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
-        y = self.forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
+        y = forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
         return y.reshape(*x.shape[:-1], self.out_features)
 
     def _backward_other(self, gradient, wanted: bool):
