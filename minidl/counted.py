@@ -62,7 +62,7 @@ class Counted(np.ndarray):
         self.written()
         super().partition(*args, **kwargs)
 
-    def __deepcopy__(self, memo) -> np.ndarray:
+    def __deepcopy__(self, memo):
         return np.array(self)
 
     def __reduce_ex__(self, protocol):

@@ -1,4 +1,4 @@
-"""What a subclass of a container holds as an attribute is found, under PyTorch's names, in the order of registration."""
+"""What a subclass of a container holds as an attribute is found, by PyTorch's names, in order of registration."""
 from __future__ import annotations
 
 import numpy as np

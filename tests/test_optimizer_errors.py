@@ -77,7 +77,7 @@ def test_every_way_of_writing_a_setting_is_checked(kind, name, write):
 def test_settings_stay(remove):
     _, _, optimizer = two_groups(optim.Adam)
     before = dict(optimizer.param_groups[0])
-    with pytest.raises(TypeError, match="^Adam: expected the settings of a group to stay"):
+    with pytest.raises(TypeError, match=r"^Adam: expected the settings of a group to stay"):
         remove(optimizer.param_groups[0])
     assert dict(optimizer.param_groups[0]) == before
     assert optimizer.param_groups[0].setdefault("lr", 7.0) == 0.1

@@ -77,7 +77,7 @@ def test_three_epochs_written_out(interval, captured):
     assert history.iteration_lr == rates and history.lr == last
     assert history.error == history.validation_loss == history.validation_error == [None] * 3
     assert len(history) == 3 and history.stopped == "" and history.seconds == sorted(history.seconds)
-    assert 0 <= history.seconds[0] and history.seconds[-1] < 60
+    assert history.seconds[0] >= 0 and history.seconds[-1] < 60
     assert scheduler.seen == [()] * (3 if interval == "epoch" else 9)
 
 
@@ -96,7 +96,8 @@ def test_a_scheduler_is_given_what_it_names(metric, captured):
 def test_losses_and_errors_of_validation(captured):
     layer = model()
     history = minidl.fit(layer, nn.CrossEntropyLoss(), optim.SGD(layer.parameters(), lr=0.25), (X, LABELS),
-                         validation=(X[:4], LABELS[:4]), epochs=1, batch_size=5, seed=0, progress=False, captured=captured)
+                         validation=(X[:4], LABELS[:4]), epochs=1, batch_size=5, seed=0, progress=False,
+                         captured=captured)
     z = X[:4] @ layer.weight.data.T + layer.bias.data
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     assert history.validation_loss == pytest.approx([-np.log(p[np.arange(4), LABELS[:4]]).mean()], rel=1e-10)
@@ -267,7 +268,8 @@ def test_plain_lines(monkeypatch):
         shown_to.on_epoch_end(epoch, LOGS)
     shown_to.on_train_end()
     assert stream.getvalue().splitlines() == [
-        f"epoch {epoch}/25  {TEXT}  {epoch}.0 s, {25 - epoch} s left" for epoch in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]
+        f"epoch {epoch}/25  {TEXT}  {epoch}.0 s, {25 - epoch} s left"
+        for epoch in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]
 
 
 def test_a_bar(monkeypatch):

@@ -1,4 +1,4 @@
-"""What derivatives read and has changed since: every operation says what it reads, and backward raises as PyTorch does."""
+"""What derivatives read and has changed since: every operation says what, and backward raises as PyTorch does."""
 from __future__ import annotations
 
 import gc
@@ -9,7 +9,6 @@ import pytest
 from module_cases import every_module, name_of, numbers
 
 import minidl
-from minidl import functional as F
 from minidl import nn, optim
 from minidl.functional.operation import ALL, Joining, Operation
 
@@ -109,11 +108,13 @@ def test_a_change_of_what_is_read_raises_and_another_does_not(operation):
 
 PYTORCH = {
     "sum of w + x": lambda w, x: (w + x).sum(), "w - x": lambda w, x: (w - x).sum(), "w x": lambda w, x: (w * x).sum(),
-    "matmul": lambda w, x: w.matmul(x.T).sum(), "exp": lambda w, x: (w.exp() + x).sum(), "log": lambda w, x: w.log().sum(),
+    "matmul": lambda w, x: w.matmul(x.T).sum(), "exp": lambda w, x: (w.exp() + x).sum(),
+    "log": lambda w, x: w.log().sum(),
     "mean": lambda w, x: (w.mean() + x.mean()), "sigmoid": lambda w, x: (w.sigmoid() * 2).sum(),
     "tanh": lambda w, x: w.tanh().sum(), "reshape": lambda w, x: w.reshape(-1).sum(),
     "view then square": lambda w, x: (w.reshape(-1) * w.reshape(-1)).sum(), "w w": lambda w, x: (w * w).sum(),
-    "index": lambda w, x: w[1].sum(), "index, times": lambda w, x: (w[0] * x[0]).sum(), "abs": lambda w, x: w.abs().sum(),
+    "index": lambda w, x: w[1].sum(), "index, times": lambda w, x: (w[0] * x[0]).sum(),
+    "abs": lambda w, x: w.abs().sum(),
     "softmax": lambda w, x: (w.softmax(-1) * x).sum(), "power": lambda w, x: (w ** 2).sum(),
     "transposed": lambda w, x: (w.T * 3).sum(), "divided by": lambda w, x: (x / w).sum(),
     "divides": lambda w, x: (w / x).sum(),
@@ -189,7 +190,8 @@ CHANGES = {
     "partition": of_its_array(lambda a: a.partition(1)), "np.clip": of_its_array(lambda a: np.clip(a, 0, 1, out=a)),
 }
 READS = {
-    "read": lambda w: w.data.sum(), "computed with": lambda w: w.data + 1, "into a copy": lambda w: w.data.copy().fill(1),
+    "read": lambda w: w.data.sum(), "computed with": lambda w: w.data + 1,
+    "into a copy": lambda w: w.data.copy().fill(1),
     "into what was computed": lambda w: subtracted(w.data * 2), "printed": lambda w: (repr(w), str(w.data)),
     "pickled": lambda w: pickle.dumps(w.data), "into a reshaped copy": lambda w: subtracted(w.data.T.reshape(-1)),
     "frozen": lambda w: setattr(w, "requires_grad", True), "gradient": lambda w: w.zero_grad(),

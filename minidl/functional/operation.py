@@ -76,7 +76,8 @@ class Operation:
                 return [fit(self.derivative(i)(g, kept, *values, **settings), values[i]) for i in asked]
 
             names = "".join([self.reads_of(i) for i in asked])
-            read = [x for j, x in enumerate(inputs) if isinstance(x, Tensor) and (j >= 10 or ALL[j] in names)] if names else ()
+            read = [x for j, x in enumerate(inputs)
+                    if names and isinstance(x, Tensor) and (j >= 10 or ALL[j] in names)]
             output = record(self.name, np.asarray(y), [inputs[i] for i in asked], gradients, read,
                             "y" in names and not self.keeps)
         else:

@@ -93,7 +93,7 @@ class Linear(Module):
             self._kernels.version = kernels.version
         return True
 
-    def _forward_other(self, x) -> np.ndarray:
+    def _forward_other(self, x):
         """A Tensor, a vector, a stack of matrices, or what lies oddly; an error for all else."""
         if isinstance(x, Tensor):
             return self.recorded((x,), Linear)

@@ -23,7 +23,6 @@ from .. import arrays, storage
 from ..tape import recording
 from ..tensor import Parameter, Tensor, record
 
-
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
 
 

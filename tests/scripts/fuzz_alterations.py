@@ -127,7 +127,7 @@ def bias_strided(side, rng):
 def weight_strided(side, rng):
     module = rng.choice(linears(side))
     o, i = module.out_features, module.in_features
-    lying = rng.choice((lambda a: a, lambda a: a.T.copy().T, lambda a: np.flip(a), lambda a: a[:, ::-1].T.copy()[::-1].T,
+    lying = rng.choice((lambda a: a, lambda a: a.T.copy().T, np.flip, lambda a: a[:, ::-1].T.copy()[::-1].T,
                         lambda a: np.repeat(np.repeat(a, 2, 0), 2, 1)[::2, ::2]))
     module.weight = Tensor(lying(numbers(rng, (o, i), side.dtype)))
     module.weight.grad = rng.choice((lying(np.zeros((o, i), side.dtype)), np.zeros((o, i), side.dtype), None))
@@ -283,7 +283,8 @@ def setting_wrong(side, rng):
     chosen = group(side, rng)
     name = rng.choice(sorted(set(chosen) - {"params"}))
     dict.__setitem__(chosen, name, rng.choice((
-        None, "text", 1 << 2000, float("nan"), 1j, (), (1,), (0.1, 0.2, 0.3), Odd(0.1, refuse), np.zeros(3), Tensor(0.1))))
+        None, "text", 1 << 2000, float("nan"), 1j, (), (1,), (0.1, 0.2, 0.3), Odd(0.1, refuse), np.zeros(3),
+        Tensor(0.1))))
 
 
 @alteration
@@ -301,7 +302,8 @@ def state_replaced(side, rng):
     n = state[name].size
     state[name] = rng.choice((
         np.zeros(0, side.dtype), np.zeros(1, side.dtype), np.ones(n, side.dtype), np.ones(n + 7, side.dtype),
-        np.ones(n, np.float16), np.zeros(2 * n, side.dtype)[::2], np.zeros(n, side.dtype)[::-1], np.zeros((n, 1), side.dtype),
+        np.ones(n, np.float16), np.zeros(2 * n, side.dtype)[::2], np.zeros(n, side.dtype)[::-1],
+        np.zeros((n, 1), side.dtype),
         [0.0] * n, None, np.broadcast_to(np.zeros(1, side.dtype), n)))
 
 

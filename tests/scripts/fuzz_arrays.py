@@ -19,7 +19,8 @@ def values(rng: random.Random, count: int, dtype, special: bool) -> np.ndarray:
     """``count`` numbers, one after the other."""
     if special:
         with np.errstate(all="ignore"):
-            return np.array(rng.choices(SPECIAL.tolist(), k=count) if count < 300 else np.resize(SPECIAL, count)).astype(dtype)
+            values = rng.choices(SPECIAL.tolist(), k=count) if count < 300 else np.resize(SPECIAL, count)
+            return np.array(values).astype(dtype)
     start = rng.randrange(1 << 15)
     return np.resize(QUARTERS[start:], count).astype(dtype)
 
@@ -93,7 +94,8 @@ class Quiet(np.ndarray):
     """A subclass of its own."""
 
 
-LAYOUTS = (plain, plain, plain, fortran, stepped, backwards, behind_an_element, field, off_by_bytes, read_only, subclass)
+LAYOUTS = (plain, plain, plain, fortran, stepped, backwards, behind_an_element, field, off_by_bytes, read_only,
+           subclass)
 ALIGNED = (plain, fortran, stepped, backwards, behind_an_element)  # which every input may have
 
 

@@ -4,6 +4,7 @@ Found by enumeration: every function of the kernels' module, its arguments as it
 """
 from __future__ import annotations
 
+import contextlib
 import inspect
 import random
 import re
@@ -34,7 +35,7 @@ class Finding(Exception):
 
 
 class Kernel:
-    """A function of the kernels and its arguments: (kind, const) each, kind "vector", "labels", "matrix" or "number"."""
+    """A function of the kernels and its arguments: (kind, const) each; "vector", "labels", "matrix" or "number"."""
 
     def __init__(self, name: str, function):
         self.name, self.function = name, function
@@ -270,10 +271,8 @@ def _layer(rng, module, dtype) -> int:
             for a in (weight, dweight, bias, dbias, x):
                 if rng.random() < 0.4 and isinstance(a, np.ndarray) and a.base is None and type(a) is np.ndarray:
                     with_size = rng.choice((0, 1, a.size + 9))
-                    try:
+                    with contextlib.suppress(ValueError):  # it is held
                         a.resize(with_size, refcheck=False)
-                    except ValueError:
-                        pass
         calls += 1
         given = [a.copy() if isinstance(a, np.ndarray) else a for a in (weight, bias, dweight, dbias, x, dy)]
         what = f"Layer of {[getattr(a, 'strides', a) for a in (weight, bias, dweight, dbias)]}, shapes {(m, i, o)}"
@@ -289,7 +288,7 @@ def _layer(rng, module, dtype) -> int:
                 if got is None:
                     continue
                 reference.linear_gradients(given[4], given[5], given[2], given[3])
-                if not np.array_equal(given[2], dweight) or bias is not None and not np.array_equal(given[3], dbias):
+                if not np.array_equal(given[2], dweight) or (bias is not None and not np.array_equal(given[3], dbias)):
                     raise Finding("Layer gradients wrong", f"{what}: backward gives other gradients than the twin")
                 if got is True:
                     continue

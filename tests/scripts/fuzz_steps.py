@@ -82,7 +82,8 @@ class Side:
         minidl.manual_seed(seed)
         self.happening = Happening()
         large = when in ("thread", "signal") or rng.random() < 0.05
-        self.width, self.rows = (64, rng.choice((64, 200))) if large else (rng.choice((1, 3, 9, 17)), rng.randint(1, 20))
+        self.width = 64 if large else rng.choice((1, 3, 9, 17))
+        self.rows = rng.choice((64, 200)) if large else rng.randint(1, 20)
         self.classes, self.dtype = rng.choice((1, 2, 3, 10)), np.dtype(rng.choice(("f4", "f4", "f8")))
         self.model = self._model(rng, when)
         self.loss = rng.choice((nn.MSELoss, nn.CrossEntropyLoss, nn.NLLLoss))(rng.choice(("mean", "sum")))
@@ -277,7 +278,7 @@ def compare(plain: Side, captured: Side, key: str, raising: bool, told: bool) ->
         if "float" not in key:
             raise Finding(f"accepted, {key}", f"the plain step raises {refused!r}, the captured one gives {loss}")
         return False
-    if not (loss == expected or loss != loss and expected != expected):
+    if not (loss == expected or (loss != loss and expected != expected)):
         raise Finding(f"another loss, {key}", f"{loss}, and plain {expected}")
     if loss != loss or abs(loss) == float("inf"):
         return False  # nothing was updated
