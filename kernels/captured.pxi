@@ -41,9 +41,12 @@ cdef struct Watched:  # what a name must stand for; Program.kept holds all three
     PyObject* name
     PyObject* value
 
-cdef struct Followed:  # a parameter of the model, and whether it was trained when the program was built
+cdef struct Followed:  # a parameter of the model, whether it was trained when the program was built,
     Facts* facts
     bint trained
+    Py_ssize_t call      # the call that reads it in the forward pass,
+    bint read            # whether the backward reads it, too: then its value must be that of the forward
+    long long version
 
 
 cdef class Program:
@@ -81,8 +84,8 @@ cdef class Program:
     cdef real* gathered
     cdef real* gathered_target
     cdef readonly bint running
-    cdef readonly object batch     # what a step was called with, while it runs Python functions
-    cdef bint late_labels, python_after_loss, entered
+    cdef readonly object target    # the batch's, for a loss that is a Python function
+    cdef bint late_labels, python_after_loss, entered, asks_target
 
     def __cinit__(self, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes, Py_ssize_t target_width):
         if capacity < 1 or width < 1 or classes < 0 or target_width < 0:
@@ -265,6 +268,10 @@ cdef class Program:
             if self.count - 1 == self.loss_end:  # before the backward, not after it
                 self.python_end = self.count
 
+    def ask_target(self):
+        """Keep the target of the batch at hand for Python functions."""
+        self.asks_target = True
+
     def forward_ends(self, last not None):
         """The call that writes the array ``last`` may write it elsewhere; see forward()."""
         cdef Py_ssize_t i, cols = last.shape[1]
@@ -307,7 +314,7 @@ cdef class Program:
         return <Facts*><size_t>status.address
 
     def follow(self, status):
-        """Be stale once this parameter of the model is frozen or no longer frozen."""
+        """Be stale once this parameter of the model, which the next call reads, is frozen or no longer frozen."""
         cdef Facts* facts = self.facts_of(status)
         cdef void* memory = realloc(self.followed, (self.followed_count + 1) * sizeof(Followed))
         if memory is NULL:
@@ -315,7 +322,35 @@ cdef class Program:
         self.followed = <Followed*>memory
         self.followed[self.followed_count].facts = facts
         self.followed[self.followed_count].trained = facts.trained
+        self.followed[self.followed_count].call = self.count
+        self.followed[self.followed_count].read = False
         self.followed_count += 1
+
+    def reads(self, status):
+        """The backward reads the value of this parameter, one of those that are followed."""
+        cdef Py_ssize_t i
+        cdef Facts* facts = self.facts_of(status)
+        for i in range(self.followed_count):
+            if self.followed[i].facts == facts:
+                self.followed[i].read = True
+
+    cdef void note_versions(self, Py_ssize_t call) noexcept:
+        """The values that calls from this one on will read are those of now."""
+        cdef Py_ssize_t i
+        for i in range(self.followed_count):
+            if self.followed[i].call >= call:
+                self.followed[i].version = self.followed[i].facts.version
+
+    cdef int check_versions(self) except -1:
+        """RuntimeError if a value that the backward reads is no longer the one that the forward read."""
+        cdef Py_ssize_t i
+        for i in range(self.followed_count):
+            if self.followed[i].read and self.followed[i].version != self.followed[i].facts.version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"capture: a weight is at version {self.followed[i].facts.version}; expected version "
+                    f"{self.followed[i].version} instead: a loss or a generator changed it while the step ran")
+        return 0
 
     def reaches(self, status):
         """The calls write this parameter's gradient."""
@@ -410,6 +445,8 @@ cdef class Program:
                 if value is not None:
                     self.loss_value = value
                 i += 1
+                if i < self.loss_end:
+                    self.note_versions(i)
                 if i < self.count and self.stale():
                     raise RuntimeError(CHANGED)
         return 0
@@ -501,11 +538,9 @@ cdef class Program:
     cdef double one_step(self, samples, target, picked) except? -1:
         self.begin()
         try:
-            if self.late_labels:
-                self.batch = samples, target, picked
             return self.checked_step(samples, target, picked)
         finally:
-            self.running, self.batch = False, None
+            self.running, self.target = False, None
 
     cdef double checked_step(self, samples, target, picked) except? -1:
         cdef const real[:, :] x, t
@@ -548,10 +583,14 @@ cdef class Program:
             if index is not None:
                 self.gather(pt, ts0, ts1, self.target_width, rows, self.gathered_target)
                 pt, ts0, ts1 = self.gathered_target, self.target_width, 1
+        if self.asks_target:
+            self.target = target if index is None else target[numpy.array(<Py_ssize_t[:rows]>self.index)]
         locks = None
         if index is None and (self.late_labels or self.python_after_loss or rows * self.operations > WORK_TO_RELEASE):
             locks = lock(samples), lock(target) if isinstance(target, numpy.ndarray) else None
         self.set_batch(px, xs0, xs1, pt, ts0, ts1)
+        if self.late_labels or self.python_after_loss:
+            self.note_versions(0)
         if self.late_labels and self.classes and index is None:
             self.walk(0, self.forward_end, rows)
             try:  # what the loss of the modules would see: Python ran since
@@ -572,6 +611,8 @@ cdef class Program:
     cdef int backward_and_update(self, Py_ssize_t rows) except -1:
         """The rest of a step in which no Python runs any more."""
         cdef Py_ssize_t i
+        if self.late_labels:
+            self.check_versions()
         self.settle()
         for i in range(self.cleared_count):
             self.marked[i].has_grad = False
@@ -594,6 +635,7 @@ cdef class Program:
                 if cleared:
                     gradient[:] = 0
             self.walk(self.loss_end, self.python_end, rows)
+            self.check_versions()
             for i in range(self.cleared_count):  # a loss of the user may have written other gradients
                 if self.backups[i][0].any():
                     self.marked[i].has_grad = True
@@ -642,11 +684,13 @@ cdef class Program:
         cdef Py_ssize_t i, leader, number
         self.truncate()
         del self.update_arrays[:]
+        for update in self.updates:
+            update.generation = -1  # nothing fits until all is written
         for number, update in enumerate(self.updates):
             names = update.optimizer.state_names if update.stateful else ()
             for i in range(update.size):
                 update.leaders[i] = -1
-            update.generation = update.counts[update.size]
+            update.arrays, update.names = [], ()
             for part in update.flat.parts(update.chosen(self.python_after_loss)):
                 indices = part.indices
                 leader = indices[0]
@@ -666,6 +710,13 @@ cdef class Program:
                         call.first_moment = self.held(self.update_arrays, arrays[0], call.cols)
                     if len(arrays) > 1:
                         call.second_moment = self.held(self.update_arrays, arrays[1], call.cols)
+            if update.size and any([update.leaders[i] >= 0 for i in range(update.size)]):
+                state = update.flat.state
+                if type(state) is not dict:
+                    raise TypeError(f"expected the state in a dictionary, got {type(state).__name__}")
+                update.state, update.arrays, update.names = state, update.flat.arrays(names), tuple(names)
+        for update in self.updates:
+            update.generation = update.counts[update.size]
         return 0
 
     cdef void truncate(self) noexcept:

@@ -1,14 +1,16 @@
-/* Zeroed memory that begins on a cache line. Under AddressSanitizer it ends where it was asked to end, so
-   that one element behind an array is seen; elsewhere calloc gives large pieces without touching them. */
+/* Memory that arrays lie in. */
 #ifndef MINIDL_MEMORY_H
 #define MINIDL_MEMORY_H
 
+#include <Python.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LINE 64 /* bytes of a cache line, and of the widest vector */
 
+/* Zeroed memory that begins on a cache line. Under AddressSanitizer it ends where it was asked to end, so
+   that one element behind an array is seen; elsewhere calloc gives large pieces without touching them. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_IS_EXACT 1
 static void *claim(size_t bytes, void **begin) {
@@ -26,5 +28,20 @@ static void *claim(size_t bytes, void **begin) {
   return block;
 }
 #endif
+
+/* The head of a NumPy array, whose layout is part of NumPy's binary interface: asked at each step, where an
+   attribute of Python's would take longer than the step's own check. memory.pyx tries it when it is imported. */
+typedef struct {
+  PyObject_HEAD
+  char *data;
+  int nd;
+  Py_ssize_t *dimensions, *strides;
+  PyObject *base, *descr;
+  int flags;
+} ArrayHead;
+
+static inline int array_is_writeable(PyObject *array) {
+  return (((ArrayHead *)array)->flags & 0x0400) != 0;
+}
 
 #endif

@@ -1,11 +1,14 @@
 """What holds a parameter beside its arrays: memory that no one can resize, and what is known of its value."""
 
+import numpy
+
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 
 cdef extern from "memory.h":
+    bint array_is_writeable(PyObject* array) noexcept
     void* claim(size_t bytes, void** begin)
     const bint MEMORY_IS_EXACT
 
@@ -149,6 +152,13 @@ def same_items(list groups, tuple seen):
             if PyDict_GetItemWithError(group, pair[0]) != <PyObject*>pair[1]:
                 return False
     return True
+
+
+def writeable(array not None):
+    """The flag of a NumPy array, as programs ask for it."""
+    if not isinstance(array, numpy.ndarray):
+        raise TypeError(f"expected an array, got {type(array).__name__}")
+    return bool(array_is_writeable(<PyObject*>array))
 
 
 cdef class Counts:

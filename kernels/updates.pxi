@@ -16,6 +16,9 @@ cdef tuple SETTINGS = (
     ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"), ("lr", "betas", "eps", "weight_decay"),
     ("lr", "betas", "eps", "weight_decay"), ("lr", "rho", "eps", "weight_decay"))
 
+cdef extern from "memory.h":
+    bint is_writeable "array_is_writeable" (PyObject* array) noexcept
+
 cdef struct Setting:  # as it was read last; Update.read holds it
     PyObject* name
     PyObject* value
@@ -40,10 +43,13 @@ cdef class Update:
     cdef char* written        # whether the program's calls write its gradient
     cdef Py_ssize_t* leaders  # for each parameter the first of those that share its call; -1: it is not moved
     cdef long long generation
+    cdef object state         # the state's dictionary, its names and what they stand for in the calls
+    cdef tuple names
+    cdef list arrays
 
     def __cinit__(self, optimizer, group not None, flat):
         cdef Py_ssize_t i
-        self.optimizer, self.group, self.flat = optimizer, group, flat
+        self.optimizer, self.group, self.flat, self.arrays, self.names = optimizer, group, flat, [], ()
         if not isinstance(group, dict):
             raise TypeError(f"expected a parameter group, got {type(group).__name__}")
         self.rule = RULES[type(optimizer).__name__]
@@ -108,11 +114,16 @@ cdef class Update:
         """Whether parameter i is to move: it is trained and has a gradient, by its flag or from the program's calls."""
         return self.facts[i].trained and (self.facts[i].has_grad if by_flags else self.written[i])
 
-    cdef bint calls_fit(self, bint by_flags) noexcept:
+    cdef bint calls_fit(self, bint by_flags) except -1:
         """Whether the calls that there are move the parameters that are to move now."""
         cdef Py_ssize_t i, leader
+        cdef PyObject* array
         if self.generation != self.counts[self.size]:
             return False
+        for i in range(len(self.arrays)):
+            array = PyDict_GetItemWithError(self.state, self.names[i])
+            if array != <PyObject*>self.arrays[i] or not is_writeable(array):
+                return False
         for i in range(self.size):
             leader = self.leaders[i]
             if self.moves(i, by_flags) != (leader >= 0) or leader >= 0 and self.counts[i] != self.counts[leader]:

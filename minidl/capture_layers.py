@@ -82,7 +82,7 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
         if parameter is not None and builder.training:
             program.follow(parameter.status)
     y = builder.product = builder.rows(module.out_features)
-    program.linear(x, weight.data, None if bias is None else bias.data, y)
+    program.linear(x, weight._data, None if bias is None else bias._data, y)
 
     def gradients(dy):
         fresh = {parameter: builder.fresh(parameter) for parameter in trained}
@@ -98,7 +98,8 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
         if not wanted:
             return None
         dx = builder.rows(width)
-        program.input_gradient(dy, weight.data, dx)
+        program.reads(weight.status)
+        program.input_gradient(dy, weight._data, dx)
         return dx
 
     return y, module.out_features, backward

@@ -78,8 +78,7 @@ def call_loss(builder: Builder, criterion: Module, z: np.ndarray) -> Callable:
     dz, program = builder.rows(z.shape[1]), builder.program
 
     def value(rows):
-        _, target, index = program.batch
-        return float(criterion(z[:rows], target if index is None else target[index]))
+        return float(criterion(z[:rows], program.target))
 
     def derivative(rows):
         given = criterion.backward()
@@ -90,5 +89,6 @@ def call_loss(builder: Builder, criterion: Module, z: np.ndarray) -> Callable:
         program.python(derivative)
         return dz
 
+    program.ask_target()
     program.python(value)
     return gradient

@@ -26,8 +26,14 @@ _moves = 0
 
 
 def moves() -> int:
-    """How often ``flatten`` has moved parameters."""
+    """How often parameters have moved."""
     return _moves
+
+
+def moved() -> None:
+    """A parameter has moved."""
+    global _moves
+    _moves += 1
 
 
 def aligned(size: int, dtype) -> np.ndarray:
@@ -98,7 +104,6 @@ def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
     gradients; arrays taken from them before are then no longer theirs. Raises ValueError when the parameters
     differ in dtype.
     """
-    global _moves
     parameters = list(parameters)
     if not parameters:
         return np.empty(0, np.float32), np.empty(0, np.float32)
@@ -112,6 +117,5 @@ def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
         for parameter in parameters:
             parameter.move(store, store.used)
             store.used += parameter.numel()
-        _moves += 1
         return store.values, store.gradients
     return stretches[0]

@@ -293,6 +293,7 @@ class Parameter(Tensor):
         self._place(store, start, data.shape)
         self._data[...] = data
         self._grad[...] = grad
+        storage.moved()
 
     @property
     def data(self) -> np.ndarray:  # type: ignore[override]

@@ -313,7 +313,8 @@ SCALAR_FUNCTIONS = {
                                            "sqrt", "tanh", "sum", "mean", "max", "min")},
     **{f"{name} of two": lambda x, name=name: getattr(F, name)(x, x) for name in ("add", "sub", "mul", "div", "pow")},
     "where": lambda x: F.where(np.array(True), x, 2 * x), "reshape": lambda x: x.reshape(1),
-    "clone": lambda x: x.clone(), "double": lambda x: x.double(), "stack": lambda x: F.stack([x, x]), "of a number": lambda x: 2 - x,
+    "clone": lambda x: x.clone(), "double": lambda x: x.double(), "stack": lambda x: F.stack([x, x]),
+    "of a number": lambda x: 2 - x,
     "of arrays": lambda x: x * np.ones(3, np.float32), "index": lambda x: x[None], "itself": lambda x: x,
 }
 

@@ -23,7 +23,7 @@ class Part:
     def __init__(self, flat: Flat, indices: Sequence[int]):
         self.flat, self.indices, self.step = flat, indices, 0
         self.statuses = [flat.statuses[i] for i in indices]
-        self._blocks: dict[tuple[str, ...], list[tuple]] = {}
+        self._blocks: dict[tuple[str, ...], tuple[list, list[tuple]]] = {}
 
     def number(self, value: float) -> np.ndarray:
         """The value rounded to the parameters' dtype, as what NumPy multiplies them with soonest."""
@@ -50,9 +50,11 @@ class Part:
 
         A state array that does not exist yet begins as zeros.
         """
-        if names not in self._blocks:
-            self._blocks[names] = list(self._cut(names))
-        return self._blocks[names]
+        arrays, (state, blocks) = self.flat.arrays(names), self._blocks.get(names, ([], []))
+        if names not in self._blocks or any(a is not b for a, b in zip(arrays, state, strict=True)):
+            blocks = list(self._cut(names))
+            self._blocks[names] = arrays, blocks
+        return blocks
 
     def _cut(self, names: tuple[str, ...]) -> Iterator[tuple]:
         for values, gradients, state in self.stretches(*names):
@@ -85,11 +87,22 @@ class Flat:
         self._whole = self._part(tuple(range(len(self.parameters))))
 
     def arrays(self, names: Iterable[str]) -> list[np.ndarray]:
-        """The state arrays of these names; one that does not exist yet begins as zeros."""
+        """The state arrays of these names; one that does not exist yet begins as zeros.
+
+        Raises ValueError where somebody has put something else in the place of one.
+        """
+        found = []
         for name in names:
             if name not in self.state:
                 self.state[name] = storage.aligned(self.size, self.dtype)
-        return [self.state[name] for name in names]
+            array = self.state[name]
+            if not (isinstance(array, np.ndarray) and array.flags.carray and array.shape == (self.size,)
+                    and array.dtype == self.dtype):
+                got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+                raise ValueError(f"{name}: expected a state of {self.dtype} of shape {(self.size,)}, contiguous and "
+                                 f"writeable, got {got}")
+            found.append(array)
+        return found
 
     def parts(self, chosen: Iterable[int] | None = None) -> list[Part]:
         """What the next update moves, by its step: those chosen, or what is trained and has a gradient."""

@@ -162,12 +162,6 @@ def attribute_deleted(side, rng):
 
 
 @alteration
-def features_changed(side, rng):
-    module = rng.choice(linears(side))
-    setattr(module, rng.choice(("in_features", "out_features")), rng.choice((1, 3, 1000, -1, None)))
-
-
-@alteration
 def module_added(side, rng):
     minidl.manual_seed(5)
     made = rng.choice((nn.Tanh, nn.Identity, lambda: nn.Sequential(nn.ReLU()), lambda: nn.Dropout(0.4, generator=1),
@@ -312,7 +306,6 @@ def state_resized(side, rng):
     state = flat(side, rng).state
     name = rng.choice(sorted(state))
     state[name] = own = np.array(state[name])
-    side.step_once()
     own.resize(rng.choice((0, 1, own.size * 2)), refcheck=False)
 
 

@@ -80,7 +80,7 @@ class Side:
     def __init__(self, seed: int, when: str, captured: bool):
         rng = random.Random(seed)
         minidl.manual_seed(seed)
-        self.happening = Happening()
+        self.happening, self.unaltered = Happening(), False
         large = when in ("thread", "signal") or rng.random() < 0.05
         self.width = 64 if large else rng.choice((1, 3, 9, 17))
         self.rows = rng.choice((64, 200)) if large else rng.randint(1, 20)
@@ -194,7 +194,8 @@ def action_on(side: Side, what: str, seed: int, told: bool = False):
             return
         try:
             ALTERATIONS[what](side, rng)
-        except Exception as error:
+        except Exception as error:  # as the resizing of an array that a step holds
+            side.unaltered = True
             if told:
                 print(f"  the alteration raises {error!r}")
 
@@ -222,12 +223,13 @@ def in_step(rng, seed: int, when: str, what: str, told: bool) -> int:
         if not compare(plain, captured, f"before {when}: {what}", False, told):
             return steps
     for _ in range(rng.choice((1, 1, 1, 2))):
+        if when == "between" and what not in ALTERATIONS:  # then these are whole steps
+            what = rng.choice(sorted(ALTERATIONS))
         choice = rng.randrange(1 << 30)
         acts = [action_on(side, what, choice, told) for side in (plain, captured)]
         if when == "between":
             for act in acts:
-                with contextlib.suppress(Exception):  # "raise" and "enter" are a whole step here
-                    act()
+                act()
         elif when == "float":
             for side, act in zip((plain, captured), acts, strict=True):
                 group = side.optimizer.param_groups[0]
@@ -246,6 +248,11 @@ def in_step(rng, seed: int, when: str, what: str, told: bool) -> int:
             break
         what = rng.choice(sorted(ALTERATIONS))
     return steps
+
+
+def excused(refused: Exception) -> bool:
+    """Fields of packed records are copied by a captured step, and refused by modules that are called directly."""
+    return "strides of whole elements" in str(refused)
 
 
 def compare(plain: Side, captured: Side, key: str, raising: bool, told: bool) -> bool:
@@ -272,10 +279,13 @@ def compare(plain: Side, captured: Side, key: str, raising: bool, told: bool) ->
             if changed:
                 raise Finding(f"gradients changed, {key}", f"{error!r}, and has changed {changed[:4]}")
         return False
+    if captured.unaltered != plain.unaltered:
+        return False
     if refused is not None:
         if "enter" in key:
             raise Finding(f"entered, {key}", "a step was entered while it ran")
-        if "float" not in key:
+        # After a loss that is not finite a captured step does not ask the optimizer, and it has its own copy of labels.
+        if np.isfinite(loss) and not excused(refused) and "resized" not in key and "float" not in key:
             raise Finding(f"accepted, {key}", f"the plain step raises {refused!r}, the captured one gives {loss}")
         return False
     if not (loss == expected or (loss != loss and expected != expected)):
@@ -321,9 +331,17 @@ def at_any_moment(rng, seed: int, when: str, what: str) -> int:
     side, steps = Side(seed, when, True), 30
     act = action_on(side, what, rng.randrange(1 << 30))
 
+    acting, left = threading.Lock(), [300]  # an alteration that adds something makes each step longer
+
     def again(*_):
-        with contextlib.suppress(Exception):
-            act()
+        if not left[0] or not acting.acquire(blocking=False):  # a signal within the handler of another
+            return
+        left[0] -= 1
+        try:
+            with contextlib.suppress(Exception):
+                act()
+        finally:
+            acting.release()
 
     if when == "signal":
         before = signal.signal(signal.SIGALRM, again)
@@ -380,10 +398,12 @@ def wrong_batches(rng, seed: int, told: bool) -> int:
             if captured.snapshot() != before and np.isfinite(np.asarray(getattr(captured.x, "data", 0)).size):
                 changed = [name for name, value in captured.snapshot().items() if before.get(name) != value]
                 raise Finding("half done, batch", f"{error!r}, and has changed {changed[:4]}")
+            if any(isinstance(module, nn.Dropout) for module in captured.model.modules()):
+                return number  # which may have drawn, where the plain step was not called
             continue
         expected, refused = attempt(plain)
         if refused is not None:
-            if isinstance(refused, (IndexError, ValueError, TypeError)):
+            if isinstance(refused, (IndexError, ValueError, TypeError)) and not excused(refused):
                 raise Finding("accepted, batch", f"the plain step raises {refused!r}, the captured one gives {loss}")
             return number
         if not (loss == expected or loss != loss):
