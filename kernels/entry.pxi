@@ -199,7 +199,8 @@ def column_sum(const real[:, :] dy not None, real[:] db not None):
 def total(const real[:, :] x not None):
     """The sum of all x, accumulated in double: (N, M) -> float."""
     cdef Py_ssize_t n = x.shape[0], m = x.shape[1]
-    return grand_total(matrix(x, n, m), row_step(x), col_step(x), n, m)
+    cdef const real* p = matrix(x, n, m)
+    return grand_total(p, row_step(x), col_step(x), n if m else 0, m)  # no walk over 2^60 rows of nothing
 
 
 cdef extern from * nogil:

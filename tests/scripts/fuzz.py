@@ -113,7 +113,7 @@ class Fuzzer:
                 if now > until or now - since > PATIENCE:
                     child.kill()
                     child.wait()
-                    return "time" if now - since <= PATIENCE / 2 else "standstill"
+                    return "standstill" if now - since > PATIENCE else "time"
 
 
 def where(said: str) -> str:
