@@ -53,6 +53,6 @@ FUNCTIONS = [name for name, value in vars(MODULE).items() if name[0] != "_" and 
 def test_a_kernel_ends_at_once(name):
     calls = list(arguments(name))
     assert calls, "of a function of the kernels"
-    done = subprocess.run([sys.executable, "-c", CALLS, kernels.targets()[-1], "f4", name, f"[{', '.join(calls)}]"], timeout=20,
-                          capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", CALLS, kernels.targets()[-1], "f4", name, f"[{', '.join(calls)}]"]
+    done = subprocess.run(command, timeout=20, capture_output=True, text=True, check=True)
     assert len(done.stdout.split()) == len(calls)
