@@ -173,7 +173,7 @@ def case(rng: random.Random, told: bool) -> int:
             if what == "batch":
                 return wrong_batches(rng, seed, told)
             if what == "two threads":
-                return two_threads(seed, when)
+                return many_threads(seed)
             if when in ("thread", "signal"):
                 return at_any_moment(rng, seed, when, what)
             return in_step(rng, seed, when, what, told)
@@ -371,7 +371,7 @@ def at_any_moment(rng, seed: int, when: str, what: str) -> int:
     return steps
 
 
-def two_threads(seed: int, when: str) -> int:
+def many_threads(seed: int) -> int:
     """One step from three threads at once: each call ends, with a number or an exception."""
     side = Side(seed, "thread", True)
     threads = [threading.Thread(target=lambda: [attempt(side) for _ in range(20)]) for _ in range(3)]
