@@ -23,6 +23,7 @@ import floor  # noqa: E402
 import machine  # noqa: E402
 import numpy as np  # noqa: E402
 from contestants import checked, installed  # noqa: E402
+from networks import MinidlHalfFrozen  # noqa: E402
 from test_bench_kernels import KERNELS, arguments  # noqa: E402
 from test_bench_products import SHAPES, operands, product  # noqa: E402
 from turns import best_of_turns  # noqa: E402
@@ -61,6 +62,13 @@ def step_to(other: str, name: str, network: str, size: int) -> float:
     return theirs / ours
 
 
+def frozen_to_trained(network: str, size: int) -> float:
+    """Time of the captured step that trains all layers over that of the one whose first layers are frozen."""
+    steps = [checked("minidl captured", network, size).step, MinidlHalfFrozen(network, size).step]
+    trained, frozen = best_of_turns(steps, TURNS)
+    return trained / frozen
+
+
 def measures() -> dict[str, Callable[[], float]]:
     """Each ratio's name, and what measures it. A name begins with the target that it belongs to."""
     found: dict[str, Callable[[], float]] = {}
@@ -79,6 +87,8 @@ def measures() -> dict[str, Callable[[], float]]:
                 step_to, "NumPy by hand", name, network, size)
         found[f"{kernels.isa()}: minidl captured, step of {network}, batch {size}, to minidl"] = partial(
             step_to, "minidl", "minidl captured", network, size)
+        found[f"{kernels.isa()}: minidl captured, step of {network} half frozen, batch {size}, to all trained"] = (
+            partial(frozen_to_trained, network, size))
         if network == "S" and with_floor:
             found[f"{kernels.isa()}: minidl captured, step of S, batch {size}, to its arithmetic alone"] = partial(
                 step_to, "compute alone", "minidl captured", network, size)

@@ -91,6 +91,16 @@ class MinidlCaptured(Minidl):
         return self.captured(self.x, self.y)
 
 
+class MinidlHalfFrozen(MinidlCaptured):
+    """The same with the first half of its layers frozen, as in fine-tuning."""
+
+    def __init__(self, network: str, size: int):
+        super().__init__(network, size)
+        linears = [module for module in self.model if isinstance(module, minidl.nn.Linear)]
+        for module in linears[:len(linears) // 2]:
+            module.requires_grad_(False)
+
+
 class MinidlTape(Minidl):
     """minidl on its tape: PyTorch's protocol."""
 

@@ -18,6 +18,7 @@ EVERYWHERE = (
     (r"minidl captured, step of S, .*, to minidl", 1.4),
     (r"minidl captured, step of \w+, .*, to minidl", 1.0),
     (r"minidl captured, step of \w+, .*, to NumPy by hand", 1.0),
+    (r"minidl captured, step of \w+ half frozen, .*, to all trained", 1.0),
     (r"minidl, step of S, .*, to NumPy by hand", 1.2),
     (r"minidl, step of \w+, .*, to NumPy by hand", 1.0),
     (r"minidl captured, step of S, .*, to its arithmetic alone", 0.4),
