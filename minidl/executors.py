@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import sys
@@ -69,10 +69,28 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class _Worker(multiprocessing.context.SpawnProcess):
+    """A process that Ctrl-C does not reach from its first moment on: it holds interrupts back until it ignores them."""
+
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            return super().start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which the process inherits
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Workers(multiprocessing.context.SpawnContext):
+    """Processes that are started anew: forking copies locks that another thread may hold."""
+
+    Process = _Worker
+
+
 @contextmanager
 def _processes(count: int) -> Iterator[Executor]:
-    context = multiprocessing.get_context("spawn")  # forking copies locks that another thread may hold
-    with _one_thread_each(), ProcessPoolExecutor(count, context, _leave_interrupts_to_the_parent) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(count, _Workers(), _leave_interrupts_to_the_parent) as pool:
         yield pool
 
 
@@ -94,6 +112,8 @@ def _one_thread_each() -> Iterator[None]:
 def _leave_interrupts_to_the_parent() -> None:
     """Ctrl-C reaches all processes of a terminal; in a waiting worker it would break the pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 @contextmanager

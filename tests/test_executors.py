@@ -1,6 +1,8 @@
 """minidl.executors: names, processes, and libraries that are not installed."""
 import os
+import signal
 import sys
+import time
 
 import pytest
 
@@ -18,6 +20,20 @@ def test_processes_are_others_and_compute_on_one_thread(monkeypatch):
         assert set(pool.submit(environment).result().values()) == {"1"}
         assert pool.submit(os.getpid).result() != os.getpid()
     assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_does_not_reach_a_process_from_its_first_moment_on(capfd):
+    with executors.opened("processes:2") as pool:
+        futures = [pool.submit(divmod, 7, 2), pool.submit(divmod, 7, 3)]
+        until = time.monotonic() + 20
+        while not all(future.done() for future in futures) and time.monotonic() < until:
+            for pid in list(pool._processes):
+                os.kill(pid, signal.SIGINT)
+            time.sleep(0.002)
+        assert [future.result() for future in futures] == [(3, 1), (2, 1)]
+    assert capfd.readouterr().err == ""
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_serial_works_at_once_in_this_process():
