@@ -26,7 +26,7 @@ from collections import Counter
 from pathlib import Path
 
 KINDS = {"kernels": 20000, "steps": 1000}  # cases of each process
-PATIENCE = 15  # seconds without progress
+PATIENCE = 30  # seconds without progress
 PLACE = struct.Struct("qq")  # the case at hand, and the calls so far
 
 
