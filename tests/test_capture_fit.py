@@ -80,3 +80,21 @@ def test_predict_gives_what_forward_gives(make):
     np.testing.assert_array_equal(given, x)
     model.append(Mine())
     np.testing.assert_array_equal(model.predict(x), expected * 2)
+
+
+def test_fit_takes_the_compiled_step_for_one_input_alone(monkeypatch):
+    called = []
+    monkeypatch.setattr("minidl.training.capture", lambda *parts: called.append(1) or minidl.capture(*parts))
+
+    class Two(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(4, 2, generator=0)
+
+        def forward(self, x, z):
+            return self.layer(x) + self.layer(z)
+
+    x, y = numbers((10, 4)), np.arange(10) % 2
+    for model, data, times in ((nn.Sequential(nn.Linear(4, 2, generator=0)), (x, y), 1), (Two(), (x, x, y), 0)):
+        called.clear()
+        minidl.fit(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), data, epochs=1, progress=False)
+        assert len(called) == times

@@ -184,3 +184,16 @@ def test_dropout_of_what_is_no_array_of_floats(x):
             module.forward(x)
     with pytest.raises(TypeError, match=r"^dropout: "):
         functional.dropout(x)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, minidl.tensor])
+def test_a_sequential_calls_a_module_that_has_a_call_of_its_own(convert):
+    class Called(nn.Module):
+        def __call__(self, x):
+            return super().__call__(x) + 1
+
+        def forward(self, x):
+            return x * 2
+
+    y = nn.Sequential(Called(), Called())(convert(np.ones((1, 2), np.float32)))
+    assert np.asarray(y.tolist()).tolist() == [[7, 7]]

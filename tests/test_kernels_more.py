@@ -141,6 +141,15 @@ def test_strides_of_no_whole_elements_are_refused(target):
         kernels.load(target, np.float32).tanh(x, np.zeros((3, 4), np.float32))
 
 
+def test_linear_takes_an_array_whose_address_is_no_multiple_of_an_element():
+    values, layer = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32), nn.Linear(4, 3, generator=0)
+    x = np.frombuffer(b"xyz" + values.tobytes(), np.float32, offset=3).reshape(5, 4)
+    assert not x.flags.aligned and x.strides == (16, 4)
+    np.testing.assert_array_equal(layer.forward(x), layer.forward(values))
+    gradient = np.frombuffer(b"x" + values[:, :3].tobytes(), np.float32, offset=1).reshape(5, 3)
+    np.testing.assert_array_equal(layer.backward(gradient), layer.backward(gradient.copy()))
+
+
 def test_linear_takes_a_field_of_a_packed_record():
     x, layer = packed(5, 4), nn.Linear(4, 3, generator=0)
     np.testing.assert_array_equal(layer.forward(x), layer.forward(np.ascontiguousarray(x)))
