@@ -82,7 +82,8 @@ def test_predict_gives_what_forward_gives(make):
     np.testing.assert_array_equal(model.predict(x), expected * 2)
 
 
-def test_fit_takes_the_compiled_step_for_one_input_alone(monkeypatch):
+@pytest.mark.parametrize("kind", ["labels", "rows", "rows of integers", "images", "two inputs"])
+def test_fit_takes_the_compiled_step_for_one_input_and_labels_or_rows(monkeypatch, kind):
     called = []
     monkeypatch.setattr("minidl.training.capture", lambda *parts: called.append(1) or minidl.capture(*parts))
 
@@ -93,8 +94,17 @@ def test_fit_takes_the_compiled_step_for_one_input_alone(monkeypatch):
         def forward(self, x, z):
             return self.layer(x) + self.layer(z)
 
-    x, y = numbers((10, 4)), np.arange(10) % 2
-    for model, data, times in ((nn.Sequential(nn.Linear(4, 2, generator=0)), (x, y), 1), (Two(), (x, x, y), 0)):
-        called.clear()
-        minidl.fit(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), data, epochs=1, progress=False)
-        assert len(called) == times
+    class Image(nn.Module):  # (N, 2) -> (N, 1, 2)
+        def forward(self, x):
+            return x.reshape(-1, 1, 2)
+
+    x, layer = numbers((10, 4)), nn.Linear(4, 2, generator=0)
+    rows, labels = numbers((10, 2)), np.arange(10) % 2
+    model, criterion, data = {
+        "labels": (layer, nn.CrossEntropyLoss(), (x, labels)), "rows": (layer, nn.MSELoss(), (x, rows)),
+        "rows of integers": (layer, nn.MSELoss(), (x, np.eye(2, dtype=int)[labels])),
+        "images": (nn.Sequential(layer, Image()), nn.MSELoss(), (x, rows.reshape(10, 1, 2))),
+        "two inputs": (Two(), nn.CrossEntropyLoss(), (x, x, labels)),
+    }[kind]
+    minidl.fit(model, criterion, optim.SGD(model.parameters(), lr=0.1), data, epochs=1, progress=False)
+    assert len(called) == (kind not in ("images", "two inputs"))
