@@ -197,3 +197,21 @@ def test_a_sequential_calls_a_module_that_has_a_call_of_its_own(convert):
 
     y = nn.Sequential(Called(), Called())(convert(np.ones((1, 2), np.float32)))
     assert np.asarray(y.tolist()).tolist() == [[7, 7]]
+
+
+@pytest.mark.parametrize("modules, reads", [
+    ([nn.Tanh()], "y"), ([nn.Linear(2, 2)], "x"), ([nn.Linear(2, 2), nn.Tanh(), nn.Identity()], "xy"),
+    ([nn.Identity(), nn.Linear(2, 2), nn.Identity(), nn.Sigmoid(), nn.Identity(), nn.Flatten()], "xy"),
+    ([nn.Identity(), nn.Tanh(), nn.Linear(2, 2)], ""), ([nn.Identity(), nn.Flatten()], ""), ([], ""),
+])
+def test_what_the_backward_of_a_sequential_reads(modules, reads):
+    """The input and the output of the whole, by the first and the last member that do more than pass them on."""
+    assert nn.Sequential(modules).reads == reads
+
+
+def test_a_forward_that_leaves_the_tape_gives_what_it_returns():
+    class Twice(nn.Module):
+        def forward(self, x):
+            return x.data * 2
+
+    assert Twice()(np.ones((1, 2), np.float32)).tolist() == [[2, 2]]

@@ -113,3 +113,18 @@ def test_a_backward_of_ones_own_sees_its_own_forward():
     assert not criterion(minidl.tensor(Z), T).requires_grad
     with minidl.no_grad():
         assert not criterion(first, T).requires_grad
+
+
+def test_a_class_beside_a_loss_is_told_of_its_subclass():
+    class Tagged:
+        def __init_subclass__(cls, tag, **settings):
+            super().__init_subclass__(**settings)
+            cls.tag = tag
+
+    class Mine(nn.MSELoss, Tagged, tag="mine"):
+        pass
+
+    assert Mine.tag == "mine"
+    with pytest.raises(TypeError, match="no keyword arguments"):
+        class Other(nn.MSELoss, weight=3):
+            pass

@@ -331,7 +331,7 @@ def at_any_moment(rng, seed: int, when: str, what: str) -> int:
     side, steps = Side(seed, when, True), 30
     act = action_on(side, what, rng.randrange(1 << 30))
 
-    acting, left = threading.Lock(), [50]  # an alteration that adds something makes each step longer
+    acting, left = threading.Lock(), [20]  # an alteration that adds something makes each step longer
 
     def again(*_):
         if not left[0] or not acting.acquire(blocking=False):  # a signal within the handler of another
