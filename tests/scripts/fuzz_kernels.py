@@ -284,7 +284,7 @@ def _layer(rng, module, dtype) -> int:
                 got = layer.forward(x, weight, bias)
                 if got is None:
                     continue
-                want = np.zeros((len(x), o), dtype)
+                want = np.zeros((len(x), len(given[0])), dtype)
                 reference.linear(given[4], given[0], given[1], want)
             else:
                 got = layer.backward(x, dy, weight, bias, rng.random() < 0.5)
@@ -295,7 +295,7 @@ def _layer(rng, module, dtype) -> int:
                     raise Finding("Layer gradients wrong", f"{what}: backward gives other gradients than the twin")
                 if got is True:
                     continue
-                want = np.zeros((len(x), i), dtype)
+                want = np.zeros((len(x), given[0].shape[1]), dtype)
                 reference.linear_input_gradient(given[5], given[0], want)
         except REFUSALS:
             continue
