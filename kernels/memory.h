@@ -30,7 +30,7 @@ static void *claim(size_t bytes, void **begin) {
 #endif
 
 /* The head of a NumPy array, whose layout is part of NumPy's binary interface: asked at each step, where an
-   attribute of Python's would take longer than the step's own check. memory.pyx tries it when it is imported. */
+   attribute of Python's would take longer than the step's own check. tests/test_array_flags.py holds it to NumPy. */
 typedef struct {
   PyObject_HEAD
   char *data;
@@ -40,8 +40,10 @@ typedef struct {
   int flags;
 } ArrayHead;
 
+#define ARRAY_WRITEABLE 0x0400 /* NPY_ARRAY_WRITEABLE */
+
 static inline int array_is_writeable(PyObject *array) {
-  return (((ArrayHead *)array)->flags & 0x0400) != 0;
+  return (((ArrayHead *)array)->flags & ARRAY_WRITEABLE) != 0;
 }
 
 #endif

@@ -190,3 +190,23 @@ def test_a_loss_that_is_not_finite(kind, value):
     assert state(step) == before
     assert not np.isfinite(step.run(X, y))
     assert state(step) == before
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_masked_values_are_refused_by_the_name_of_what_has_them(name):
+    layer = nn.Linear(2, 2, generator=0)
+    step = minidl.capture(layer, nn.CrossEntropyLoss(), optim.SGD(layer.parameters(), lr=0.1))
+    batch = {"x": np.ones((3, 2), np.float32), "y": np.zeros(3, np.int64)}
+    batch[name] = np.ma.masked_array(batch[name], np.ones(batch[name].shape))
+    with pytest.raises(ValueError, match=f"^capture: expected {name} without masked values, got"):
+        step(**batch)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_a_parameter_that_was_deleted_is_named(name):
+    layer = nn.Linear(2, 2, generator=0)
+    x = np.ones((3, 2), np.float32)
+    layer(x)
+    delattr(layer, name)
+    with pytest.raises(AttributeError, match=rf"^Linear\(2, 2.*\): has no parameter '{name}' any more$"):
+        layer(x)

@@ -1,19 +1,16 @@
 """Arrays of very many rows with nothing in them, and of none that would be very long: over at once."""
 import itertools
-import re
 import subprocess
 import sys
 
+import fuzz_kernels
 import pytest
 
 from minidl import kernels
 
-MODULE = kernels.load(kernels.targets()[-1], "f4")
+TARGET = kernels.targets()[-1]
+FUNCTIONS = {kernel.name: kernel for kernel in fuzz_kernels.functions(kernels.load(TARGET, "f4"))}
 MANY = 1 << 41
-PRODUCTS = {
-    "matmul": "MK KN MN", "linear": "MK NK N MN", "linear_input_gradient": "MK KN MN",
-    "linear_weight_gradient": "KN KM MN", "linear_gradients": "KN KM MN M", "column_sum": "KN N",
-}
 CALLS = """
 import sys, numpy as np
 from minidl import kernels
@@ -30,29 +27,25 @@ for arguments in eval(sys.argv[4]):
 """
 
 
-def arguments(name):
-    """What its docstring says that it takes, each array as an expression, for sizes that are 0 or MANY."""
-    head = re.match(rf"{name}\((.*)\)", getattr(MODULE, name).__doc__)[1]
-    kinds = re.findall(r"(\w+)(\[[^]]*\])? \w+(?: not None)?(?:=\w+)?(?:, |$)", head)
+def arguments(kernel):
+    """What it takes, each array as an expression, for sizes that are 0 or MANY."""
     for sizes in itertools.product((0, MANY), repeat=3):
         at = dict(zip("MNK", sizes, strict=True))
-        letters, made = iter(PRODUCTS.get(name, "").split()), []
-        for kind, axes in kinds:
-            shape = [str(at[letter]) for letter in next(letters, "MN" if "," in axes else "M") if axes]
-            dtype = ", dtype='i8'" if kind == "int64_t" else ""
-            made.append(f"empty({', '.join(shape)}{dtype})" if axes else "0.5")
-        if all(f"({MANY}, {MANY})" not in one for one in made) and 0 in sizes:
+        shapes, made = iter(kernel.shapes), []
+        for kind, _ in kernel.arguments:
+            if kind == "number":
+                made.append("0.5")
+            else:
+                shape = ", ".join(str(at[letter]) for letter in next(shapes))
+                made.append(f"empty({shape}, dtype={'i8' if kind == 'labels' else 'f4'!r})")
+        if all(f"({MANY}, {MANY}" not in one for one in made) and 0 in sizes:
             yield f"({', '.join(made)},)"
-
-
-FUNCTIONS = [name for name, value in vars(MODULE).items() if name[0] != "_" and name != "set_num_threads" and callable(
-    value) and not isinstance(value, type) and getattr(value, "__module__", "") == MODULE.__name__]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_kernel_ends_at_once(name):
-    calls = list(arguments(name))
+    calls = list(arguments(FUNCTIONS[name]))
     assert calls, "of a function of the kernels"
-    command = [sys.executable, "-c", CALLS, kernels.targets()[-1], "f4", name, f"[{', '.join(calls)}]"]
+    command = [sys.executable, "-c", CALLS, TARGET, "f4", name, f"[{', '.join(calls)}]"]
     done = subprocess.run(command, timeout=20, capture_output=True, text=True, check=True)
     assert len(done.stdout.split()) == len(calls)

@@ -197,3 +197,8 @@ def test_a_frozen_parameter_gets_no_gradient():
     (p * 2).sum().backward()
     assert p.grad.tolist() == np.full((2, 3), 2.0).tolist()
     assert isinstance(p, Tensor)
+
+
+def test_where_a_tensor_lies():
+    """As an array: device type 1, the processor's memory, and number 0."""
+    assert minidl.tensor([1.0]).__dlpack_device__() == (1, 0)

@@ -50,8 +50,9 @@ class Part:
 
         A state array that does not exist yet begins as zeros.
         """
-        arrays, (state, blocks) = self.flat.arrays(names), self._blocks.get(names, ([], []))
-        if names not in self._blocks or any(a is not b for a, b in zip(arrays, state, strict=True)):
+        arrays = self.flat.arrays(names)
+        cut_from, blocks = self._blocks.get(names, (None, []))
+        if cut_from is None or any(a is not b for a, b in zip(arrays, cut_from, strict=True)):  # one was replaced
             blocks = list(self._cut(names))
             self._blocks[names] = arrays, blocks
         return blocks
