@@ -25,7 +25,8 @@ typedef void (*part_function)(void *context, int part, int parts);
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  int busy, workers, sleepers, hooked;
+  int busy, workers, sleepers;
+  int hooked;         /* whether a child of a fork forgets the workers */
   unsigned job;       /* the job that was handed out last: its number * 128 + its parts */
   int running;        /* its workers that are not done */
   unsigned arrived;   /* at its barriers, since it began */
@@ -73,10 +74,14 @@ static void forget_workers(void) { /* in the child of a fork */
   pool.job = 0, pool.giver = -1;
 }
 
+/* When the library is loaded: a fork that began before the first job would not know of a later handler, and its
+   child would wait for workers, or for a job, of its parent's. */
+__attribute__((constructor)) static void survive_forks(void) {
+  pool.hooked = pthread_atfork(NULL, NULL, forget_workers) == 0;
+}
+
 static void hire(int workers) {
   sigset_t all, before;
-  if (!pool.hooked)
-    pool.hooked = pthread_atfork(NULL, NULL, forget_workers) == 0;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
   while (pool.workers < workers &&
@@ -109,7 +114,7 @@ static int places(int parts) {
 }
 
 static void run_parts(part_function function, void *context, int parts) {
-  if (parts > 1 && !__atomic_exchange_n(&pool.busy, 1, __ATOMIC_ACQUIRE)) {
+  if (parts > 1 && pool.hooked && !__atomic_exchange_n(&pool.busy, 1, __ATOMIC_ACQUIRE)) {
     parts = places(parts);
     /* A worker reads the job after its number has changed, and a job ends before the next begins. */
     pool.function = function, pool.context = context;
