@@ -64,7 +64,7 @@ class ParallelBuild(build_ext):
 
 
 BUILT = [(f"MINIDL_BUILT_{target.upper()}", "1") for target in TARGETS]
-EXTENSIONS = [extension("cpu", macros=BUILT), extension("shortcut"), extension("memory")] + [
+EXTENSIONS = [extension("cpu", macros=BUILT), extension("shortcut"), extension("memory"), extension("replay")] + [
     extension(f"{target}_{dtype}", flags, [(f"MINIDL_{dtype.upper()}", "1")])
     for target, flags in TARGETS.items() for dtype in ("f32", "f64")]
 
