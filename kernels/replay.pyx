@@ -24,6 +24,7 @@ cdef extern from "math.h" nogil:
     bint isfinite(double x)
 
 cdef extern from "string.h" nogil:
+    void* memset(void* memory, int value, size_t size)
     void* memcpy(void* to, const void* source, size_t size)
 
 cdef extern from "stdlib.h" nogil:
@@ -93,6 +94,7 @@ cdef dict FORMS = {name: "product" if name == "gemm" else "column sums" if name 
                        "log_softmax_backward total picked_total minus_one_hot cross_entropy_gradient zero to_double from_double").split()}
 cdef set BYTES_OUT = {"lt", "le", "eq", "ne"}
 cdef object DOUBLE = numpy.dtype(numpy.float64)
+cdef object MISSING = object()  # the value of a key that is not there
 cdef object NDARRAY = numpy.ndarray
 cdef object BOOL = numpy.dtype(bool)
 cdef object INT64 = numpy.dtype(numpy.int64)
@@ -117,12 +119,16 @@ cdef class Guards:
         """What entry i is called in a message."""
         return self.texts[i]
 
-    def name(self, dict namespace not None, key, str text):
-        """The value of a key, or that there is none."""
-        self.add((0, namespace, key, namespace.get(key, self)), text)
+    def name(self, namespace not None, key, str text):
+        """The value of a key of a dictionary, or that there is none."""
+        if not isinstance(namespace, dict):
+            raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
+        self.add((0, namespace, key, dict.get(namespace, key, MISSING)), text)
 
-    def size(self, dict namespace not None, str text):
-        """How many keys there are."""
+    def size(self, namespace not None, str text):
+        """How many keys a dictionary has."""
+        if not isinstance(namespace, dict):
+            raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
         self.add((1, namespace, len(namespace), None), text)
 
     def items(self, list items not None, str text):
@@ -155,10 +161,10 @@ cdef class Guards:
         cdef tuple were
         cdef Py_ssize_t i
         if kind == 0:
-            found = PyDict_GetItemWithError(<dict>entry[1], entry[2])
-            return found == <PyObject*>entry[3] or (found is NULL and entry[3] is self)
+            found = PyDict_GetItemWithError(entry[1], entry[2])
+            return found == <PyObject*>entry[3] or (found is NULL and entry[3] is MISSING)
         if kind == 1:
-            return PyDict_Size(<dict>entry[1]) == <Py_ssize_t>entry[2]
+            return PyDict_Size(entry[1]) == <Py_ssize_t>entry[2]
         if kind == 2:
             were = <tuple>entry[2]
             if len(<list>entry[1]) != len(were):
@@ -187,21 +193,23 @@ cdef class Guards:
         self.texts += others.texts
         self.count = len(self.entries)
 
-    def renew(self, Py_ssize_t i):
-        """Take entry i as it is now, if it is a number, a string or None of the same type and value; whether it was."""
+    def renew(self, Py_ssize_t i, bint whatever=False):
+        """Take entry i as it is now, if it is a number or a string of the same type and value; whether it was.
+
+        whatever : take it, whatever it is.
+        """
         cdef tuple entry = self.entries[i]
         kind, holder, key, before = entry
         if kind == 0:
-            now = (<dict>holder).get(key, self)
+            now = dict.get(holder, key, MISSING)
         elif kind == 3:
             before, now = key, holder.cell_contents
         elif kind == 4:
             now = getattr(holder, key, None)
         else:
             return False
-        if type(now) is not type(before) or type(now) not in (int, float, str, bool, bytes, complex):
-            return False
-        if repr(now) != repr(before):
+        if not whatever and (type(now) is not type(before) or repr(now) != repr(before) or type(now) not in (
+                int, float, str, bool, bytes, complex)):
             return False
         self.entries[i] = (kind, holder, now, None) if kind == 3 else (kind, holder, key, now)
         return True
@@ -248,7 +256,8 @@ cdef class Replay:
                 raise MemoryError
             self.code, self.room = <Instruction*>memory, 2 * self.room + 16
         cdef Instruction* ins = &self.code[self.count]
-        ins[0] = Instruction(kind=kind)
+        memset(ins, 0, sizeof(Instruction))
+        ins.kind = kind
         self.functions.append(function)
         self.labels_of.append(None)
         self.count += 1

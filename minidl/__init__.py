@@ -14,6 +14,7 @@ except ModuleNotFoundError as error:
 
 from . import data, functional, nn, optim
 from .capture import capture
+from .compiled.errors import CaptureError
 from .checkpoint import load, save
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403

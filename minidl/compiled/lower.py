@@ -76,6 +76,13 @@ def _copied(builder, name, operands, settings, output):
     return operands[0].dtype == output.dtype and _elementwise(builder, "copy", operands, output)
 
 
+@lowering("ones_like", "zeros_like")
+def _filled(builder, name, operands, settings, output):
+    if not _all_of(output.dtype, output):
+        return False
+    return _elementwise(builder, "copy", [builder.number(float(name == "ones_like"), output.dtype)], output)
+
+
 @lowering("dropout")
 def _dropped(builder, name, operands, settings, output):
     return _elementwise(builder, "mul", operands, output)
@@ -226,7 +233,7 @@ def _labels(builder, name: str, labels, classes: int):
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))
     if labels.strides[0] != labels.itemsize:
         return None
-    builder.program.labels(row, classes, builder.names_loss(name))
+    builder.program.labels(row, classes, "CrossEntropyLoss" if name == "cross_entropy_gradient" else "loss")
     return row
 
 

@@ -53,6 +53,7 @@ class Recorder:
         self.signature: list[tuple] = []
         self.roots: dict[int, Root] = {}
         self.parameters: dict[int, Parameter] = {}
+        self.places: list[tuple[Parameter, int]] = []
         self.in_place: list[str] = []  # what is called in its place, by name
         self.undo: list[Callable[[], None]] = []
         self.arguments: list[np.ndarray | None] = []
@@ -101,7 +102,7 @@ class Recorder:
             self._write("accumulate", None, (gradient,), tensor._grad)
             self.mark("reached", tensor)
 
-    def accumulate_by(self, name: str, inputs, parameter: Parameter, operation=None) -> None:
+    def accumulate_by(self, operation, inputs, parameter: Parameter) -> None:
         """An operation's result was added to a parameter's gradient, term by term."""
         if not self.paused:
             self._parameter(parameter)
@@ -160,20 +161,34 @@ class Recorder:
         self.signature.append(("finite", self._told((operand,))))
 
     @contextmanager
-    def calling(self, function: Callable[[], Any], name: str):
-        """Around a call that is made in its place at each replay, and may change parameters and their gradients."""
+    def calling(self, function: Callable[[], Any], name: str, put_back: Callable[[], None] | None = None):
+        """Around a call that is made in its place at each replay, and may change parameters and their gradients.
+
+        put_back : undoes what else the call changes.
+        """
+        if self.paused:
+            yield
+            return
         self._verify_all()
-        self.paused, before = True, self.paused
+        if put_back is not None:
+            self.undo.append(put_back)
+        self.paused = True
         try:
             yield
         finally:
-            self.paused = before
+            self.paused = False
         for root in self.roots.values():
             if root.key[0] in ("values", "gradients"):
                 root.shadow = root.array.copy(order="K")
         self.lines.append(Line("call", function))
         self.signature.append(("call", name, id(getattr(function, "__self__", None))))
-        self.in_place.append(name)
+        if name not in self.in_place:
+            self.in_place.append(name)
+
+    def add_parameters(self, parameters) -> None:
+        """Parameters that a call will change."""
+        for parameter in parameters:
+            self._parameter(parameter)
 
     # How it is told
 
@@ -193,6 +208,7 @@ class Recorder:
         if id(parameter) in self.parameters:
             return
         self.parameters[id(parameter)] = parameter
+        self.places.append((parameter, parameter.start))
         store, status = parameter.store, parameter.status
         flags = status.has_grad
         for array, kind in ((store.values, "values"), (store.gradients, "gradients")):
@@ -266,6 +282,11 @@ class Recorder:
     def finish(self) -> None:
         """The function has returned."""
         self._verify_all()
+
+    def lies_where_it_lay(self) -> bool:
+        """Whether the parameters are still where they were when they were recorded."""
+        return all(id(parameter.store.values) in self.roots and start == parameter.start
+                   for parameter, start in self.places)
 
     def roll_back(self) -> None:
         """Put parameters, gradients and the optimizers' state back to where they were before."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.replay import Replay, ReplayedCall
+from .. import storage
+from ..kernels.replay import ReplayedCall
 from ..tape import recording_into
 from ..tensor import Tensor
 from .errors import CaptureError
@@ -21,8 +22,9 @@ from .program import Builder
 from .recorder import Line, Recorder
 from .watch import Watch
 
-KEPT = 8        # programs of one step
-REFUSALS = 8    # recordings in a row that were of no use, after which a step runs plain
+KEPT = 8   # programs of one step
+PATIENCE = 3  # times that a check may find another step than was recorded; then it runs plain
+MOVES = 0  # the number of the guard of where parameters lie
 
 
 class Recording:
@@ -62,6 +64,7 @@ class Recording:
         for x, argument in zip(self.arguments, self.replay.inputs, strict=True):
             if not isinstance(x, Tensor):
                 self.replay.inputs[self.replay.inputs.index(argument)] = (x,)
+        self.replay.guards.name(vars(storage), "_moves", "where parameters lie")  # guard MOVES
         self.replay.guards.take(self.watch.guards)
         self.results = [builder.array(tensor._data) for tensor in self.tensors]
 
@@ -78,12 +81,12 @@ class RecordedStep(ReplayedCall):
     """``step(*arguments)``: see ``capture``."""
 
     def __init__(self, function: Callable):
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self.function = function
         self.recordings = 0
         self.reason = ""
         self._kept: OrderedDict[tuple, Recording] = OrderedDict()
-        self._useless = 0
+        self._differed = 0
 
     @property
     def path(self) -> str:
@@ -107,7 +110,7 @@ class RecordedStep(ReplayedCall):
             return self.function(*[Tensor(x) if isinstance(x, np.ndarray) else x for x in given])
         key = tuple([(x.shape, x.dtype) if isinstance(x, np.ndarray) else (type(x), x) for x in given])
         kept = self._kept.get(key)
-        if kept is not None and self._stands(kept.replay):
+        if kept is not None and self._stands(kept):
             self._kept.move_to_end(key)
             if not kept.replay.due() and kept.replay.take(given):
                 self.program, self.result = kept.replay, kept.result
@@ -115,29 +118,31 @@ class RecordedStep(ReplayedCall):
                 return kept.result()
         return self._record(key, given, kept)
 
-    def _stands(self, replay: Replay) -> bool:
+    def _stands(self, kept: Recording) -> bool:
         """Whether what the function reads is as it was; numbers and strings may be other objects of the same value."""
+        replay = kept.replay
         while (i := replay.guards.changed()) >= 0:
-            if not replay.guards.renew(i):
+            lies = i == MOVES and kept.recorder.lies_where_it_lay()  # other models' parameters moved
+            if not replay.guards.renew(i, lies):
                 return False
         return True
 
     def _record(self, key: tuple, given: tuple, kept: Recording | None):
         """Let Python run the function, recorded, in place of a replay."""
         self.program = None
-        checking = kept is not None and self._stands(kept.replay)
+        checking = kept is not None and self._stands(kept)
         new = Recording(self.function, given)
         if checking and new.told == kept.told:
             kept.replay.replays += 1
             kept.replay.next_check *= 2
-            self._useless = 0
             self.program, self.result = kept.replay, kept.result
             return new.fresh()
         if checking:
-            self._useless += 1
-            self.reason = self._difference(kept, new)
-            self._kept.clear()
-            return new.fresh()
+            self._differed += 1
+            if self._differed == PATIENCE:
+                self.reason = self._difference(kept, new)
+                self._kept.clear()
+                return new.fresh()
         new.build()
         self._kept[key] = new
         self._kept.move_to_end(key)

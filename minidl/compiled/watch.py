@@ -24,6 +24,7 @@ from ..kernels.replay import Guards
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import Parameter, Tensor
+from ..autograd.tape import is_in_place
 from .errors import CaptureError
 
 OWN = str(Path(next(iter(_own_path))).resolve())
@@ -67,6 +68,8 @@ class Watch:
     # While it runs
 
     def _event(self, frame: FrameType, event: str, arg) -> None:
+        if is_in_place():
+            return
         if event == "call":
             self._called(frame)
         elif event == "c_call" and not self.impure:
@@ -182,8 +185,7 @@ class Watch:
         own = vars(value) if hasattr(value, "__dict__") else None
         text = type(value).__name__
         if isinstance(value, Module):
-            if "training" not in own:
-                value.training = value.training  # an attribute of its own, which can be watched
+            self.guards.name(own, "training", f"the mode of a {text}")  # which may stand in the class alone
             steering = [name for name in own if name not in FORGOTTEN]
             self.modules.append((value, set(steering)))
             for name in steering:
