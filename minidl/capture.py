@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernels, optim, storage
+from . import kernels, optim
+from .autograd import storage
 from .capture_batch import Batch, taken
 from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
 from .capture_losses import call_loss, has_kernels, takes_labels, write_loss

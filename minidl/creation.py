@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import random
-from .tensor import Tensor
+from .autograd.tensor import Tensor
 
 float32, float64, int64 = np.float32, np.float64, np.int64
 long = int64

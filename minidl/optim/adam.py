@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 from .flat import Part
 from .group import at_least_zero, fraction
 from .optimizer import Optimizer, penalized

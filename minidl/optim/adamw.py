@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 from .adam import Adam
 
 

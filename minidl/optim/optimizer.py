@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import storage
+from ..autograd import storage
+from ..autograd.parameter import Parameter
 from ..kernels.memory import advance, followed, forget, same_items
-from ..tensor import Parameter
 from .flat import Flat, Part
 from .group import Group, parameters
 
