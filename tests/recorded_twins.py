@@ -82,6 +82,7 @@ class Run:
         self.held: list = []
         self.outputs: list = []
         self.log: list = []
+        self.errors: list[Exception] = []
         minidl.manual_seed(0)
 
     def hold(self, *things):
@@ -101,6 +102,7 @@ class Run:
                 if self.compiled and isinstance(error, minidl.CaptureError):
                     raise
                 output = type(error).__name__
+                self.errors.append(error)
             self.outputs.append(output)
             self.log.append((bits(output), *map(bits, self.held)))
         return output
@@ -115,10 +117,11 @@ class Run:
         for _ in range(n):
             self.calls(step, self.numbers(rows, 4), self.rng.integers(0, 3, rows))
 
-    def recorded(self, step, count: int) -> None:
-        """The step was recorded so often."""
+    def recorded(self, step, least: int, most: int | None = None) -> None:
+        """The step was recorded so often, or from ``least`` to ``most`` times."""
         if self.compiled:
-            assert step.recordings == count, f"{step.recordings} recordings, expected {count}"
+            most = least if most is None else most
+            assert least <= step.recordings <= most, f"{step.recordings} recordings, expected {least} to {most}"
 
     def runs(self, step, path: str) -> None:
         """The step says that it runs so (a regular expression)."""

@@ -5,6 +5,7 @@ change is read at each replay, no new recording is made.
 """
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -267,6 +268,54 @@ def test_modules_come_and_go(run):
     ):
         change(made.model)
         run.trains(made.step, 5)
+
+
+@right
+def test_a_copy_of_the_model_takes_its_place(run):
+    model = run.hold(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)))
+    optimizer = run.hold(optim.Adam(model.parameters(), lr=0.1))
+
+    @run.capture
+    def step(x):
+        loss = (model(x) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run.maps(step)
+    old = model, optimizer
+    model, optimizer = run.hold(copy.deepcopy((model, optimizer)))
+    run.maps(step)
+    model = old[0]  # the optimizer stays that of the copy
+    run.maps(step)
+    optimizer = old[1]
+    run.maps(step)
+
+
+@right
+def test_the_number_of_threads(run):
+    made = training(run, model=nn.Sequential(nn.Linear(4, 200), nn.Tanh(), nn.Linear(200, 200), nn.Linear(200, 3)))
+    try:
+        for threads in (1, 2, 1, 2):
+            minidl.set_num_threads(threads)
+            run.trains(made.step, 5, rows=64)
+    finally:
+        minidl.set_num_threads(1)
+
+
+@right
+def test_values_that_are_read_between_calls(run):
+    """Outside the step a loss is a number like any other: here it steers the learning rate."""
+    made = training(run, optim.SGD, lr=0.5)
+    scheduler = optim.lr_scheduler.ReduceLROnPlateau(made.optimizer, patience=1)
+    best = run.hold([float("inf")])
+    for _ in range(20):
+        run.trains(made.step, 1)
+        loss = float(run.outputs[-1])
+        best[0] = min(best[0], loss)
+        scheduler.step(loss)
+    run.recorded(made.step, 1)
 
 
 @right
