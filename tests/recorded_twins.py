@@ -50,11 +50,14 @@ def plain(function: Callable) -> Callable:
 def bits(thing):
     """All of a thing that a step may change, as something that == compares bit by bit."""
     if isinstance(thing, minidl.Parameter):
-        return (digest(thing.data), digest(thing.gradient), thing.grad is not None, thing.requires_grad)
+        return (bits(np.asarray(thing.data)), bits(thing.gradient), thing.grad is not None, thing.requires_grad)
     if isinstance(thing, minidl.Tensor):
         return ("Tensor", bits(thing.data), None if thing.grad is None else bits(thing.grad))
     if isinstance(thing, (np.ndarray, np.generic)):
-        return (str(thing.dtype), thing.shape, digest(np.asarray(thing)))
+        values = np.asarray(thing)
+        if values.dtype.kind == "f":  # what is no number has bits that IEEE 754 leaves open
+            values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
+        return (str(thing.dtype), thing.shape, digest(values))
     if isinstance(thing, nn.Module):
         named = {f"{name}.{own}": bits(value) for name, module in thing.named_modules()
                  for own, value in vars(module).items()

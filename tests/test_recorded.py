@@ -35,7 +35,7 @@ def followed(step: Step, compiled: bool) -> Run:
 def check(step: Step) -> None:
     expected = followed(step, compiled=False)
     for error in expected.errors:
-        assert isinstance(error, ValueError), f"the step itself is wrong: {error!r}"  # a batch of one row may be refused
+        assert isinstance(error, ValueError), f"the step itself is wrong: {error!r}"  # some refuse a batch of one row
     for threads in (1, 2):
         minidl.set_num_threads(threads)
         try:

@@ -84,6 +84,20 @@ def test_the_shape_of_an_array(run):
     run.maps(step)
 
 
+@right_or_refused
+def test_an_array_that_grows_in_place(run):
+    """Its old memory is gone: whoever kept the address reads what is somebody else's by now."""
+    table = np.ones(4, np.float32)
+    step = run.capture(lambda x: x * table)
+    run.maps(step)
+    for _ in range(5):
+        table.resize((6, 4), refcheck=False)
+        table[...] = run.numbers(6, 4)
+        run.maps(step, 3)
+        table.resize(4, refcheck=False)
+        run.maps(step, 3)
+
+
 @right
 def test_an_array_as_an_index(run):
     rows, mask = np.array([0, 2, 2]), np.array([True, False, True, False])
