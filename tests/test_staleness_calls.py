@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from recorded_twins import CALLS, refused, right, right_or_refused, told, training
+from recorded_twins import CALLS, Run, refused, right, right_or_refused, told, training
 
 import minidl
 from minidl import functional as F
@@ -227,3 +227,43 @@ def test_steps_of_two_threads_one_after_the_other():
             thread.join()
 
     assert told(scenario)[0] is None
+
+
+def test_threads_with_steps_of_their_own():
+    """What one thread records, computes or reads is no affair of another."""
+    def prepared(compiled):
+        run = Run(compiled)
+        model = nn.Sequential(nn.Linear(4, 5), nn.Dropout(0.3, generator=1), nn.Tanh(), nn.Linear(5, 3))
+        return run, training(run, model=model).step
+
+    def follow(run, step):
+        for rows in (6, 3, 9, 6, 3):
+            run.trains(step, 5, rows)
+
+    expected, _ = one = prepared(compiled=False)
+    follow(*one)
+    several = [prepared(compiled=True) for _ in range(3)]
+    plainly = prepared(compiled=False)
+    threads = [threading.Thread(target=follow, args=pair) for pair in (*several, plainly)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for run, _ in (*several, plainly):
+        assert not run.errors
+        assert run.log == expected.log
+
+
+def test_another_thread_reads_what_it_computes_while_a_step_is_recorded():
+    module, x = Calling(), np.ones(4, np.float32)
+    step, read = minidl.capture(lambda x: module(x) + 1), []
+
+    def elsewhere():
+        thread = threading.Thread(target=lambda: read.append(float((minidl.tensor(x) * 3).sum())))
+        thread.start()
+        thread.join()
+
+    module.call = elsewhere
+    for call in range(5):
+        assert step(x).tolist() == [3] * 4
+        assert read == [12] * (call + 1)
