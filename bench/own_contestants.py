@@ -35,7 +35,7 @@ def able(network: str) -> list[str]:
     names = [name for name, (_, package) in PLACES.items() if present(package)]
     if network != "sequential":
         names.remove("minidl captured")
-    if network == "pinn" and not hasattr(minidl, "autograd"):
+    if network == "pinn" and not hasattr(getattr(minidl, "autograd", None), "grad"):
         names = [name for name in names if not name.startswith("minidl")]
     if not captures_functions():
         names = [name for name in names if name != "minidl compiled"]
