@@ -27,8 +27,8 @@ def case(network: str, units: int) -> str:
 
 def measured(workers: Workers) -> dict[str, dict[str, float]]:
     """Microseconds of a step: rows by case, of each contestant."""
-    return {case(network, units): workers.best(able(network), "own", network, units)
-            for network in own_networks.NAMES for units in UNITS}
+    return workers.best_together({case(network, units): (able(network), ("own", network, units))
+                                  for network in own_networks.NAMES for units in UNITS})
 
 
 def cell(value: float | None) -> str:

@@ -50,9 +50,20 @@ class Workers:
 
     def best(self, names: list[str], *case) -> dict[str, float]:
         """Microseconds of each rival."""
-        print(f"{self.threads} threads:", *case, file=sys.stderr, flush=True)
-        times = [{name: self.after_a_rest(name, case) for name in names} for _ in range(self.turns)]
-        return {name: 1e6 * min(turn[name] for turn in times) for name in names}
+        return self.best_together({"": (names, case)})[""]
+
+    def best_together(self, rows: dict[str, tuple]) -> dict[str, dict[str, float]]:
+        """Microseconds by row and rival of {row: (names, case)}; each turn goes through all rows, so that one row may
+        be divided by another."""
+        times: dict[str, dict[str, float]] = {row: {} for row in rows}
+        for turn in range(self.turns):
+            for row, (names, case) in rows.items():
+                if turn == 0:
+                    print(f"{self.threads} threads:", *case, file=sys.stderr, flush=True)
+                for name in names:
+                    microseconds = 1e6 * self.after_a_rest(name, case)
+                    times[row][name] = min(microseconds, times[row].get(name, microseconds))
+        return times
 
     def after_a_rest(self, name: str, case) -> float:
         """A turn, once the threads of the one before have stopped spinning: OpenBLAS's do so for 0.1 s."""
