@@ -110,13 +110,11 @@ class Parameter(Tensor):
 
     def accumulate(self, gradient) -> None:
         """gradient, an array or a Tensor, is added to that of the parameter, in place."""
-        if isinstance(gradient, Tensor):
-            recorder = active_recorder()
-            if recorder is not None:
-                recorder.accumulate(self, gradient)
-            gradient = gradient._data
-        self._grad += gradient
+        self._grad += gradient._data if isinstance(gradient, Tensor) else gradient
         self.status.has_grad = True
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.accumulate(self, gradient)
 
     def __reduce__(self):
         return _restore_parameter, (self._data, self.grad, self.name, self.order, self.requires_grad)

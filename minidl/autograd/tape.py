@@ -9,8 +9,9 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     operation(operation, inputs, settings, output)   an Operation gave the Tensor ``output``
     call(name, function, inputs, outputs)            a Python function on arrays did: function(*arrays) gives one
                                                      array, or as many as there are outputs (None: no output there)
+    constant(array)                                  an array was made of numbers in the text of the function
     accumulate(tensor, gradient)                     the Tensor ``gradient`` was added to the leaf's gradient
-    accumulate_by(name, inputs, parameter)           an operation's result was added to it in place, term by term
+    accumulate_by(operation, inputs, parameter)      an operation's result was added to it in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
     read(tensor, how)                                its values are about to be read by Python
@@ -37,6 +38,7 @@ _serial = count()
 
 class _Thread(threading.local):
     depth = 0            # how many no_grad() this thread is within
+    in_place = False
     recorder: Any = None  # what takes down the operations of this thread
 
 
@@ -107,6 +109,21 @@ def _unrecorded(function: Callable) -> Callable:
     return run
 
 
+def is_in_place() -> bool:
+    """Whether a Python function runs that a recorded step calls in its place."""
+    return thread.in_place
+
+
+@contextmanager
+def in_place():
+    """Around a Python function on arrays that a recorded step calls in its place: what it does is its own affair."""
+    before, thread.in_place = thread.in_place, True
+    try:
+        yield
+    finally:
+        thread.in_place = before
+
+
 def active_recorder():
     """What takes down the operations of this thread, or None."""
     return thread.recorder
@@ -122,6 +139,21 @@ def recording_into(recorder):
         yield recorder
     finally:
         thread.recorder = None
+
+
+def constant(array: np.ndarray) -> None:
+    """Tell the recorder of an array that was made of numbers in a function's text: it is the same at each call."""
+    if thread.recorder is not None:
+        thread.recorder.constant(array)
+
+
+def drawn(name: str, draw: Callable, *inputs: Tensor) -> np.ndarray:
+    """The array draw(*arrays), of random numbers; where a step is recorded, each of its runs draws anew."""
+    with in_place():
+        array = draw(*[x._data for x in inputs])
+    if thread.recorder is not None:
+        thread.recorder.call(name, draw, inputs, (array,), listed=False)
+    return array
 
 
 def modified(what: str, now: int, expected: int) -> RuntimeError:
@@ -165,7 +197,8 @@ class Node:
                 f"{self.name}: its backward is written with arrays and cannot be differentiated again "
                 "(create_graph=True); write its forward with operations, and leave the backward out")
         made = type(g)
-        arrays = self.function(g._data)
+        with in_place():
+            arrays = self.function(g._data)
         found = [None if dx is None else made(np.asarray(dx)) for dx in arrays]
         if thread.recorder is not None:
             thread.recorder.call(f"{self.name} backward", self.function, (g,), found)

@@ -11,7 +11,7 @@ from ..arrays import FLOATS
 from ..kernels.memory import Status
 from . import operators
 from .operators import Operators
-from .tape import Node, active_recorder, recording, recording_on_tape
+from .tape import Node, active_recorder, constant, recording, recording_on_tape
 from .walk import walk_back
 
 
@@ -31,7 +31,9 @@ class Tensor(Operators):
     __array_priority__ = 100  # array + tensor calls the Tensor's operator
 
     def __init__(self, data, requires_grad: bool = False):
-        data = as_array(data)
+        given, data = data, as_array(data)
+        if data is not given and active_recorder() is not None and not isinstance(given, Tensor):
+            constant(data)
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: expected numbers, got {data.dtype}")
         if requires_grad and data.dtype not in FLOATS:
@@ -183,11 +185,9 @@ class Tensor(Operators):
             graph, if operations are recorded, and an array otherwise.
         """
         if isinstance(gradient, Tensor):
-            recorder = active_recorder()
-            if recorder is not None:
-                recorder.accumulate(self, gradient)
-            if recording():
-                self.grad = gradient.clone() if self.grad is None else self.grad + gradient
+            if recording() or active_recorder() is not None:
+                total = gradient.clone() if self.grad is None else gradient.__radd__(self.grad)
+                self.grad = total if recording() else total._data
                 return
             gradient = gradient._data
         self.grad = np.array(gradient if self.grad is None else as_array(self.grad) + gradient)
@@ -291,7 +291,12 @@ def record(name: str, value: np.ndarray, inputs: Sequence[Tensor], gradients: Ca
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
     """A Tensor of ``data``: an array, without a copy unless ``dtype`` asks for it, or numbers or lists."""
     if dtype is not None:
+        if active_recorder() is not None and isinstance(data, (Tensor, np.ndarray)):
+            return Tensor(data).to(dtype).requires_grad_(requires_grad)
+        listed = not isinstance(data, (Tensor, np.ndarray))
         data = np.asarray(data._data if isinstance(data, Tensor) else data, dtype)
+        if listed:
+            constant(data)
     return Tensor(data, requires_grad)
 
 

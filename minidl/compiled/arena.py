@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import storage
+from ..autograd import storage
 
 LINE = 64  # bytes of a cache line
 

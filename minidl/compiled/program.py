@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays, kernels, storage
+from .. import arrays, kernels
+from ..autograd import storage
 from ..kernels.replay import Replay
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower

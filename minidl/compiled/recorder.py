@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..tensor import Parameter, Tensor
+from ..autograd.parameter import Parameter
+from ..autograd.tensor import Tensor
 from .errors import CaptureError
 
 WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.randn, Dropout), or keep it where the "
@@ -85,14 +86,18 @@ class Recorder:
         self._append(Line("operation", operation, operands, settings, (output._data,)),
                      ("operation", operation.name, self._told(operands), self._told(settings)))
 
-    def call(self, name: str, function: Callable, inputs, outputs) -> None:
-        """A Python function on arrays has made the outputs (None: none there) of the inputs."""
+    def call(self, name: str, function: Callable, inputs, outputs, listed: bool = True) -> None:
+        """A Python function on arrays has made the outputs (None: none there) of the inputs.
+
+        listed : whether it is a user's, which is called in its place, and not minidl's own draw of random numbers.
+        """
         if self.paused:
             return
         operands = tuple([self._operand(x, name) for x in inputs])
-        made = tuple([None if x is None else x._data for x in outputs])
+        made = tuple([x._data if isinstance(x, Tensor) else x for x in outputs])
+        self._refresh()  # a module's own backward adds to its parameters' gradients
         self._append(Line("function", function, operands, {}, made), ("function", name, self._told(operands)))
-        if name not in self.in_place:
+        if listed and name not in self.in_place:
             self.in_place.append(name)
 
     def accumulate(self, tensor: Tensor, gradient: Tensor) -> None:
@@ -161,10 +166,11 @@ class Recorder:
         self.signature.append(("finite", self._told((operand,))))
 
     @contextmanager
-    def calling(self, function: Callable[[], Any], name: str, put_back: Callable[[], None] | None = None):
+    def calling(self, function: Callable[[], Any], name: str, put_back: Callable[[], None] | None = None,
+                listed: bool = True):
         """Around a call that is made in its place at each replay, and may change parameters and their gradients.
 
-        put_back : undoes what else the call changes.
+        put_back : undoes what else the call changes. listed : whether it is a user's own Python.
         """
         if self.paused:
             yield
@@ -177,13 +183,17 @@ class Recorder:
             yield
         finally:
             self.paused = False
+        self._refresh()
+        self.lines.append(Line("call", function))
+        self.signature.append(("call", name, id(getattr(function, "__self__", None))))
+        if listed and name not in self.in_place:
+            self.in_place.append(name)
+
+    def _refresh(self) -> None:
+        """Take parameters and gradients as they are now."""
         for root in self.roots.values():
             if root.key[0] in ("values", "gradients"):
                 root.shadow = root.array.copy(order="K")
-        self.lines.append(Line("call", function))
-        self.signature.append(("call", name, id(getattr(function, "__self__", None))))
-        if name not in self.in_place:
-            self.in_place.append(name)
 
     def add_parameters(self, parameters) -> None:
         """Parameters that a call will change."""

@@ -7,16 +7,18 @@ replays 1, 2, 4, 8 and so on Python runs it again, and the new recording is comp
 from __future__ import annotations
 
 import functools
+import gc
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from .. import storage
+from ..autograd import storage
 from ..kernels.replay import ReplayedCall
-from ..tape import recording_into
-from ..tensor import Tensor
+from ..autograd.tape import recording_into
+from ..autograd.tensor import Tensor
 from .errors import CaptureError
 from .program import Builder
 from .recorder import Line, Recorder
@@ -32,7 +34,7 @@ class Recording:
 
     def __init__(self, function: Callable, given: tuple):
         self.arguments = tuple([_copied(x) for x in given])
-        with Watch(function) as watch:
+        with Watch(function) as watch, _without_gc():
             self.recorder = Recorder(watch.knows)
             for x in self.arguments:
                 self.recorder.argument(x._data if isinstance(x, Tensor) else None)
@@ -61,9 +63,9 @@ class Recording:
         builder = Builder(self.recorder, [tensor._data for tensor in self.tensors])
         self.replay = builder.build()
         self.listing = builder.listing
-        for x, argument in zip(self.arguments, self.replay.inputs, strict=True):
+        for i, x in enumerate(self.arguments):
             if not isinstance(x, Tensor):
-                self.replay.inputs[self.replay.inputs.index(argument)] = (x,)
+                self.replay.inputs[i] = (x,)
         self.replay.guards.name(vars(storage), "_moves", "where parameters lie")  # guard MOVES
         self.replay.guards.take(self.watch.guards)
         self.results = [builder.array(tensor._data) for tensor in self.tensors]
@@ -167,6 +169,18 @@ class RecordedStep(ReplayedCall):
     def __reduce__(self):
         raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "
                         "pickle what it is made of, and capture that")
+
+
+@contextmanager
+def _without_gc():
+    """No collection begins in it, which would call functions of others that watch it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _check_argument(x) -> None:

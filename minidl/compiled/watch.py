@@ -23,7 +23,8 @@ from .. import __path__ as _own_path
 from ..kernels.replay import Guards
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from ..tensor import Parameter, Tensor
+from ..autograd.parameter import Parameter
+from ..autograd.tensor import Tensor
 from ..autograd.tape import is_in_place
 from .errors import CaptureError
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from .. import random
 from ..arrays import FLOATS, unsupported
-from ..autograd.tape import active_recorder
+from ..autograd.tape import drawn
 from ..autograd.tensor import Tensor
 from .operation import Operation, no_derivative
 
@@ -45,8 +45,4 @@ def dropped(x, draw: Callable):
     """x times the array draw(x); where a step is recorded, each of its runs draws anew."""
     if not isinstance(x, Tensor):
         return _scaled(x, draw(x))
-    scale = Tensor(draw(x._data))
-    recorder = active_recorder()
-    if recorder is not None:
-        recorder.call("dropout_scale", draw, (x,), (scale,))
-    return _scaled(x, scale)
+    return _scaled(x, Tensor(drawn("dropout_scale", draw, x)))

@@ -136,7 +136,7 @@ class Operation:
         else:
             self.add(parameter._grad, *[x._data for x in inputs])  # type: ignore[misc]
             if thread.recorder is not None:
-                thread.recorder.accumulate_by(self.name, inputs, parameter)
+                thread.recorder.accumulate_by(self, inputs, parameter)
         parameter.status.has_grad = True
 
     def _arranged(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:

@@ -144,6 +144,11 @@ def index(x, where):
 def _pick_of(part, recorded: bool):
     if isinstance(part, Tensor):
         return clone(part) if recorded else part._data
+    if active_recorder() is not None:  # an array is read where it lies at each run of the step
+        array = np.asarray(part)
+        if array is not part:
+            constant(array)
+        return array
     return np.array(part) if recorded else np.asarray(part)
 
 

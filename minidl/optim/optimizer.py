@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd import storage
 from ..autograd.parameter import Parameter
+from ..autograd.tape import active_recorder
 from ..kernels.memory import advance, followed, forget, same_items
 from .flat import Flat, Part
 from .group import Group, parameters
@@ -153,9 +154,26 @@ class Optimizer:
         self._flats, self._moves, self._seen = flats, storage.moves(), ()
         self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
 
-    @np.errstate(all="ignore")
     def step(self) -> None:
         """Update every parameter that is trained from its gradient, where it has one."""
+        recorder = active_recorder()
+        if recorder is None:
+            self._step()
+            return
+        flats = self.flats()
+        recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
+        undo = [flat.undo() for flat in flats]
+
+        def put_back():
+            for each in undo:
+                each()
+
+        with recorder.calling(self.step, f"{type(self).__name__}.step", put_back,
+                              listed=not type(self).__module__.startswith(__name__.split(".")[0])):
+            self._step()
+
+    @np.errstate(all="ignore")
+    def _step(self) -> None:
         flats = self.flats()
         if not same_items(self.param_groups, self._seen):
             self._read_settings(flats)
@@ -182,14 +200,15 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
+        recorded = active_recorder() is not None
         for flat in self.flats():
-            if set_to_none:
+            if set_to_none and not recorded:
                 forget(flat.statuses)
                 for _, gradients in flat.runs:
                     gradients.fill(0)
             else:
                 for parameter in flat.parameters:
-                    parameter.zero_grad(set_to_none=False)
+                    parameter.zero_grad(set_to_none)
 
     def state_dict(self) -> dict[str, list[dict[str, Any]]]:
         """A copy of all that a later run needs to go on: NumPy arrays, numbers and shapes.
