@@ -18,6 +18,7 @@ cdef class Layer:
     ValueError for arrays that do not fit.
     """
 
+    cdef action product, gradients, sum_columns
     cdef readonly object weight, bias, weight_status, bias_status
     cdef tuple locks
     cdef public long long version
@@ -29,7 +30,10 @@ cdef class Layer:
     cdef real[:, :] dw
     cdef real[:] db
 
-    def __cinit__(self, weight not None, bias, dweight not None, dbias, weight_status=None, bias_status=None):
+    def __cinit__(self, Operations operations, weight not None, bias, dweight not None, dbias,
+                  weight_status=None, bias_status=None):
+        self.product, self.gradients = operations.find("linear").run, operations.find("linear_weight_gradient").run
+        self.sum_columns = operations.find("column_sum").run
         self.weight, self.bias = weight, bias
         self.w, self.b, self.dw, self.db = weight, bias, dweight, dbias
         cdef Py_ssize_t o = self.w.shape[0]
@@ -56,7 +60,7 @@ cdef class Layer:
         if weight is not self.weight or bias is not self.bias:
             return None
         self.version = self.weight_facts.version
-        return affine(x, self.w, self.b, None)
+        return run_linear(self.product, x, self.w, self.b, None)
 
     def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint wanted):
         """dweight += dy^T x and dbias += sum over n of dy[n], of what is trained; dx = dy weight if wanted, else True.
@@ -68,12 +72,12 @@ cdef class Layer:
         if wanted and self.version != self.weight_facts.version:
             return None
         if self.weight_facts.trained:
-            weight_gradient(x, dy, self.dw)
+            run_weight_gradient(self.gradients, x, dy, self.dw)
             self.weight_facts.has_grad = True
         else:  # what it would have refused
             matrix(x, dy.shape[0], self.w.shape[1])
             matrix(dy, dy.shape[0], self.w.shape[0])
         if self.db is not None and self.bias_facts.trained:
-            bias_gradient(dy, self.db)
+            run_column_sum(self.sum_columns, dy, self.db)
             self.bias_facts.has_grad = True
-        return product(dy, self.w, None) if wanted else True
+        return run_product(self.product, dy, self.w, None) if wanted else True
