@@ -11,6 +11,12 @@ import platform
 import sys
 from glob import glob
 
+from Cython.Compiler import Options
+
+if "Cython.Compiler.MemoryView" not in sys.modules:  # which reads it once
+    # A view of an array is copied at each call: with room for three axes it has 88 bytes, with that for eight 208.
+    Options.buffer_max_dims = 3
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -65,6 +71,7 @@ class ParallelBuild(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
 
+THREADS = os.cpu_count() or 1 if sys.platform == "linux" else 0  # to translate: elsewhere a child begins anew
 BUILT = [(f"MINIDL_BUILT_{target.upper()}", "1") for target in TARGETS]
 DTYPES = {dtype: [(f"MINIDL_{dtype.upper()}", "1")] for dtype in ("f32", "f64")}
 # The loops are written to be inlined with constant sizes.
@@ -79,5 +86,5 @@ if __name__ == "__main__":
     setup(
         ext_modules=cythonize(
             EXTENSIONS, include_path=["kernels"], compiler_directives=DIRECTIVES, force=DEBUG,
-            build_dir="build/cython", nthreads=os.cpu_count() or 1),
+            build_dir="build/cython", nthreads=THREADS),
         cmdclass={"build_ext": ParallelBuild})

@@ -1,6 +1,6 @@
 # How arrays of Python become matrices of a call. Inputs are const, of any strides; outputs are the caller's, their
 # rows of stride one; all in the element type of the module. An array of the wrong type or rank is refused by its
-# declaration, one of the wrong shape by matrix() and vector(): ValueError, before anything is written. Callers say
+# declaration, one of the wrong shape by fill() and fill_row(): ValueError, before anything is written. Callers say
 # the same in their own words.
 
 import numpy
@@ -44,46 +44,40 @@ cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
 
-cdef inline const real* matrix(const real[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except? NULL:
-    """The address of x[0, 0], of exactly rows x cols."""
-    if x.shape[0] != rows or x.shape[1] != cols:
-        raise ValueError(f"expected an array of shape {(rows, cols)}, got {(x.shape[0], x.shape[1])}")
-    if not rows or not cols:
-        return NOTHING
-    if (<size_t>&x[0, 0] | <size_t>x.strides[0] | <size_t>x.strides[1]) % sizeof(real):
-        raise ValueError(MISALIGNED)
-    return &x[0, 0]
-
-
-cdef inline const real* vector(const real[:] x, Py_ssize_t size) except? NULL:
-    """The address of x[0], of exactly size elements."""
-    if x.shape[0] != size:
-        raise ValueError(f"expected an array of shape {(size,)}, got {(x.shape[0],)}")
-    if not size:
-        return NOTHING
-    if (<size_t>&x[0] | <size_t>x.strides[0]) % sizeof(real):
-        raise ValueError(MISALIGNED)
-    return &x[0]
-
-
-cdef inline Py_ssize_t row_step(const real[:, :] x) noexcept nogil:
-    return x.strides[0] // <Py_ssize_t>sizeof(real)
-
-
-cdef inline Py_ssize_t col_step(const real[:, :] x) noexcept nogil:
-    return x.strides[1] // <Py_ssize_t>sizeof(real)
-
-
-cdef inline int fill(Matrix* m, const real[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1:
-    """m = x, of exactly rows x cols."""
-    m.at, m.s0, m.s1 = <real*>matrix(x, rows, cols), row_step(x), col_step(x)
+cdef int set_matrix "set_matrix"(
+    Matrix* m, const void* at, const Py_ssize_t* shape, const Py_ssize_t* strides, Py_ssize_t rows, Py_ssize_t cols
+) except -1:
+    if shape[0] != rows or shape[1] != cols:
+        raise ValueError(f"expected an array of shape {(rows, cols)}, got {(shape[0], shape[1])}")
+    m.at, m.s0, m.s1 = NOTHING, strides[0] // <Py_ssize_t>sizeof(real), strides[1] // <Py_ssize_t>sizeof(real)
+    if rows and cols:
+        if (<size_t>at | <size_t>strides[0] | <size_t>strides[1]) % sizeof(real):
+            raise ValueError(MISALIGNED)
+        m.at = <real*>at
     return 0
 
 
-cdef inline int fill_row(Matrix* m, const real[:] x, Py_ssize_t size) except -1:
-    """m = x, of exactly size elements: a matrix of one row, which may stand for many."""
-    m.at, m.s0, m.s1 = <real*>vector(x, size), 0, x.strides[0] // <Py_ssize_t>sizeof(real)
+cdef int set_row "set_row"(
+    Matrix* m, const void* at, const Py_ssize_t* shape, const Py_ssize_t* strides, Py_ssize_t size
+) except -1:
+    if shape[0] != size:
+        raise ValueError(f"expected an array of shape {(size,)}, got {(shape[0],)}")
+    m.at, m.s0, m.s1 = NOTHING, 0, strides[0] // <Py_ssize_t>sizeof(real)
+    if size:
+        if (<size_t>at | <size_t>strides[0]) % sizeof(real):
+            raise ValueError(MISALIGNED)
+        m.at = <real*>at
     return 0
+
+
+# A view is 208 bytes: macros, since a function would copy it at each call.
+cdef extern from *:
+    """
+    #define FILL(m, x, rows, cols) set_matrix(m, (x).data, (x).shape, (x).strides, rows, cols)
+    #define FILL_ROW(m, x, size) set_row(m, (x).data, (x).shape, (x).strides, size)
+    """
+    int fill "FILL"(Matrix* m, const real[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1  # exactly rows x cols
+    int fill_row "FILL_ROW"(Matrix* m, const real[:] x, Py_ssize_t size) except -1  # a row that may stand for many
 
 
 cdef tuple lock(array):
@@ -98,15 +92,12 @@ cdef object EMPTY = numpy.empty
 cdef object REAL = numpy.dtype(numpy.float32 if sizeof(real) == 4 else numpy.float64)
 
 
-cdef inline object output(real[:, ::1] y, Py_ssize_t rows, Py_ssize_t cols, Matrix* out):
-    """Where to write (rows, cols): y; or if that is None a new array, which is returned."""
+cdef object new_matrix(Matrix* m, Py_ssize_t rows, Py_ssize_t cols):
+    """A new array, and where it begins."""
     cdef Py_buffer buffer
-    if y is not None:
-        fill(out, y, rows, cols)
-        return None
     made = EMPTY((rows, cols), REAL)
     PyObject_GetBuffer(made, &buffer, PyBUF_SIMPLE)
-    out.at, out.s0, out.s1 = <real*>buffer.buf, cols, 1
+    m.at, m.s0, m.s1 = <real*>buffer.buf, cols, 1
     PyBuffer_Release(&buffer)  # the array is the caller's, who keeps it
     return made
 

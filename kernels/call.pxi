@@ -115,6 +115,10 @@ cdef inline Matrix from_element(const Matrix* m, Py_ssize_t i, Py_ssize_t j) noe
     return part
 
 
+cdef inline bint same_place(const Matrix* m, const Matrix* n) noexcept nogil:
+    return m.at == n.at and m.s0 == n.s0 and m.s1 == n.s1
+
+
 cdef inline Call moved(const Call* call, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
     """An elementwise call, from row i and column j of its arrays."""
     cdef Call part = call[0]

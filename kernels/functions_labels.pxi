@@ -36,22 +36,6 @@ cdef int64_t* copied(
     return copy
 
 
-cdef inline object run_labelled(
-    action run, const real[:, :] z, const int64_t[:] labels, real[:, ::1] y, double setting, double* number
-):
-    cdef Py_ssize_t n = z.shape[0], c = z.shape[1]
-    cdef int64_t few[FEW]
-    cdef Call call = call_of(run)
-    fill(&call.a, z, n, c)
-    call.cols, call.settings.value, call.number = c, setting, number
-    made = output(y, n, c, &call.out)
-    cdef int64_t* copy = copied(labels, n, c, few)  # after this nothing is refused
-    call.labels = copy
-    run_rows(&call, n, 8 * n * c)
-    done_with(copy, few)
-    return made
-
-
 def labelled_number(Operations operations, str name):
     cdef action run = operations.find(name).run
 
@@ -59,10 +43,11 @@ def labelled_number(Operations operations, str name):
         cdef Py_ssize_t n = z.shape[0], c = z.shape[1]
         cdef double result = 0
         cdef int64_t few[FEW]
-        cdef Call call = call_of(run)
-        fill(&call.a, z, n, c)
+        cdef Call call
+        begin(&call, run)
         call.cols, call.number = c, &result
-        cdef int64_t* copy = copied(labels, n, c, few)
+        fill(&call.a, z, n, c)
+        cdef int64_t* copy = copied(labels, n, c, few)  # after this nothing is refused
         call.labels = copy
         run_rows(&call, n, n * c)
         done_with(copy, few)
@@ -75,8 +60,22 @@ def labelled_and_number(Operations operations, str name):
     cdef action run = operations.find(name).run
 
     def function(const real[:, :] z not None, const int64_t[:] labels not None, real[:, ::1] y):
+        cdef Py_ssize_t n = z.shape[0], c = z.shape[1]
         cdef double result = 0
-        made = run_labelled(run, z, labels, y, 0, &result)
+        cdef int64_t few[FEW]
+        cdef Call call
+        begin(&call, run)
+        call.cols, call.number = c, &result
+        fill(&call.a, z, n, c)
+        made = None
+        if y is None:
+            made = new_matrix(&call.out, n, c)
+        else:
+            fill(&call.out, y, n, c)
+        cdef int64_t* copy = copied(labels, n, c, few)
+        call.labels = copy
+        run_rows(&call, n, 8 * n * c)
+        done_with(copy, few)
         return result if made is None else (result, made)
 
     return function
@@ -86,7 +85,22 @@ def labelled_with_setting(Operations operations, str name):
     cdef action run = operations.find(name).run
 
     def function(const real[:, :] z not None, const int64_t[:] labels not None, real[:, ::1] y, double setting):
-        return run_labelled(run, z, labels, y, setting, NULL)
+        cdef Py_ssize_t n = z.shape[0], c = z.shape[1]
+        cdef int64_t few[FEW]
+        cdef Call call
+        begin(&call, run)
+        call.cols, call.settings.value = c, setting
+        fill(&call.a, z, n, c)
+        made = None
+        if y is None:
+            made = new_matrix(&call.out, n, c)
+        else:
+            fill(&call.out, y, n, c)
+        cdef int64_t* copy = copied(labels, n, c, few)
+        call.labels = copy
+        run_rows(&call, n, 8 * n * c)
+        done_with(copy, few)
+        return made
 
     return function
 
@@ -95,6 +109,15 @@ def add_at_labels(Operations operations, str name):
     cdef action run = operations.find(name).run
 
     def function(real[:, ::1] z not None, const int64_t[:] labels not None, double value):
-        run_labelled(run, z, labels, z, value, NULL)
+        cdef Py_ssize_t n = z.shape[0], c = z.shape[1]
+        cdef int64_t few[FEW]
+        cdef Call call
+        begin(&call, run)
+        call.cols, call.settings.value = c, value
+        fill(&call.out, z, n, c)
+        cdef int64_t* copy = copied(labels, n, c, few)
+        call.labels = copy
+        run_rows(&call, n, n * c)
+        done_with(copy, few)
 
     return function

@@ -86,11 +86,8 @@ cdef class Program:
     cdef double loss_value, wrong_value
     cdef Py_ssize_t width, target_width, classes, work
     cdef readonly Py_ssize_t capacity
-    cdef const real* x  # the batch that the calls were set to
-    cdef const real* t
-    cdef Py_ssize_t xs0, xs1, ts0, ts1
-    cdef real* gathered
-    cdef real* gathered_target
+    cdef Matrix x, t  # the batch that the calls were set to
+    cdef Matrix gathered, gathered_target
     cdef readonly bint running
     cdef readonly object target    # the batch's, for a loss that is a Python function
     cdef bint late_labels, python_after_loss, entered, asks_target
@@ -435,9 +432,9 @@ cdef class Program:
 
     def gather_into(self, x not None, rows):
         """Where batches that are picked by index are put together."""
-        self.gathered = self.rows(x, self.width).at
+        self.gathered = self.rows(x, self.width)
         if rows is not None:
-            self.gathered_target = self.rows(rows, self.target_width).at
+            self.gathered_target = self.rows(rows, self.target_width)
 
     # Running
 
@@ -468,17 +465,17 @@ cdef class Program:
                     raise RuntimeError(CHANGED)
         return 0
 
-    cdef int set_batch(self, const real* x, Py_ssize_t xs0, Py_ssize_t xs1,
-                       const real* t, Py_ssize_t ts0, Py_ssize_t ts1) except -1:
+    cdef int set_batch(self, const Matrix* x, const Matrix* t) noexcept:
+        """Let the calls read this batch and these rows of the target."""
         cdef Py_ssize_t i
-        if x == self.x and xs0 == self.xs0 and xs1 == self.xs1 and t == self.t and ts0 == self.ts0 and ts1 == self.ts1:
+        if same_place(x, &self.x) and same_place(t, &self.t):
             return 0
-        self.x, self.xs0, self.xs1, self.t, self.ts0, self.ts1 = x, xs0, xs1, t, ts0, ts1
+        self.x, self.t = x[0], t[0]
         for i in range(self.count):
             if self.flags[i] & A_IS_INPUT:
-                self.calls[i].a = Matrix(<real*>x, xs0, xs1)
+                self.calls[i].a = x[0]
             if self.flags[i] & B_IS_TARGET:
-                self.calls[i].b = Matrix(<real*>t, ts0, ts1)
+                self.calls[i].b = t[0]
         return 0
 
     def step(self, x, target, index=None):
@@ -541,16 +538,16 @@ cdef class Program:
                 raise Refusal(f"expected indices from 0 to {samples - 1}, got {self.index[i]}")
         return 0
 
-    cdef int gather(self, const real* p, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t cols, Py_ssize_t rows,
-                    real* out) noexcept:
+    cdef void gather(self, const Matrix* x, Py_ssize_t cols, Py_ssize_t rows, const Matrix* out) noexcept:
+        cdef const real* row
         cdef Py_ssize_t i, j
         for i in range(rows):
-            if s1 == 1:
-                memcpy(out + i * cols, p + self.index[i] * s0, cols * sizeof(real))
+            row = x.at + self.index[i] * x.s0
+            if x.s1 == 1:
+                memcpy(out.at + i * out.s0, row, cols * sizeof(real))
             else:
                 for j in range(cols):
-                    out[i * cols + j] = p[self.index[i] * s0 + j * s1]
-        return 0
+                    out.at[i * out.s0 + j] = row[j * x.s1]
 
     cdef double one_step(self, samples, target, picked) except? -1:
         self.begin()
@@ -563,9 +560,8 @@ cdef class Program:
         cdef const real[:, :] x, t
         cdef const Py_ssize_t[:] index
         cdef const int64_t[:] labels
-        cdef Py_ssize_t rows, xs0, xs1, ts0 = 0, ts1 = 0
-        cdef const real* px
-        cdef const real* pt = NULL
+        cdef Py_ssize_t rows
+        cdef Matrix x_at, t_at = Matrix(NULL, 0, 0)
         # Plain arrays: another class may hide values under a mask, or run Python when it is read.
         if type(samples) is not NDARRAY or picked is not None and type(picked) is not NDARRAY or (
                 (self.classes or self.target_width) and type(target) is not NDARRAY):
@@ -576,9 +572,9 @@ cdef class Program:
                 labels = target
             elif self.target_width:
                 t = target
-            px = matrix(x, x.shape[0], self.width)
+            fill(&x_at, x, x.shape[0], self.width)
             if self.target_width:
-                pt = matrix(t, x.shape[0], self.target_width)
+                fill(&t_at, t, x.shape[0], self.target_width)
         except (TypeError, ValueError, BufferError) as error:
             raise Refusal(str(error)) from None
         if self.stale():
@@ -586,26 +582,23 @@ cdef class Program:
         rows = x.shape[0] if index is None else index.shape[0]
         if not 0 < rows <= self.capacity:
             raise Refusal(f"expected 1 to {self.capacity} rows, got {rows}")
-        xs0, xs1 = row_step(x), col_step(x)
         if index is not None:
             self.read_index(index, rows, x.shape[0])
-            self.gather(px, xs0, xs1, self.width, rows, self.gathered)
-            px, xs0, xs1 = self.gathered, self.width, 1
+            self.gather(&x_at, self.width, rows, &self.gathered)
+            x_at = self.gathered
         if self.classes:
             if labels.shape[0] != x.shape[0]:
                 raise Refusal(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
             self.read_labels(labels, rows, index is not None)
-        if self.target_width:
-            ts0, ts1 = row_step(t), col_step(t)
-            if index is not None:
-                self.gather(pt, ts0, ts1, self.target_width, rows, self.gathered_target)
-                pt, ts0, ts1 = self.gathered_target, self.target_width, 1
+        if self.target_width and index is not None:
+            self.gather(&t_at, self.target_width, rows, &self.gathered_target)
+            t_at = self.gathered_target
         if self.asks_target:
             self.target = target if index is None else target[numpy.array(<Py_ssize_t[:rows]>self.index)]
         locks = None
         if index is None and (self.late_labels or self.python_after_loss or rows * self.work > WORK_TO_RELEASE):
             locks = lock(samples), lock(target) if isinstance(target, numpy.ndarray) else None
-        self.set_batch(px, xs0, xs1, pt, ts0, ts1)
+        self.set_batch(&x_at, &t_at)
         if self.late_labels or self.python_after_loss:
             self.note_versions(0)
         if self.late_labels and self.classes and index is None:
@@ -755,8 +748,7 @@ cdef class Program:
         """
         cdef const real[:, :] x
         cdef Py_ssize_t rows, begin = 0, count
-        cdef const real* px
-        cdef Matrix y
+        cdef Matrix x_at, part, y, no_target = Matrix(NULL, 0, 0)
         self.begin()
         try:
             if self.stale():
@@ -765,14 +757,15 @@ cdef class Program:
                 raise RuntimeError("expected a program with a forward pass")
             x = samples
             rows = x.shape[0]
-            px = matrix(x, rows, self.width)
+            fill(&x_at, x, rows, self.width)
             locks = None
             if rows * self.work > WORK_TO_RELEASE:
                 locks = lock(samples)
-            made = output(None, rows, self.output_width, &y)
+            made = new_matrix(&y, rows, self.output_width)
             while begin < rows:
                 count = min(rows - begin, self.capacity)
-                self.set_batch(px + begin * row_step(x), row_step(x), col_step(x), NULL, 0, 0)
+                part = from_element(&x_at, begin, 0)
+                self.set_batch(&part, &no_target)
                 self.write_output(y.at + begin * self.output_width)
                 self.walk(0, self.forward_end, count)
                 begin += count
