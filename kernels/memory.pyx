@@ -51,7 +51,7 @@ cdef class Memory:
         return self.bytes
 
 
-cdef struct Facts:  # as captured.pxi reads and writes them
+cdef struct Facts:  # as layer.pxi and program.pxi read and write them
     long long version
     int trained
     int has_grad
@@ -91,7 +91,7 @@ cdef class Status:
 
     @property
     def address(self):
-        """Where its facts lie, for a program that reads and writes them."""
+        """Where its facts lie, for a program that read and write them."""
         return <size_t>&self.facts
 
     def advance(self):

@@ -12,7 +12,7 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, Py
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 
 from minidl.kernels.memory import Status
 
@@ -53,18 +53,20 @@ cdef extern from * nogil:
     """
     double now()
 
-cdef extern from "instruction.h" nogil:
-    ctypedef struct Operand:
-        void* p
-        Py_ssize_t s0, s1
-    ctypedef struct Instruction:
-        void (*action)(const Instruction* ins) noexcept nogil
-        Operand y, a, b, c
-        Py_ssize_t rows, cols, depth
-        double setting
-        int kind, accumulates
+cdef extern from *:
+    """
+    typedef float real; /* of either type here: nothing is read or written through an address to it */
+    """
+    ctypedef float real
 
-ctypedef void (*action)(const Instruction* ins) noexcept nogil
+include "call.pxi"
+
+cdef struct Instruction:
+    Call call
+    int kind
+    Py_ssize_t rows
+    double* source   # of SETTING: a number in memory, a double if source_is_double
+    bint source_is_double
 
 cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
     long long version
@@ -73,6 +75,7 @@ cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
 
 cdef enum Kind:
     KERNEL    # calls its action
+    SETTING   # takes the setting of the next instruction from memory
     PYTHON    # calls a Python function
     REACHED   # a parameter has a gradient from here on
     CLEARED   # and none
@@ -83,21 +86,11 @@ cdef enum Kind:
 cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
-cdef dict FORMS = {name: "product" if name == "gemm" else "column sums" if name == "column_sums" else
-                   "row sums" if name == "row_sums" else "total" if name == "total" else
-                   "picked" if name == "picked_total" else "labels" if name in ("minus_one_hot", "cross_entropy_gradient") else
-                   "zero" if name == "zero" else "elementwise"
-                   for name in (
-                       "copy neg abs sqrt square sign exp log relu leaky_relu elu selu tanh sigmoid add sub mul div "
-                       "relu_backward leaky_relu_backward elu_backward selu_backward tanh_backward sigmoid_backward "
-                       "lt le eq ne where gemm column_sums row_sums softmax log_softmax softmax_backward "
-                       "log_softmax_backward total picked_total minus_one_hot cross_entropy_gradient zero to_double from_double").split()}
-cdef set BYTES_OUT = {"lt", "le", "eq", "ne"}
-cdef object DOUBLE = numpy.dtype(numpy.float64)
 cdef object MISSING = object()  # the value of a key that is not there
 cdef object NDARRAY = numpy.ndarray
 cdef object BOOL = numpy.dtype(bool)
 cdef object INT64 = numpy.dtype(numpy.int64)
+cdef object DOUBLE = numpy.dtype(numpy.float64)
 
 
 cdef class Guards:
@@ -215,16 +208,21 @@ cdef class Guards:
         return True
 
 
+cdef inline double number_at(const Instruction* ins) noexcept:
+    return ins.source[0] if ins.source_is_double else (<const float*>ins.source)[0]
+
+
 cdef class Replay:
     """The program of a recorded step.
 
-    Replay(actions): for each element type the addresses of the actions by name. ``guards`` say whether it may run.
+    Replay(tables): for each element type the table of the target, a capsule. ``guards`` say whether it may run.
     Methods append an instruction each.
     """
 
     cdef Instruction* code
     cdef Py_ssize_t count, room
-    cdef dict actions
+    cdef dict operations
+    cdef object tables
     cdef readonly list functions, kept, inputs
     cdef readonly Guards guards
     cdef readonly bint running, stopped
@@ -232,8 +230,16 @@ cdef class Replay:
     cdef Py_ssize_t work
     cdef public Py_ssize_t replays, next_check
 
-    def __cinit__(self, dict actions not None):
-        self.actions = actions
+    def __cinit__(self, dict tables not None):
+        cdef const Table* table
+        cdef int i
+        self.tables, self.operations = tables, {}
+        for dtype, capsule in tables.items():
+            table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+            if table.call_bytes != sizeof(Call):
+                raise ImportError("minidl's kernels are not all of one build: build them again")
+            for i in range(table.operation_count):
+                self.operations[dtype, table.operations[i].name.decode()] = <size_t>&table.operations[i]
         self.functions, self.kept, self.inputs, self.labels_of = [], [], [], []
         self.guards = Guards()
         self.next_check = 1
@@ -263,8 +269,8 @@ cdef class Replay:
         self.count += 1
         return ins
 
-    cdef int bind(self, Operand* operand, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
-        """Let the operand be this array of exactly rows x cols."""
+    cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
+        """Let the matrix be this array of exactly rows x cols."""
         if type(array) is not NDARRAY or array.dtype != dtype or array.shape != (rows, cols):
             raise ValueError(f"expected an array of {dtype} of shape {(rows, cols)}, got "
                              f"{getattr(array, 'dtype', type(array).__name__)} of {getattr(array, 'shape', None)}")
@@ -277,86 +283,106 @@ cdef class Replay:
             s1 = size
         if written and (not array.flags.writeable or s1 != size):
             raise ValueError("expected an output to write to, whose columns have stride one")
-        operand.p, operand.s0, operand.s1 = <void*><size_t>array.ctypes.data, s0 // size, s1 // size
+        matrix.at, matrix.s0, matrix.s1 = <real*><size_t>array.ctypes.data, s0 // size, s1 // size
         owner = array
         while isinstance(owner.base, NDARRAY):
             owner = owner.base
         self.kept.append((array, PyWeakref_NewRef(owner, None)))
         return 0
 
-    def kernel(self, str name not None, dtype not None, y, a=None, b=None, c=None, double setting=0,
-               bint accumulates=False):
-        """Call the action of this name and element type; the shapes of its operands are those that its form says.
+    def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
+               bint accumulates=False, number=None):
+        """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
 
-        elementwise    all (rows, cols); y of lt, le, eq, ne and c of where are of bool; to_double and from_double
-                       have one operand of float64
-        product        y (rows, cols), a (rows, depth), b (depth, cols), c (1, cols) or None
-        column sums    y (1, cols), a (rows, cols); row sums: y (1, rows)
-        total          y (1, 1) of float64, a (rows, cols); picked: and c labels (1, rows)
-        labels         y (rows, cols), c labels (1, rows); of cross_entropy_gradient also a (rows, cols), b (1, 1)
+        elementwise     out, a and b (rows, cols); of a comparison out is of bool
+        where           the same, and c, the condition, of bool
+        to_double       out of float64, from_double a of float64
+        linear, matmul  out (rows, cols), a (rows, depth), b (depth, cols), c a row (1, cols) where sums begin;
+                        accumulates: they begin at out
+        column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
+        total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
+        with labels     the same and out (rows, cols)
         """
-        cdef str form = FORMS[name]
-        cdef Py_ssize_t rows = y.shape[0], cols = y.shape[1], depth = 1
-        real = numpy.dtype(dtype)
-        if form == "product":
-            depth = a.shape[1]
-        elif form in ("column sums", "row sums", "total", "picked"):
-            rows, cols = a.shape
-        cdef Instruction* ins = self.append(KERNEL, None)
-        ins.action = <action><size_t>self.actions[real][name]
-        ins.rows, ins.cols, ins.depth, ins.setting, ins.accumulates = rows, cols, depth, setting, accumulates
+        cdef size_t address = self.operations[numpy.dtype(dtype), name]
+        cdef const Operation* operation = <const Operation*>address
+        cdef Instruction* ins
+        cdef Matrix labels
+        cdef int flags = operation.flags
+        cdef Py_ssize_t rows, cols, depth = 0
+        real_type = numpy.dtype(dtype)
+        rows, cols = (a if out is None or name in ("column_sum", "row_sum") else out).shape
+        ins = self.append(KERNEL, None)
+        ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, setting
         try:
-            if form == "elementwise":
-                self.bind(&ins.y, y, BOOL if name in BYTES_OUT else DOUBLE if name == "to_double" else real,
-                          rows, cols, True)
-                self.bind(&ins.a, a, DOUBLE if name == "from_double" else real, rows, cols, False)
-                if b is not None:
-                    self.bind(&ins.b, b, real, rows, cols, False)
+            if flags & PRODUCT:
+                depth = a.shape[1]
+                ins.call.depth = depth
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+                self.bind(&ins.call.a, a, real_type, rows, depth, False)
+                self.bind(&ins.call.b, b, real_type, depth, cols, False)
                 if c is not None:
-                    self.bind(&ins.c, c, BOOL, rows, cols, False)
-            elif form == "zero":
-                self.bind(&ins.y, y, real, 1, cols, True)
-            elif form == "product":
-                self.bind(&ins.y, y, real, rows, cols, True)
-                self.bind(&ins.a, a, real, rows, depth, False)
-                self.bind(&ins.b, b, real, depth, cols, False)
-                if c is not None:
-                    self.bind(&ins.c, c, real, 1, cols, True)
-            elif form in ("column sums", "row sums"):
-                self.bind(&ins.y, y, real, 1, cols if form == "column sums" else rows, True)
-                self.bind(&ins.a, a, real, rows, cols, False)
-            elif form == "labels":
-                self.bind(&ins.y, y, real, rows, cols, True)
-                if (a is not None) != (name == "cross_entropy_gradient"):
-                    raise ValueError(f"{name}: expected other operands")
-                if a is not None:
-                    self.bind(&ins.a, a, real, rows, cols, False)
-                    self.bind(&ins.b, b, real, 1, 1, False)
-                self.bind(&ins.c, c, INT64, 1, rows, True)
+                    self.bind(&ins.call.start, c, real_type, 1, cols, True)
+                    ins.call.start.s0 = 0
+                elif accumulates:
+                    ins.call.start = ins.call.out
+            elif name in ("column_sum", "row_sum"):
+                self.bind(&ins.call.out, out, real_type, 1, cols if name == "column_sum" else rows, True)
+                self.bind(&ins.call.a, a, real_type, rows, cols, False)
+                ins.call.fresh = not accumulates
+            elif name == "zero":
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+            elif name in ("to_double", "from_double"):
+                self.bind(&ins.call.out, out, DOUBLE if name == "to_double" else real_type, rows, cols, True)
+                self.bind(&ins.call.a, a, DOUBLE if name == "from_double" else real_type, rows, cols, False)
+            elif name == "add_at_labels":
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+                ins.call.fresh, ins.call.divide = not accumulates, BY_NOTHING
+            elif flags & BY_NAME and name != "where":
+                raise KeyError(name)
             else:
-                self.bind(&ins.y, y, DOUBLE, 1, 1, True)
-                self.bind(&ins.a, a, real, rows, cols, False)
-                if form == "picked":
-                    self.bind(&ins.c, c, INT64, 1, rows, True)
+                if out is not None:
+                    self.bind(&ins.call.out, out, BOOL if flags & GIVES_BYTES else real_type, rows, cols, True)
+                if name == "where":
+                    self.bind(&ins.call.start, c, BOOL, rows, cols, False)
+                self.bind(&ins.call.a, a, real_type, rows, cols, False)
+                if flags & HAS_B or name == "where":
+                    self.bind(&ins.call.b, b, real_type, rows, cols, False)
+                if (out is None) != (not flags & (HAS_OUTPUT | GIVES_BYTES | BY_NAME)):
+                    raise ValueError(f"{name}: expected an output where there is one")
+            if flags & GIVES_NUMBER:
+                self.bind(&labels, number, DOUBLE, 1, 1, True)
+                ins.call.number = <double*>labels.at
+            if flags & HAS_LABELS:
+                self.bind(&labels, c, INT64, 1, rows, True)
+                ins.call.labels = <const int64_t*>labels.at
         except BaseException:
             self.count -= 1
             self.functions.pop()
             self.labels_of.pop()
             raise
-        self.work += rows * cols * (depth if form == "product" else 4)
+        self.work += rows * cols * (depth if depth else 4)
+
+    def setting(self, array):
+        """The next instruction's setting is this number (1, 1) of float32 or float64."""
+        cdef Instruction* ins = self.append(SETTING, None)
+        cdef Matrix number
+        self.bind(&number, array, array.dtype, 1, 1, False)
+        ins.source, ins.source_is_double = <double*>number.at, array.dtype == DOUBLE
 
     def labels(self, array, Py_ssize_t classes, str who):
         """Raise ValueError unless these labels (1, rows), which the program alone writes, lie in 0..classes-1."""
         cdef Instruction* ins = self.append(LABELS, None)
-        ins.rows, ins.cols = array.shape[1], classes
-        self.bind(&ins.c, array, INT64, 1, ins.rows, True)
+        cdef Matrix labels
+        self.bind(&labels, array, INT64, 1, array.shape[1], True)
+        ins.call.labels, ins.rows, ins.call.cols = <const int64_t*>labels.at, array.shape[1], classes
         self.labels_of[self.count - 1] = who
 
     def finite(self, array):
         """End here unless this number (1, 1) is finite."""
         cdef Instruction* ins = self.append(FINITE, None)
-        self.bind(&ins.a, array, array.dtype, 1, 1, False)
-        ins.rows = array.dtype.itemsize
+        cdef Matrix number
+        self.bind(&number, array, array.dtype, 1, 1, False)
+        ins.source, ins.source_is_double = <double*>number.at, array.dtype == DOUBLE
 
     def call(self, function not None):
         """Call a Python function of no arguments."""
@@ -367,7 +393,7 @@ cdef class Replay:
         if type(status) is not Status:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
         cdef Instruction* ins = self.append({"reached": REACHED, "cleared": CLEARED, "changed": CHANGED}[kind], None)
-        ins.y.p = <void*><size_t>status.address
+        ins.source = <double*><size_t>status.address
         self.kept.append(status)
 
     def argument(self, array):
@@ -442,7 +468,6 @@ cdef class Replay:
     cdef bint walk_from(self, Py_ssize_t i) except -1:
         cdef Instruction* ins
         cdef Facts* facts
-        cdef double number
         cdef bint large = self.work > WORK_TO_RELEASE
         while i < self.count:
             ins = &self.code[i]
@@ -450,20 +475,22 @@ cdef class Replay:
                 if large:
                     with nogil:
                         while i < self.count and self.code[i].kind == KERNEL:
-                            self.code[i].action(&self.code[i])
+                            self.code[i].call.run(&self.code[i].call, self.code[i].rows)
                             i += 1
                     continue
-                ins.action(ins)
+                ins.call.run(&ins.call, ins.rows)
+            elif ins.kind == SETTING:
+                if i + 1 < self.count:
+                    self.code[i + 1].call.settings.value = number_at(ins)
             elif ins.kind == PYTHON:
                 self.functions[i]()
             elif ins.kind == LABELS:
                 self.check_labels(ins, i)
             elif ins.kind == FINITE:
-                number = (<float*>ins.a.p)[0] if ins.rows == 4 else (<double*>ins.a.p)[0]
-                if not isfinite(number):
+                if not isfinite(number_at(ins)):
                     return False
             else:
-                facts = <Facts*>ins.y.p
+                facts = <Facts*>ins.source
                 if ins.kind == CHANGED:
                     facts.version += 1
                 else:
@@ -491,27 +518,28 @@ cdef class Replay:
 
     cdef int check_labels(self, const Instruction* ins, Py_ssize_t number) except -1:
         cdef Py_ssize_t i
-        cdef const int64_t* labels = <const int64_t*>ins.c.p
+        cdef const int64_t* labels = ins.call.labels
         for i in range(ins.rows):
-            if not 0 <= labels[i] < ins.cols:
+            if not 0 <= labels[i] < ins.call.cols:
                 raise ValueError(
-                    f"{self.labels_of[number]}: expected labels from 0 to {ins.cols - 1}, got {labels[i]}")
+                    f"{self.labels_of[number]}: expected labels from 0 to {ins.call.cols - 1}, got {labels[i]}")
         return 0
 
 
-def peak(tuple action_and_operations not None, dtype):
+def peak(capsule, dtype):
     """Operations per second of one core that does multiply-adds in registers alone: the best of ten."""
-    cdef Instruction ins
-    cdef double begin, best = 1e9
+    cdef const Table* table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+    cdef Call call
+    cdef double start, best = 1e9
     cdef int turn
-    ones, out = numpy.full(16, 0.5, dtype), numpy.zeros(16, dtype)
-    ins.a.p, ins.y.p, ins.rows = <void*><size_t>ones.ctypes.data, <void*><size_t>out.ctypes.data, 100_000
-    cdef action run = <action><size_t>action_and_operations[0]
+    cdef Py_ssize_t rows = 100_000
+    halves, out = numpy.full(16, 0.5, dtype), numpy.zeros(16, dtype)
+    call.a.at, call.out.at = <real*><size_t>halves.ctypes.data, <real*><size_t>out.ctypes.data
     for turn in range(10):
-        begin = now()
-        run(&ins)
-        best = min(best, now() - begin)
-    return ins.rows * action_and_operations[1] / best
+        start = now()
+        table.peak(&call, rows)
+        best = min(best, now() - start)
+    return rows * table.peak_operations / best
 
 
 cdef class ReplayedCall:

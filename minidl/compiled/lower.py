@@ -37,6 +37,9 @@ def _all_of(dtype, *arrays) -> bool:
     return dtype in FLOATS and all(x.dtype == dtype for x in arrays)
 
 
+KERNELS = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "absolute"}
+
+
 def _elementwise(builder, name: str, operands: list, output: np.ndarray, setting: float = 0.0) -> bool:
     """y = f(operands), of one float dtype, in which a number is rounded."""
     given = [x for x in operands if isinstance(x, np.ndarray)]
@@ -47,7 +50,7 @@ def _elementwise(builder, name: str, operands: list, output: np.ndarray, setting
     matrices = as_matrices(output.shape, [output, *arrays])
     if matrices is None:
         return False
-    builder.program.kernel(name, dtype, *matrices, setting=setting)
+    builder.program.kernel(KERNELS.get(name, name), dtype, *matrices, setting=setting)
     return True
 
 
@@ -109,6 +112,7 @@ def _cast(builder, name, operands, settings, output):
 def _comparison(builder, name, operands, settings, output):
     if name in ("gt", "ge"):
         name, operands = {"gt": "lt", "ge": "le"}[name], operands[::-1]
+    name = {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal"}[name]
     return _elementwise(builder, name, operands, output)
 
 
@@ -138,7 +142,7 @@ def _product(builder, y, a, b, start=None, accumulates: bool = False) -> bool:
         y, a, b = y.T, b.T, a.T
         if y.strides[1] != y.itemsize and y.shape[1] > 1:
             return False
-    builder.program.kernel("gemm", y.dtype, y, a, b, start, accumulates=accumulates)
+    builder.program.kernel("matmul", y.dtype, y, a, b, start, accumulates=accumulates)
     return True
 
 
@@ -173,7 +177,7 @@ def _column_sum(builder, name, operands, settings, output, accumulates: bool = F
     g, y = rows_of(operands[0]), rows_of(output)
     if g is None or y is None or not _all_of(y.dtype, y, g):
         return False
-    builder.program.kernel("column_sums", y.dtype, y, g, accumulates=accumulates)
+    builder.program.kernel("column_sum", y.dtype, y, g, accumulates=accumulates)
     return True
 
 
@@ -214,11 +218,11 @@ def _sum(builder, name, operands, settings, output):
     trail = int(np.prod(x.shape[axes[-1] + 1:]))
     if trail == 1:
         matrix = strided(x, (lead, middle), (middle * x.itemsize, x.itemsize))
-        builder.program.kernel("row_sums", y.dtype, y, matrix)
+        builder.program.kernel("row_sum", y.dtype, y, matrix)
         return True
     if lead == 1:
         matrix = strided(x, (middle, trail), (trail * x.itemsize, x.itemsize))
-        builder.program.kernel("column_sums", y.dtype, y, matrix)
+        builder.program.kernel("column_sum", y.dtype, y, matrix)
         return True
     return False
 
@@ -242,7 +246,7 @@ def _total(builder, name, operands, settings, output):
     matrix = rows_of(operands[0])
     if matrix is None or not _all_of(matrix.dtype, matrix):
         return False
-    builder.program.kernel("total", matrix.dtype, rows_of(output), matrix)
+    builder.program.kernel("total", matrix.dtype, None, matrix, number=rows_of(output))
     return True
 
 
@@ -252,7 +256,7 @@ def _picked_total(builder, name, operands, settings, output):
     row = _labels(builder, name, labels, z.shape[1]) if _all_of(z.dtype, z) and z.ndim == 2 else None
     if row is None:
         return False
-    builder.program.kernel(name, z.dtype, rows_of(output), rows_of(z), c=row)
+    builder.program.kernel(name, z.dtype, None, rows_of(z), c=row, number=rows_of(output))
     return True
 
 
@@ -261,7 +265,7 @@ def _minus_one_hot(builder, name, operands, settings, output):
     row = _labels(builder, name, operands[0], settings["classes"]) if _all_of(output.dtype, output) else None
     if row is None:
         return False
-    builder.program.kernel(name, output.dtype, rows_of(output), c=row)
+    builder.program.kernel("add_at_labels", output.dtype, rows_of(output), c=row, setting=-1)
     return True
 
 
@@ -275,5 +279,6 @@ def _cross_entropy_gradient(builder, name, operands, settings, output):
     row = _labels(builder, name, labels, log_p.shape[1])
     if row is None:
         return False
-    builder.program.kernel(name, output.dtype, rows_of(output), rows_of(log_p), rows_of(share.reshape(())), row)
+    builder.program.setting(rows_of(share.reshape(())))
+    builder.program.kernel(name, output.dtype, rows_of(output), rows_of(log_p), c=row)
     return True

@@ -18,7 +18,7 @@ class Builder:
     def __init__(self, recorder: Recorder, results: list[np.ndarray]):
         self.recorder, self.results = recorder, results
         self.lines = _needed(recorder, results)
-        self.program = Replay({dtype: kernels.of(dtype).REPLAY for dtype in arrays.FLOATS})
+        self.program = Replay({dtype: kernels.of(dtype).TABLE for dtype in arrays.FLOATS})
         self.arena = Arena()
         self.numbers: dict[tuple, np.ndarray] = {}
         self.listing: list[tuple[Line, int, int, bool]] = []  # with the instructions that it became

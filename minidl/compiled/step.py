@@ -34,7 +34,7 @@ class Recording:
 
     def __init__(self, function: Callable, given: tuple):
         self.arguments = tuple([_copied(x) for x in given])
-        with Watch(function) as watch, _without_gc():
+        with _without_gc(), Watch(function) as watch:
             self.recorder = Recorder(watch.knows)
             for x in self.arguments:
                 self.recorder.argument(x._data if isinstance(x, Tensor) else None)

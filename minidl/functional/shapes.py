@@ -7,6 +7,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from ..autograd.tape import active_recorder, constant
 from ..autograd.tensor import Tensor
 from .operation import Joining, Operation, no_derivative
 
