@@ -20,7 +20,7 @@ cdef dict BY_FLAGS = {
     HAS_LABELS | GIVES_NUMBER: (labelled_number, LABELS),
     HAS_LABELS | HAS_OUTPUT | GIVES_NUMBER: (labelled_and_number, f"{LABELS}, real[:, ::1] y"),
     HAS_LABELS | HAS_OUTPUT | HAS_SETTING: (labelled_with_setting, f"{LABELS}, real[:, ::1] y, double setting"),
-    HAS_B | GIVES_BYTES: (comparison, f"{PAIR}, unsigned char[:, ::1] y not None"),
+    HAS_B | GIVES_BYTES: (comparison, f"{PAIR}, uint8_t[:, ::1] y not None"),
     HAS_STATE: (update_with_state, STATE),
     HAS_STATES: (update_with_states, f"{STATE}, real[::1] state_2 not None"),
 }
@@ -38,7 +38,7 @@ cdef dict WRITTEN_OUT = {
     "column_sum": (column_sum, "const real[:, :] dy not None, real[:] db not None"),
     "add_at_labels": (add_at_labels, "real[:, ::1] z not None, const int64_t[:] labels not None, double value"),
     "row_sum": (row_sum, "const real[:, :] x not None, real[:] y not None"),
-    "where": (where, "const unsigned char[:, :] condition not None, const real[:, :] a not None, "
+    "where": (where, "const uint8_t[:, :] condition not None, const real[:, :] a not None, "
                      "const real[:, :] b not None, real[:, ::1] y not None"),
     "to_double": (to_double, "const real[:, :] x not None, double[:, ::1] y not None"),
     "from_double": (from_double, "const double[:, :] x not None, real[:, ::1] y not None"),

@@ -22,11 +22,11 @@ cdef int set_other(
     return 0
 
 
-cdef inline int fill_bytes(Matrix* m, byte[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1:
+cdef inline int fill_bytes(Matrix* m, const byte[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1:
     return set_other(m, &x[0, 0] if x.shape[0] and x.shape[1] else NULL, 1, x.shape, x.strides, rows, cols)
 
 
-cdef inline int fill_doubles(Matrix* m, double[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1:
+cdef inline int fill_doubles(Matrix* m, const double[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1:
     return set_other(m, &x[0, 0] if x.shape[0] and x.shape[1] else NULL, sizeof(double), x.shape, x.strides, rows, cols)
 
 
@@ -49,7 +49,7 @@ def comparison(Operations operations, str name):
 def where(Operations operations, str name):
     cdef action run = operations.find(name).run
 
-    def function(byte[:, :] condition not None, const real[:, :] a not None, const real[:, :] b not None,
+    def function(const byte[:, :] condition not None, const real[:, :] a not None, const real[:, :] b not None,
                  real[:, ::1] y not None):
         cdef Py_ssize_t n = a.shape[0], m = a.shape[1]
         cdef Call call
@@ -82,7 +82,7 @@ def to_double(Operations operations, str name):
 def from_double(Operations operations, str name):
     cdef action run = operations.find(name).run
 
-    def function(double[:, :] x not None, real[:, ::1] y not None):
+    def function(const double[:, :] x not None, real[:, ::1] y not None):
         cdef Py_ssize_t n = y.shape[0], m = y.shape[1]
         cdef Call call
         begin(&call, run)
@@ -104,6 +104,9 @@ def row_sum(Operations operations, str name):
         call.cols = m
         fill(&call.a, x, n, m)
         fill_row(&call.out, y, n)
-        run_rows(&call, n, n * m)
+        if m:
+            run_rows(&call, n, n * m)
+        else:
+            y[:] = 0
 
     return function

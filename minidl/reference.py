@@ -94,7 +94,113 @@ def zero(y: Array) -> None:
     y[...] = 0
 
 
+@_ieee
+def row_sum(x: Array, y: Array) -> None:
+    """y[i] = Σ_j x[i, j], for x (N, M): eight partial sums in double, of every eighth element, added in pairs."""
+    padded = np.zeros((len(x), -(-x.shape[1] // 8) * 8 + 8), np.float64)
+    padded[:, 8:8 + x.shape[1]] = x  # behind eight zeros, where the sums begin
+    part = np.add.accumulate(padded.reshape(len(x), -1, 8), axis=1)[:, -1] if len(x) else np.empty((0, 8))
+    y[...] = ((part[:, 0] + part[:, 1]) + (part[:, 2] + part[:, 3])) + (
+        (part[:, 4] + part[:, 5]) + (part[:, 6] + part[:, 7]))
+
+
 # Elementwise: x, y, dy, dx are (N, M), and a derivative stands under its function
+
+@_ieee
+def add(a: Array, b: Array, c: Array) -> None:
+    """c = a + b, element by element."""
+    c[...] = a + b
+
+
+@_ieee
+def subtract(a: Array, b: Array, c: Array) -> None:
+    """c = a - b, element by element."""
+    c[...] = a - b
+
+
+@_ieee
+def divide(a: Array, b: Array, c: Array) -> None:
+    """c = a / b, element by element."""
+    c[...] = a / b
+
+
+@_ieee
+def copy(x: Array, y: Array) -> None:
+    """y = x."""
+    y[...] = x
+
+
+@_ieee
+def negative(x: Array, y: Array) -> None:
+    """y = -x."""
+    y[...] = -x
+
+
+@_ieee
+def absolute(x: Array, y: Array) -> None:
+    """y = |x|."""
+    y[...] = abs(x)
+
+
+@_ieee
+def sqrt(x: Array, y: Array) -> None:
+    """y = √x."""
+    y[...] = np.sqrt(x)
+
+
+@_ieee
+def square(x: Array, y: Array) -> None:
+    """y = x²."""
+    y[...] = x * x
+
+
+@_ieee
+def sign(x: Array, y: Array) -> None:
+    """y = -1, 0 or 1, as x is below, at or above zero; NaN stays NaN."""
+    y[...] = np.sign(x)
+
+
+@_ieee
+def less(a: Array, b: Array, y: Array) -> None:
+    """y = 1 where a < b and 0 elsewhere, in bytes."""
+    y[...] = a < b
+
+
+@_ieee
+def less_equal(a: Array, b: Array, y: Array) -> None:
+    """y = 1 where a <= b and 0 elsewhere, in bytes."""
+    y[...] = a <= b
+
+
+@_ieee
+def equal(a: Array, b: Array, y: Array) -> None:
+    """y = 1 where a = b and 0 elsewhere, in bytes."""
+    y[...] = a == b
+
+
+@_ieee
+def not_equal(a: Array, b: Array, y: Array) -> None:
+    """y = 0 where a = b and 1 elsewhere, in bytes."""
+    y[...] = a != b
+
+
+@_ieee
+def where(condition: Array, a: Array, b: Array, y: Array) -> None:
+    """y = a where the condition, of bytes, is not 0, and b elsewhere."""
+    y[...] = np.where(condition != 0, a, b)
+
+
+@_ieee
+def to_double(x: Array, y: Array) -> None:
+    """y = x, in double."""
+    y[...] = x
+
+
+@_ieee
+def from_double(x: Array, y: Array) -> None:
+    """y = x, a double, rounded to y's dtype."""
+    y[...] = x
+
 
 @_ieee
 def multiply(a: Array, b: Array, c: Array) -> None:

@@ -209,10 +209,9 @@ def _sum(builder, name, operands, settings, output):
     dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
     if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not output.flags.c_contiguous or not x.flags.c_contiguous:
         return False
-    axes = range(x.ndim) if dims is None else sorted(d % x.ndim for d in np.atleast_1d(dims))
-    axes = list(axes)
-    if axes != list(range(axes[0], axes[-1] + 1)):
-        return False
+    axes = list(range(x.ndim)) if dims is None else sorted({int(d) % x.ndim for d in np.atleast_1d(dims)})
+    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
+        return not axes and _elementwise(builder, "copy", [x], output)
     lead = int(np.prod(x.shape[:axes[0]]))
     middle = int(np.prod(x.shape[axes[0]:axes[-1] + 1]))
     trail = int(np.prod(x.shape[axes[-1] + 1:]))

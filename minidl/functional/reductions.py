@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import arrays
 from .operation import Operation, no_derivative
 from .shapes import clone, expand, squeeze
 
@@ -50,11 +51,11 @@ def _count(x, dim):
 def _mean_value(x, dim=None, keepdim=False):
     if x.dtype.kind != "f":
         raise TypeError(f"mean: expected floats, got {x.dtype}")
-    return np.sum(x, axis=dim, keepdims=keepdim) / _count(x, dim)
+    return arrays.summed(x, dim, keepdim) / _count(x, dim)
 
 
 _sum = Operation(
-    "sum", lambda x, dim=None, keepdim=False: np.sum(x, axis=dim, keepdims=keepdim),
+    "sum", arrays.summed,
     lambda g, y, x, dim=None, keepdim=False: _spread(g, x, dim, keepdim),
     reads=("",))
 _mean = Operation(

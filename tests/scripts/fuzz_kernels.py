@@ -20,7 +20,9 @@ SHAPES = {
     "matmul": "MK KN MN", "linear": "MK NK N MN", "linear_input_gradient": "MK KN MN",
     "linear_weight_gradient": "KN KM MN", "linear_gradients": "KN KM MN M", "column_sum": "KN N",
 }
-EXACT = set(SHAPES) | {"total", "picked_total"}  # of quarters, whatever the order of the sums
+SUMS = {"row_sum"}
+EXACT = set(SHAPES) | SUMS | {"total", "picked_total"}  # of quarters, whatever the order of the sums
+OTHER_TYPES = {"uint8_t": "u1", "double": "f8"}
 UPDATES = {"sgd", "adam", "adadelta"}  # which divide by roots of what they are given
 CLASSES = {"Layer", "Program", "Update"}  # Layer: below. The others are what a captured step is made of.
 
@@ -45,8 +47,11 @@ class Kernel:
         if not head:
             raise Finding(f"signature {name}", f"{name}: expected a docstring that begins with the signature")
         self.arguments = []
+        self.types: dict[int, str] = {}  # of matrices that are not of the element type
         for const, kind, axes in re.findall(r"(const )?(\w+)(\[[^]]*\])? \w+(?: not None)?(?:=\w+)?(?:, |$)", head[1]):
             name_of_kind = "matrix" if "," in axes else "flat" if "::1" in axes else "vector" if axes else "number"
+            if kind in OTHER_TYPES and name_of_kind == "matrix":
+                self.types[len(self.arguments)] = OTHER_TYPES[kind]
             self.arguments.append(("labels" if kind == "int64_t" else name_of_kind, bool(const)))
         letters = SHAPES.get(name, "").split()
         self.shapes = []
@@ -104,7 +109,8 @@ def _describe(kernel: Kernel, arguments: list) -> str:
 def _arguments(rng, kernel, sizes, dtype, special: bool, inputs=ALIGNED) -> list:
     """Such that the call is right."""
     shapes, made = iter(kernel.shapes), []
-    for kind, const in kernel.arguments:
+    for number, (kind, const) in enumerate(kernel.arguments):
+        own = kernel.types.get(number, dtype)
         if kind == "number":
             made.append(rng.choice((0.0, 0.25, 0.5, 2) if kernel.name in UPDATES else (0.0, 0.01, 0.5, 1.3, -0.7, 2)))
             continue
@@ -112,12 +118,15 @@ def _arguments(rng, kernel, sizes, dtype, special: bool, inputs=ALIGNED) -> list
         if kind == "labels":
             a = np.array([rng.randrange(max(sizes["N"], 1)) for _ in range(shape[0])], np.int64)
             made.append(rng.choice(inputs)(rng, a))
+        elif own == "u1":
+            flags = np.array([rng.randrange(2) for _ in range(int(np.prod(shape)))], own).reshape(shape)
+            made.append(rng.choice(inputs)(rng, flags) if const else fuzz_arrays.behind_an_element(rng, flags))
         elif const and kind != "flat" and rng.random() < 0.15:
-            made.append(repeated(rng, shape, dtype))
+            made.append(repeated(rng, shape, own))
         elif const and kind != "flat":
-            made.append(rng.choice(inputs)(rng, array(rng, shape, dtype, special)))
+            made.append(rng.choice(inputs)(rng, array(rng, shape, own, special)))
         else:
-            made.append(fuzz_arrays.behind_an_element(rng, array(rng, shape, dtype, special and const)))
+            made.append(fuzz_arrays.behind_an_element(rng, array(rng, shape, own, special and const)))
     return made
 
 
@@ -155,7 +164,7 @@ def _compare(kernel, before, after, number, dtype, special, what) -> None:
     for got, want in pairs:
         with np.errstate(all="ignore"):
             want = np.asarray(want).astype(dtype).astype(np.float64)
-            if special and (kernel.name in {*SHAPES, *UPDATES} or "soft" in kernel.name or np.ndim(want) == 0):
+            if special and (kernel.name in {*SHAPES, *SUMS, *UPDATES} or "soft" in kernel.name or np.ndim(want) == 0):
                 continue  # infinities meet in another order, and what is small vanishes sooner
             largest = max([1.0, *(float(np.nanmax(abs(a), initial=0, where=np.isfinite(a)))
                                   for a in wide if isinstance(a, np.ndarray) and a.dtype == np.float64)])
