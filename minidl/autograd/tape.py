@@ -26,13 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kernels.memory import Status
-
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 GENERATOR = 0x20  # the flag of a generator function's code
-_serial = count()
+serial = count()
 
 
 class _Thread(threading.local):
@@ -142,7 +140,7 @@ class Node:
 
     def __init__(self, name: str, inputs: Sequence[Tensor], function: Callable, read: Sequence[tuple] = (),
                  parameters: Callable[[], Sequence[Tensor]] = list):
-        self.name, self.serial = name, next(_serial)
+        self.name, self.serial = name, next(serial)
         self.inputs: Any = inputs
         self.function: Any = function
         self.read: Any = read
@@ -153,7 +151,16 @@ class Node:
 
         wanted : None if all are, and parameters are added to in place; or which are, and nothing else is touched.
         """
-        return self.function(g)
+        return [None if dx is None else self._checked(np.asarray(dx), x)
+                for dx, x in zip(self.function(g), self.inputs, strict=True)]
+
+    def _checked(self, dx: np.ndarray, x: Tensor) -> np.ndarray:
+        """dx, if it has the shape and the dtype of the input that it is the gradient of."""
+        if dx.shape != x._data.shape:
+            raise ValueError(f"{self.name}: its backward gave shape {dx.shape} for an input of shape {x.shape}")
+        if dx.dtype != x._data.dtype:
+            raise TypeError(f"{self.name}: its backward gave {dx.dtype} for an input of {x.dtype}")
+        return dx
 
     def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> Sequence:
         """The same in Tensors; add: parameters may be added to in place.
@@ -165,19 +172,10 @@ class Node:
                 f"{self.name}: its backward is written with arrays and cannot be differentiated again "
                 "(create_graph=True); write its forward with operations, and leave the backward out")
         made = type(g)
-        arrays = self.function(g._data)
-        found = [None if dx is None else made(np.asarray(dx)) for dx in arrays]
+        found = [None if dx is None else made(dx) for dx in self.gradients(g._data, wanted)]
         if thread.recorder is not None:
             thread.recorder.call(f"{self.name} backward", self.function, (g,), found)
         return found
-
-    def check(self) -> None:
-        """RuntimeError if a value that the derivative reads has changed since."""
-        for value, expected in self.read:
-            status = value if type(value) is Status else value.status
-            if status is not None and status.version != expected:
-                what = f"its output (in {self.name})" if value is status else f"{value.described()} (in {self.name})"
-                raise modified(what, status.version, expected)
 
     def free(self) -> None:
         """Let go of what the derivative needs."""

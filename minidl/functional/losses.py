@@ -226,7 +226,8 @@ def _cross_entropy_value(z, t, reduction="mean"):
 def _cross_entropy_of_labels(z, t, reduction: str):
     # The kernel refuses what does not fit; only then is it looked at more closely.
     try:
-        total, log_p = _label_total(z, t)
+        arrays_alone = type(z) is np.ndarray and not isinstance(t, Tensor)
+        total, log_p = arrays.cross_entropy(z, t) if arrays_alone else _label_total(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
             return _cross_entropy_of_others(z, t, reduction)
@@ -240,9 +241,7 @@ def _cross_entropy_of_labels(z, t, reduction: str):
 
 
 def _label_total(z, t):
-    """-Σ_n log_p[n, t_n] and log_p = log softmax(z): for arrays in one call of a kernel."""
-    if not isinstance(z, Tensor) and not isinstance(t, Tensor):
-        return arrays.cross_entropy(z, t)
+    """-Σ_n log_p[n, t_n] and log_p = log softmax(z)."""
     log_p = log_softmax(z)
     return -_picked_total(log_p, t), log_p
 
@@ -258,7 +257,8 @@ def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
         return _gradient_of_folded(_cross_entropy_gradient, g, log_p, z, reduction)
     if t.ndim == 1 and reduction != "none":
         share = g / len(z) if reduction == "mean" else _share(g, z.dtype, reduction, len(z), 2)
-        return _label_gradient(log_p, t, share)
+        gradient = _label_gradient.value if type(log_p) is np.ndarray else _label_gradient
+        return gradient(log_p, t, share)
     if t.ndim == 1:
         dz = exp(log_p) + minus_one_hot(t, classes=z.shape[1], dtype=z.dtype)
     else:

@@ -145,7 +145,7 @@ class Module:
         if self.explicit:
             for x in inputs:
                 if isinstance(x, Tensor):
-                    return self.recorded(inputs, type(self))
+                    return self.expressed(*inputs) if self.by_operations else self.recorded(inputs, type(self))
         return self.forward(*inputs)
 
     def recorded(self, inputs, owner: type[Module]) -> Tensor:
