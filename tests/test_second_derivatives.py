@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from operation_cases import OPERATIONS, cases, key, output_gradient
+from operation_cases import OPERATIONS, cases, differentiable, key, output_gradient
 
 import minidl
 from minidl import functional as F
@@ -19,12 +19,6 @@ STEP = 1e-6
 def doubles(inputs) -> list[np.ndarray]:
     """In float64, off the points where a power has no second derivative."""
     return [np.where(x == 0, 0.7, x).astype(np.float64) if x.dtype.kind == "f" else x for x in inputs]
-
-
-def differentiable(operation, inputs) -> list[int]:
-    losses = ("mse_loss", "cross_entropy", "nll_loss", "dropout")
-    count = 1 if operation.name in losses and operation.name != "mse_loss" else len(inputs)
-    return [i for i in range(count) if inputs[i].dtype.kind == "f"]
 
 
 def first(operation, g, inputs, settings, at):
@@ -169,18 +163,18 @@ EXPRESSIONS = {
     "cross_entropy, each": lambda L, N, a, b: (N.cross_entropy(
         rows_of(L, L.cat([x.reshape(-1) for x in (a, a, b)])), labels(L), reduction="none") ** 2).sum(),
     "cross_entropy of rows": lambda L, N, a, b: N.cross_entropy(
-        rows_of(L, a), constant(L, 0.5 + np.cos(np.arange(3 * rows_of(L, a).shape[1]))).reshape(3, -1)),
+        rows_of(L, a), constant(L, 0.5 + np.cos(np.arange(3 * rows_of(L, a).shape[1])), a).reshape(3, -1)),
     "index": lambda L, N, a, b: (a[..., ::2] ** 2).sum() + (a[[0, -1, 0]] ** 3).mean() if a.ndim else a,
 }
 WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout"}  # no derivative, no operation, draws of its own
 
 
-def constant(L, array):
-    return torch.from_numpy(array) if L is torch else minidl.Tensor(array)
+def constant(L, array, like):
+    return torch.from_numpy(array) if L is torch else minidl.Tensor(array.astype(like.dtype))
 
 
 def labels(L):
-    return constant(L, LABELS)
+    return torch.from_numpy(LABELS) if L is torch else minidl.Tensor(LABELS)
 
 
 def test_every_function_has_an_expression():

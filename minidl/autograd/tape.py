@@ -1,4 +1,4 @@
-"""The tape: what was computed, and the walk back along it that gives the derivatives.
+"""The tape: what was computed, along which walk.py goes back for the derivatives.
 
 Every recorded operation is a Node: its inputs, and the function that turns the gradient of its output
 into theirs. Nodes are numbered when they are made, so that the order of the walk is a sort, and a chain
@@ -122,6 +122,16 @@ def recording_into(recorder):
         thread.recorder = None
 
 
+@contextmanager
+def unseen():
+    """Within it this thread has no recorder: what a Python function does that is called in its place."""
+    before, thread.recorder = thread.recorder, None
+    try:
+        yield
+    finally:
+        thread.recorder = before
+
+
 def modified(what: str, now: int, expected: int) -> RuntimeError:
     """The error for a value that a derivative reads and that is no longer what it was."""
     return RuntimeError(
@@ -172,7 +182,8 @@ class Node:
                 f"{self.name}: its backward is written with arrays and cannot be differentiated again "
                 "(create_graph=True); write its forward with operations, and leave the backward out")
         made = type(g)
-        found = [None if dx is None else made(dx) for dx in self.gradients(g._data, wanted)]
+        with unseen():
+            found = [None if dx is None else made(dx) for dx in self.gradients(g._data, wanted)]
         if thread.recorder is not None:
             thread.recorder.call(f"{self.name} backward", self.function, (g,), found)
         return found

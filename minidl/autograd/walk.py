@@ -69,13 +69,13 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
         key = root.node or id(root)
         before = waiting.get(key)
         waiting[key] = gradient if before is None else _sum(before, gradient)
-    keys = [target.node or id(target) for target in targets]
-    found: dict = {}
+    keys: list = [target.node or id(target) for target in targets]
+    targeted, found = set(keys), {}
     for node in order:
         g = waiting.pop(node, None)
         if g is None:
             continue
-        if node in keys:
+        if node in targeted:
             found[node] = g
         if node in leads:
             wanted = leads[node]

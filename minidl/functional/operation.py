@@ -24,7 +24,7 @@ NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -66,6 +66,7 @@ class Operation:
         self.settings, self.keeps, self.views = settings, keeps, views
         self.reads = reads or tuple(ALL for _ in derivatives)
         self.adds, self.add_all, self.add = adds, add_all, add
+        self.constants: Container[int] = [i for i, f in enumerate(derivatives) if f is no_derivative]
 
     def run(self, *inputs, **settings):
         """(y, what the derivatives get as y), for arrays."""
@@ -109,6 +110,8 @@ class Operation:
                 values.append(x)
             else:
                 raise TypeError(f"{self.name}: expected Tensors, arrays or numbers, got {type(x).__name__}")
+        if asked and self.constants:
+            asked = [i for i in asked if i not in self.constants]
         recorder = thread.recorder
         if recorder is None or not self.keeps:
             y = self.value(*values, **settings)

@@ -6,7 +6,7 @@ import numpy as np
 from .. import arrays
 from ..arrays import as_matrix
 from .operation import Operation
-from .shapes import expand, reshape
+from .shapes import expand_as, reshape
 
 _turned = Operation(
     "transpose", lambda x: np.swapaxes(x, -1, -2), lambda g, y, x: _turned(g), reads=("",), views=True)
@@ -98,7 +98,7 @@ linear_weight_gradient = Operation(  # gᵀ x: (..., O) (..., I) -> (O, I)
     reads=("1", "0"), add=_add_weight_gradient)
 linear_bias_gradient = Operation(  # Σ g: (..., O) -> (O,)
     "linear_bias_gradient", _bias_gradient,
-    lambda u, d, g: expand(u, shape=g.shape),
+    lambda u, d, g: expand_as(u, g),
     reads=("",), add=_add_bias_gradient)
 
 

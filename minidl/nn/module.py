@@ -24,7 +24,7 @@ import numpy as np
 from .. import arrays
 from ..autograd import storage
 from ..autograd.parameter import Parameter
-from ..autograd.tape import active_recorder, recording
+from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
 
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
@@ -172,7 +172,8 @@ class Module:
             states[:] = [(module, module.saved) for module in modules]
             return np.asarray(y)
 
-        y = compute(*[x._data for x in given])
+        with unseen():
+            y = compute(*[x._data for x in given])
         output = self._node(owner, inputs, y, asked, states) if taped else Tensor(y)
         recorder = active_recorder()
         if recorder is not None:
