@@ -7,7 +7,7 @@ import numpy as np
 from module_cases import numbers
 
 import minidl  # noqa: F401  every row is made by then
-from minidl.functional.operation import Operation
+from minidl.functional.operation import Operation, no_derivative
 from minidl.functional.shapes import ARRAY
 
 A, B, POSITIVE = numbers((3, 4)), numbers((3, 4), seed=1), np.abs(numbers((3, 4), seed=2)) + np.float32(0.5)
@@ -31,12 +31,13 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "linear_weight_gradient": ((numbers((3, 2), seed=4), B), {}), "linear_bias_gradient": ((A,), {}),
     "sum": ((A,), {}), "mean": ((A,), {}), "max": ((A,), {}), "min": ((A,), {}),
     "_pick": ((A, A.argmax(1)[:, None]), ALONG),
-    "put": ((BIAS, A.argmax(1)[:, None]), {**ALONG, "shape": (3, 4)}),
+    "put": ((BIAS, A, A.argmax(1)[:, None]), ALONG), "over_count": (BOTH, {"dim": 1}), "over": (BOTH, {"by": "rows"}),
     "reshape": ((A,), {"shape": (4, 3)}), "permute": ((A,), {"dims": (1, 0)}), "unsqueeze": ((A,), {"dim": 1}),
-    "expand": ((A,), {"shape": (2, 3, 4)}), "index": ((A,), {"index": (1,)}),
-    "scatter": ((A[1],), {"index": (1,), "shape": (3, 4)}),
+    "squeeze": ((A[:, None],), {"dims": (1,)}), "flatten": ((numbers((2, 3, 4)),), {"start": 1, "end": 2}),
+    "reshape_as": ((A, B.reshape(6, 2)), {}), "expand_as": ((A, numbers((2, 3, 4))), {}),
+    "index": ((A,), {"index": (1,)}), "scatter": ((A[1], A), {"index": (1,)}),
     "index by arrays": ((A, np.array([0, 2, 2])), {"index": (ARRAY, slice(1, 3))}),
-    "scatter by arrays": ((A[:, 1:3].copy(), np.array([0, 2, 2])), {"index": (ARRAY, slice(1, 3)), "shape": (3, 4)}),
+    "scatter by arrays": ((A[:, 1:3].copy(), A, np.array([0, 2, 2])), {"index": (ARRAY, slice(1, 3))}),
     "cat": (BOTH, {"dim": 0, "ends": (0, 3, 6)}), "stack": (BOTH, {"dim": 0}), "to": ((A,), {"dtype": np.dtype("f8")}),
     "clone": ((A,), {}), "contiguous": ((A,), {}), "dropout": (BOTH, {}),
     "mse_loss": (BOTH, {}), "cross_entropy": ((A, LABELS), {}), "nll_loss": ((A, LABELS), {}),
@@ -53,6 +54,13 @@ def key(operation: Operation) -> str:
 def cases(operation: Operation) -> list[tuple[tuple, dict]]:
     """The inputs and settings to try it with."""
     return [case for name, case in CASES.items() if name.split(" by ")[0] == key(operation)]
+
+
+def differentiable(operation: Operation, inputs) -> list[int]:
+    """The inputs that have a derivative."""
+    without = [1] if operation.name in ("cross_entropy", "nll_loss") else []  # whose derivative raises
+    return [i for i, x in enumerate(inputs) if x.dtype.kind == "f" and i not in without
+            and operation.derivative(i) is not no_derivative]
 
 
 def output_gradient(y, seed: int = 4):

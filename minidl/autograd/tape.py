@@ -1,4 +1,4 @@
-"""The tape: what was computed, and the walk back along it that gives the derivatives.
+"""The tape: what was computed, along which walk.py goes back for the derivatives.
 
 Every recorded operation is a Node: its inputs, and the function that turns the gradient of its output
 into theirs. Nodes are numbered when they are made, so that the order of the walk is a sort, and a chain
@@ -27,18 +27,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kernels.memory import Status
-
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 GENERATOR = 0x20  # the flag of a generator function's code
-_serial = count()
+serial = count()
 
 
 class _Thread(threading.local):
     depth = 0            # how many no_grad() this thread is within
-    in_place = False
     recorder: Any = None  # what takes down the operations of this thread
 
 
@@ -109,21 +106,6 @@ def _unrecorded(function: Callable) -> Callable:
     return run
 
 
-def is_in_place() -> bool:
-    """Whether a Python function runs that a recorded step calls in its place."""
-    return thread.in_place
-
-
-@contextmanager
-def in_place():
-    """Around a Python function on arrays that a recorded step calls in its place: what it does is its own affair."""
-    before, thread.in_place = thread.in_place, True
-    try:
-        yield
-    finally:
-        thread.in_place = before
-
-
 def active_recorder():
     """What takes down the operations of this thread, or None."""
     return thread.recorder
@@ -149,11 +131,21 @@ def constant(array: np.ndarray) -> None:
 
 def drawn(name: str, draw: Callable, *inputs: Tensor) -> np.ndarray:
     """The array draw(*arrays), of random numbers; where a step is recorded, each of its runs draws anew."""
-    with in_place():
+    with unseen():
         array = draw(*[x._data for x in inputs])
     if thread.recorder is not None:
         thread.recorder.call(name, draw, inputs, (array,), listed=False)
     return array
+
+
+@contextmanager
+def unseen():
+    """Within it this thread has no recorder: what a Python function does that is called in its place."""
+    before, thread.recorder = thread.recorder, None
+    try:
+        yield
+    finally:
+        thread.recorder = before
 
 
 def modified(what: str, now: int, expected: int) -> RuntimeError:
@@ -174,7 +166,7 @@ class Node:
 
     def __init__(self, name: str, inputs: Sequence[Tensor], function: Callable, read: Sequence[tuple] = (),
                  parameters: Callable[[], Sequence[Tensor]] = list):
-        self.name, self.serial = name, next(_serial)
+        self.name, self.serial = name, next(serial)
         self.inputs: Any = inputs
         self.function: Any = function
         self.read: Any = read
@@ -185,7 +177,16 @@ class Node:
 
         wanted : None if all are, and parameters are added to in place; or which are, and nothing else is touched.
         """
-        return self.function(g)
+        return [None if dx is None else self._checked(np.asarray(dx), x)
+                for dx, x in zip(self.function(g), self.inputs, strict=True)]
+
+    def _checked(self, dx: np.ndarray, x: Tensor) -> np.ndarray:
+        """dx, if it has the shape and the dtype of the input that it is the gradient of."""
+        if dx.shape != x._data.shape:
+            raise ValueError(f"{self.name}: its backward gave shape {dx.shape} for an input of shape {x.shape}")
+        if dx.dtype != x._data.dtype:
+            raise TypeError(f"{self.name}: its backward gave {dx.dtype} for an input of {x.dtype}")
+        return dx
 
     def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> Sequence:
         """The same in Tensors; add: parameters may be added to in place.
@@ -197,20 +198,11 @@ class Node:
                 f"{self.name}: its backward is written with arrays and cannot be differentiated again "
                 "(create_graph=True); write its forward with operations, and leave the backward out")
         made = type(g)
-        with in_place():
-            arrays = self.function(g._data)
-        found = [None if dx is None else made(np.asarray(dx)) for dx in arrays]
+        with unseen():
+            found = [None if dx is None else made(dx) for dx in self.gradients(g._data, wanted)]
         if thread.recorder is not None:
             thread.recorder.call(f"{self.name} backward", self.function, (g,), found)
         return found
-
-    def check(self) -> None:
-        """RuntimeError if a value that the derivative reads has changed since."""
-        for value, expected in self.read:
-            status = value if type(value) is Status else value.status
-            if status is not None and status.version != expected:
-                what = f"its output (in {self.name})" if value is status else f"{value.described()} (in {self.name})"
-                raise modified(what, status.version, expected)
 
     def free(self) -> None:
         """Let go of what the derivative needs."""

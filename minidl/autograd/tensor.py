@@ -168,7 +168,7 @@ class Tensor(Operators):
             if self._data.size != 1:
                 raise RuntimeError(
                     f"backward: expected a gradient of shape {self.shape}, got none")
-            return np.ones(self.shape, self.dtype)
+            return np.full(self._data.shape, 1, self._data.dtype) if self._data.ndim else np.array(1, self._data.dtype)
         return like(self, given, "backward: expected a gradient")
 
     def first_gradient(self, given) -> Tensor:

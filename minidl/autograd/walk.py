@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .tape import Node, recording
+from ..kernels.memory import Status
+from .tape import Node, modified, recording
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -29,9 +30,7 @@ def walk_back(last: Tensor, gradient, retain_graph: bool, tensors: bool = False)
     """
     outputs = _outputs([last])
     order = _order(outputs)
-    for node in order:
-        if node.read:
-            node.check()
+    _check(order)
     waiting = {last.node: gradient}
     add = not (tensors and recording())
     for node in order:
@@ -39,15 +38,18 @@ def walk_back(last: Tensor, gradient, retain_graph: bool, tensors: bool = False)
         if g is not None:
             found = (node.gradients_of_tensors(g, outputs[node], None, add) if tensors
                      else node.gradients(g, None))
-            for tensor, dx in zip(node.inputs, found, strict=True):
-                if dx is None or not tensor.requires_grad:
+            for i, dx in enumerate(found):
+                if dx is None:
                     continue
-                dx = _checked(node, dx if tensors else np.asarray(dx), tensor)
-                if tensor.node is None:
-                    tensor.accumulate(dx)
+                tensor = node.inputs[i]
+                before = tensor.node
+                if before is None:
+                    if tensor.requires_grad:  # it may have been frozen since
+                        tensor.accumulate(dx)
+                elif before in waiting:
+                    waiting[before] = _sum(waiting[before], dx)
                 else:
-                    before = waiting.get(tensor.node)
-                    waiting[tensor.node] = dx if before is None else _sum(before, dx)
+                    waiting[before] = dx
         if not retain_graph:
             node.free()
 
@@ -61,21 +63,19 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
     outputs = _outputs([root for root, _ in roots])
     order = _order(outputs)
     leads = _leads(order, targets)
-    for node in order:
-        if node in leads:
-            node.check()
+    _check(leads)
     waiting: dict = {}  # by the node, or the leaf's id
     for root, gradient in roots:
         key = root.node or id(root)
         before = waiting.get(key)
         waiting[key] = gradient if before is None else _sum(before, gradient)
-    keys = [target.node or id(target) for target in targets]
-    found: dict = {}
+    keys: list = [target.node or id(target) for target in targets]
+    targeted, found = set(keys), {}
     for node in order:
         g = waiting.pop(node, None)
         if g is None:
             continue
-        if node in keys:
+        if node in targeted:
             found[node] = g
         if node in leads:
             wanted = leads[node]
@@ -84,7 +84,6 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
             for tensor, dx, asked in zip(node.inputs, given, wanted, strict=True):
                 if dx is None or not asked:
                     continue
-                dx = _checked(node, dx if tensors else np.asarray(dx), tensor)
                 key = tensor.node or id(tensor)
                 before = waiting.get(key)
                 waiting[key] = dx if before is None else _sum(before, dx)
@@ -151,10 +150,11 @@ def _order(nodes: Iterable[Node]) -> list[Node]:
     return sorted(nodes, key=_number, reverse=True)
 
 
-def _checked(node: Node, dx, x: Tensor):
-    """dx, if it has the shape and the dtype of the input that it is the gradient of."""
-    if dx.shape != x._data.shape:
-        raise ValueError(f"{node.name}: its backward gave shape {dx.shape} for an input of shape {x.shape}")
-    if dx.dtype != x._data.dtype:
-        raise TypeError(f"{node.name}: its backward gave {dx.dtype} for an input of {x.dtype}")
-    return dx
+def _check(nodes: Iterable[Node]) -> None:
+    """RuntimeError if a value that a derivative reads has changed since."""
+    for node in nodes:
+        for value, expected in node.read:
+            status = value if type(value) is Status else value.status
+            if status is not None and status.version != expected:
+                what = "its output" if value is status else value.described()
+                raise modified(f"{what} (in {node.name})", status.version, expected)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import arrays
-from ..autograd.tape import active_recorder, in_place, no_grad
+from ..autograd.tape import active_recorder, no_grad, unseen
 from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
@@ -125,7 +125,7 @@ def _by_its_own_backward(criterion: Module) -> Callable:
 def _called(name: str, function: Callable, *tensors: Tensor) -> Tensor:
     """What a function on arrays gives, in its place in the recording."""
     recorder = active_recorder()
-    with in_place():
+    with unseen():
         made = Tensor(function(*[x._data for x in tensors]))
     if recorder is not None:
         recorder.call(name, function, tensors, (made,))

@@ -25,7 +25,7 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
-from ..autograd.tape import is_in_place
+from ..autograd.tape import active_recorder
 from .errors import CaptureError
 
 OWN = str(Path(next(iter(_own_path))).resolve())
@@ -69,7 +69,7 @@ class Watch:
     # While it runs
 
     def _event(self, frame: FrameType, event: str, arg) -> None:
-        if is_in_place():
+        if active_recorder() is None:  # within a function that is called in its place
             return
         if event == "call":
             self._called(frame)

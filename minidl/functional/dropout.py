@@ -42,7 +42,7 @@ def dropout(x, p: float = 0.5, training: bool = True, inplace: bool = False, *, 
 
 
 def dropped(x, draw: Callable):
-    """x times the array draw(x); where a step is recorded, each of its runs draws anew."""
+    """x times the array draw(x), for an array x; where a step is recorded, each of its runs draws anew."""
     if not isinstance(x, Tensor):
         return _scaled(x, draw(x))
     return _scaled(x, Tensor(drawn("dropout_scale", draw, x)))

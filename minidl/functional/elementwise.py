@@ -59,6 +59,13 @@ def _exponent_gradient(g, y, a, b):
     return g * np.where(vanishing, 0, y) * np.log(np.where(vanishing, 1, a))
 
 
+def _one_less(b):
+    """b - 1, and 0 where b is 0: the exponent of the derivative, whose factor is b."""
+    if isinstance(b, (int, float)):
+        return b - 1 if b else b
+    return where(b == 0, b, b - 1)
+
+
 def _is_vanishing(a, b):
     return where(a == 0, b >= 0, False)
 
@@ -67,7 +74,7 @@ def _is_vanishing(a, b):
 pow_base_gradient = Operation(
     "pow_base_gradient", _base_gradient,
     lambda u, d, g, a, b: pow_base_gradient(u, a, b),
-    lambda u, d, g, a, b: pow_base_gradient(u * g * b, a, b - 1),
+    lambda u, d, g, a, b: pow_base_gradient(u * g * b, a, _one_less(b)),
     lambda u, d, g, a, b: u * g * (pow(a, b - 1) + b * pow_exponent_gradient(ones_like(g), pow(a, b - 1), a, b - 1)),
     reads=("12", "012", "012"))
 

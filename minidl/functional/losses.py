@@ -16,7 +16,6 @@ Then each place is a row, and counts as a sample.
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,74 +24,27 @@ import numpy as np
 from .. import arrays
 from ..autograd.tensor import Tensor, as_array
 from .activations import log_softmax
-from .casts import contiguous, to
+from .casts import contiguous
 from .elementwise import exp
-from .operation import Operation, no_derivative
-from .shapes import expand, permute, reshape
-
-REDUCTIONS = ("mean", "sum", "none")
-
-
-def check_reduction(name: str, reduction: str, allowed=REDUCTIONS) -> None:
-    if reduction not in allowed:
-        raise ValueError(f"{name}: expected reduction {', '.join(map(repr, allowed))}, got {reduction!r}")
+from .loss_sums import (
+    divided,
+    label_gradient,
+    minus_one_hot,
+    picked,
+    picked_total,
+    reduced,
+    row_total,
+    share_of,
+    total,
+)
+from .operation import Operation, summed
+from .shapes import permute, reshape
 
 
 def check_output(name: str, z: np.ndarray) -> None:
     """That there is something to take the loss of."""
     if 0 in z.shape:
         raise ValueError(f"{name}: expected at least one sample, got an output of shape {z.shape}")
-
-
-# Sums of a loss, in double, and what its gradients are made of
-
-_total = Operation(
-    "total", arrays.total, lambda g, y, x: expand(to(g, x.dtype), shape=x.shape), reads=("",))
-_picked_total = Operation(  # Σ_n z[n, t_n]
-    "picked_total", arrays.picked_total,
-    lambda g, y, z, t: minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * -to(g, z.dtype), no_derivative,
-    reads=("1", ""))
-minus_one_hot = Operation("minus_one_hot", lambda t, classes, dtype: _minus_one_hot(t, classes, dtype), arity=1)
-_picked = Operation(  # z[n, t_n]
-    "picked", lambda z, t: np.take_along_axis(z, t[:, None], axis=1)[:, 0],
-    lambda g, y, z, t: minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * -reshape(g, (-1, 1)), no_derivative,
-    reads=("1", ""))
-_row_total = Operation(  # Σ_c t[n, c], in the order of c: (N, C) -> (N, 1)
-    "row_total", lambda t: arrays.matmul(t, np.ones((t.shape[1], 1), t.dtype)),
-    lambda g, y, t: expand(g, shape=t.shape), reads=("",))
-_label_gradient = Operation(  # share (e^log_p - onehot(t))
-    "cross_entropy_gradient", arrays.cross_entropy_gradient,
-    lambda u, d, log_p, t, share: u * share * exp(log_p),
-    no_derivative,
-    lambda u, d, log_p, t, share: (u * _label_gradient(log_p, t, 1.0)).sum(),
-    reads=("02", "", "01"))
-
-
-def _minus_one_hot(t, classes: int, dtype):
-    found = np.zeros((len(t), classes), dtype)
-    arrays.add_at_labels(found, t, -1)
-    return found
-
-
-def _reduced(name: str, dtype, reduction: str, count: int, total):
-    """The loss in its dtype: the total over count, or the total."""
-    if reduction != "mean":
-        check_reduction(name, reduction, (*REDUCTIONS, "batchmean"))
-    loss = total if reduction == "sum" else total / count
-    return to(loss, dtype) if isinstance(loss, Tensor) else dtype.type(loss)
-
-
-def _share(g, dtype, reduction: str, count: int, ndim: int):
-    """The gradient that each element's, or each row's, loss receives."""
-    if reduction == "none":
-        shape = np.shape(g) + (1,) * (ndim - np.ndim(g))
-        return reshape(g, shape) if isinstance(g, Tensor) else np.reshape(g, shape)
-    share = g if reduction == "sum" else g / count
-    return share if isinstance(share, Tensor) else dtype.type(share)
-
-
-def _mse_count(z, reduction: str) -> int:
-    return z.shape[0] if reduction == "batchmean" else math.prod(z.shape)
 
 
 def _mse_value(z, t, reduction="mean"):
@@ -105,11 +57,11 @@ def _mse_value(z, t, reduction="mean"):
     squares = difference * difference
     if reduction == "none":
         return squares, difference
-    return _reduced("MSELoss", z.dtype, reduction, _mse_count(z, reduction), _total(squares)), difference
+    return reduced("MSELoss", z, reduction, "elements", total(squares)), difference
 
 
 def _mse_gradient(g, difference, z, t, reduction="mean"):
-    return difference * _share(2 * g, z.dtype, reduction, _mse_count(z, reduction), z.ndim)
+    return difference * share_of(2 * g, z, reduction, "elements")
 
 
 class _Folded(NamedTuple):
@@ -186,7 +138,7 @@ def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
 def _nll_value(z, t, reduction="mean"):
     check_output("NLLLoss", z)
     try:  # as in cross-entropy: the kernel refuses what does not fit, and only then is it looked at more closely
-        total = _picked_total(z, t)
+        total = picked_total(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
             return _value_of_folded(_nll_value, _folded("NLLLoss", z, t, False), label_shape(z), reduction)
@@ -196,14 +148,14 @@ def _nll_value(z, t, reduction="mean"):
         _check_range("NLLLoss", z, t)
         raise ValueError(f"NLLLoss: {error}") from None
     if reduction == "none":
-        return -_picked(z, t), None
-    return _reduced("NLLLoss", z.dtype, reduction, len(z), -total), None
+        return -picked(z, t), None
+    return reduced("NLLLoss", z, reduction, "rows", -total), None
 
 
 def _nll_gradient(g, kept, z, t, reduction="mean"):
     if kept is not None:
         return _gradient_of_folded(_nll_gradient, g, kept, z, reduction)
-    return minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * _share(g, z.dtype, reduction, len(z), 2)
+    return minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * share_of(g, z, reduction, "rows")
 
 
 def _cross_entropy_value(z, t, reduction="mean"):
@@ -219,14 +171,15 @@ def _cross_entropy_value(z, t, reduction="mean"):
     log_p = log_softmax(z)
     products = t * log_p
     if reduction == "none":
-        return -products.sum(axis=1), log_p
-    return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z), -_total(products)), log_p
+        return -summed(products, 1), log_p
+    return reduced("CrossEntropyLoss", z, reduction, "rows", -total(products)), log_p
 
 
 def _cross_entropy_of_labels(z, t, reduction: str):
     # The kernel refuses what does not fit; only then is it looked at more closely.
     try:
-        total, log_p = _label_total(z, t)
+        arrays_alone = type(z) is np.ndarray and not isinstance(t, Tensor)
+        total, log_p = arrays.cross_entropy(z, t) if arrays_alone else _label_total(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
             return _cross_entropy_of_others(z, t, reduction)
@@ -235,16 +188,14 @@ def _cross_entropy_of_labels(z, t, reduction: str):
         _check_range("CrossEntropyLoss", z, t)
         raise ValueError(f"CrossEntropyLoss: {error}") from None
     if reduction == "none":
-        return -_picked(log_p, t), log_p
-    return _reduced("CrossEntropyLoss", z.dtype, reduction, len(z), total), log_p
+        return -picked(log_p, t), log_p
+    return reduced("CrossEntropyLoss", z, reduction, "rows", total), log_p
 
 
 def _label_total(z, t):
-    """-Σ_n log_p[n, t_n] and log_p = log softmax(z): for arrays in one call of a kernel."""
-    if not isinstance(z, Tensor) and not isinstance(t, Tensor):
-        return arrays.cross_entropy(z, t)
+    """-Σ_n log_p[n, t_n] and log_p = log softmax(z)."""
     log_p = log_softmax(z)
-    return -_picked_total(log_p, t), log_p
+    return -picked_total(log_p, t), log_p
 
 
 def _cross_entropy_of_others(z, t, reduction: str):
@@ -257,13 +208,14 @@ def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
     if type(log_p) is _Folded:
         return _gradient_of_folded(_cross_entropy_gradient, g, log_p, z, reduction)
     if t.ndim == 1 and reduction != "none":
-        share = g / len(z) if reduction == "mean" else _share(g, z.dtype, reduction, len(z), 2)
-        return _label_gradient(log_p, t, share)
+        share = divided(g, z, reduction, "rows")
+        gradient = label_gradient.value if type(log_p) is np.ndarray else label_gradient
+        return gradient(log_p, t, share)
     if t.ndim == 1:
         dz = exp(log_p) + minus_one_hot(t, classes=z.shape[1], dtype=z.dtype)
     else:
-        dz = exp(log_p) * _row_total(t) - t
-    return dz * _share(g, z.dtype, reduction, len(z), 2)
+        dz = exp(log_p) * row_total(t) - t
+    return dz * share_of(g, z, reduction, "rows")
 
 
 def _no_gradient(*_, **__):

@@ -24,17 +24,19 @@ NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .. import arrays
 from ..arrays import FLOATS, SINGLE
 from ..autograd.parameter import Parameter
-from ..autograd.tape import Node, thread
+from ..autograd.tape import Node, serial, thread
 from ..autograd.tensor import Tensor, made
 
+ndarray = np.ndarray  # as one name, which is looked up at each call
 INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
 ALL = "0123456789y"  # what a derivative may read
 
@@ -49,22 +51,23 @@ class Operation:
     ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
     changes nothing. ``views`` that y may share its memory with the first input.
     ``keeps`` says that the value gives (y, kept); it is then itself written with operations, and computes
-    with Tensors, too. ``adds`` says how a derivative is added to the gradient of a Parameter in place, by the position
-    of the input: a function of the Parameter and of what the derivative is given, whose sums begin at the
-    gradient that is there. ``add`` is that function for this operation itself, on arrays: add(total, *inputs).
+    with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
+    in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
+    of the totals that are not None. ``add(total, *inputs)`` adds this operation's own value to an array.
     ``arity`` is the number of inputs, by default that of the derivatives.
 
     Raises TypeError for inputs that are neither Tensors, arrays nor numbers.
     """
 
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), keeps: bool = False,
-                 reads: tuple[str, ...] = (), views: bool = False, adds: dict[int, Callable] | None = None,
-                 add: Callable | None = None, arity: float | None = None):
+                 reads: tuple[str, ...] = (), views: bool = False, adds: tuple[int, ...] = (),
+                 add_all: Callable = no_derivative, add: Callable | None = None, arity: float | None = None):
         self.name, self.value, self.derivatives = name, value, derivatives
         self.arity = len(derivatives) or math.inf if arity is None else arity
         self.settings, self.keeps, self.views = settings, keeps, views
         self.reads = reads or tuple(ALL for _ in derivatives)
-        self.adds, self.add = adds or {}, add
+        self.adds, self.add_all, self.add = adds, add_all, add
+        self.constants: Container[int] = [i for i, f in enumerate(derivatives) if f is no_derivative]
 
     def run(self, *inputs, **settings):
         """(y, what the derivatives get as y), for arrays."""
@@ -87,47 +90,60 @@ class Operation:
                 return self._of_tensors(inputs, settings)
         return self.value(*inputs, **settings)[0] if self.keeps else self.value(*inputs, **settings)
 
+    def of(self, a, b):
+        """The same as a call, but sooner for arrays: as in a derivative, either both are Tensors or none is."""
+        return self.value(a, b) if type(a) is ndarray else self(a, b)
+
     def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:
         """The output as a Tensor, on the tape if an input asks for it."""
-        values, asked, sources = [], [], inputs
-        for i, x in enumerate(inputs):
+        values: list = []
+        asked: list[int] = []
+        for x in inputs:
             if isinstance(x, Tensor):
-                values.append(x._data)
                 if x.requires_grad:
-                    asked.append(i)
+                    asked.append(len(values))
+                values.append(x._data)
             elif isinstance(x, np.generic):
                 number = x.item()
+                inputs = (*inputs[:len(values)], number, *inputs[len(values) + 1:])
                 values.append(number)
-                sources = (*sources[:i], number, *sources[i + 1:])
             elif isinstance(x, INPUTS):
                 values.append(x)
             else:
                 raise TypeError(f"{self.name}: expected Tensors, arrays or numbers, got {type(x).__name__}")
-        recorder, kept, tensors = thread.recorder, None, None
-        if self.keeps and recorder is not None:  # the recorder sees the operations of which the value is made
-            output, tensors = self.value(*sources, **settings)
-            recorder = None
-        else:
+        if asked and self.constants:
+            asked = [i for i in asked if i not in self.constants]
+        recorder = thread.recorder
+        if recorder is None or not self.keeps:
             y = self.value(*values, **settings)
             y, kept = y if self.keeps else (y, y)
-            output = None if type(y) is np.ndarray else Tensor(np.asarray(y))
-            if output is None:
-                output = made(y, False) if y.dtype in FLOATS else Tensor(y)
+            output, tensors = _output(y), None
+        else:  # the recorder sees the operations of which the value is made
+            output, tensors = self.value(*inputs, **settings)
+            kept, recorder = None, None
         if asked and self.derivatives and thread.depth == 0:
             if output._data.dtype is not SINGLE and output._data.dtype not in FLOATS:
                 raise TypeError(f"Tensor: only float32 and float64 have gradients, got {output.dtype}")
-            names = self.reads_of(asked[0]) if len(asked) == 1 else "".join([self.reads_of(i) for i in asked])
-            read = [(x, 0 if x.status is None else x.status.version) for j, x in enumerate(inputs)
-                    if isinstance(x, Tensor) and (j >= 10 or ALL[j] in names)] if names else []
-            if "y" in names and not self.keeps:
-                read.append((output.counted(), 0))
             output._requires_grad = True
-            output.node = Applied(self, sources, values, settings, asked, kept, tensors, read)
+            read = self._read(inputs, asked, output)
+            output.node = Applied(self, inputs, values, settings, asked, kept, tensors, read)
         if self.views and shares(output._data, values[0]):
             output.status = inputs[0].counted()
         if recorder is not None:
-            recorder.operation(self, sources, settings, output)
+            recorder.operation(self, inputs, settings, output)
         return output
+
+    def _read(self, inputs: tuple, asked: list[int], output: Tensor) -> list[tuple]:
+        """What the derivatives for the inputs asked read, with the version that it has now."""
+        names = self.reads_of(asked[0]) if len(asked) == 1 else "".join([self.reads_of(i) for i in asked])
+        read: list[tuple] = []
+        if names:
+            for j, x in enumerate(inputs):
+                if (j >= 10 or ALL[j] in names) and isinstance(x, Tensor):
+                    read.append((x, 0 if x.status is None else x.status.version))
+            if "y" in names and not self.keeps:
+                read.append((output.counted(), 0))
+        return read
 
     def add_to(self, parameter: Parameter, *inputs) -> None:
         """Add the value for these inputs to the parameter's gradient, term by term."""
@@ -153,6 +169,13 @@ class Operation:
         return inputs, settings
 
 
+def _output(y) -> Tensor:
+    """The Tensor of a value. TypeError for what are no numbers."""
+    if type(y) is np.ndarray and y.dtype in FLOATS:
+        return made(y, False)
+    return Tensor(np.asarray(y))
+
+
 class Joining(Operation):
     """An operation on any number of inputs; its one derivative is told first for which of them it is."""
 
@@ -175,10 +198,13 @@ class Applied(Node):
     """
 
     __slots__ = ("asked", "kept", "kept_tensors", "operation", "settings", "sources", "values")
+    name: Any = property(lambda self: self.operation.name)
+    parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
 
     def __init__(self, operation: Operation, sources: tuple, values: list, settings: dict, asked: list[int],
                  kept, kept_tensors, read: list[tuple]):
-        super().__init__(operation.name, [sources[i] for i in asked], no_derivative, read)
+        self.serial, self.read = next(serial), read
+        self.inputs = [sources[i] for i in asked]
         self.operation, self.settings, self.asked = operation, settings, asked
         self.sources: Any = sources
         self.values: Any = values
@@ -188,16 +214,15 @@ class Applied(Node):
         operation, values, settings, kept = self.operation, self.values, self.settings, self.kept
         if kept is None and operation.keeps:
             kept = operation.value(*values, **settings)[1]
+        if operation.adds and wanted is None:
+            wanted = self._add_to_parameters(g, kept, values)
         found: list = []
         for n, i in enumerate(self.asked):
-            if wanted is None and i in operation.adds and isinstance(self.inputs[n], Parameter):
-                if self.inputs[n].requires_grad:  # it may have been frozen since
-                    operation.adds[i](self.inputs[n], g, kept, *values, **settings)
-                found.append(None)
-            elif wanted is None or wanted[n]:
-                dx = operation.derivative(i)(g, kept, *values, **settings)
-                x = values[i]
-                found.append(dx if dx.shape == x.shape and dx.dtype is x.dtype else unbroadcast(dx, x))
+            if wanted is None or wanted[n]:
+                dx, x = operation.derivative(i)(g, kept, *values, **settings), values[i]
+                if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
+                    dx = np.asarray(unbroadcast(dx, x))
+                found.append(dx)
             else:
                 found.append(None)
         return found
@@ -208,20 +233,27 @@ class Applied(Node):
             y = self.kept_tensors
             if y is None:
                 y = operation.value(*sources, **settings)[1]
-        found: list = []
-        for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True)):
-            if not x.requires_grad or (wanted is not None and not wanted[n]):
-                found.append(None)
-            elif add and i in operation.adds and isinstance(x, Parameter):
-                operation.adds[i](x, g, y, *sources, **settings)
-                found.append(None)
-            else:
-                found.append(unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x))
-        return found
+        if operation.adds and add and wanted is None:
+            wanted = self._add_to_parameters(g, y, sources)
+        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
+                if x.requires_grad and (wanted is None or wanted[n]) else None
+                for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True))]
+
+    def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
+        """Add to the gradients of Parameters what can be added in place; which gradients are still wanted."""
+        operation = self.operation
+        totals: list = [None] * len(values)
+        wanted = []
+        for i, x in zip(self.asked, self.inputs, strict=True):
+            added = i in operation.adds and isinstance(x, Parameter)
+            wanted.append(not added)
+            if added and x.requires_grad:  # it may have been frozen since
+                totals[i] = x
+        operation.add_all(totals, g, y, *values, **self.settings)
+        return wanted
 
     def free(self) -> None:
-        super().free()
-        self.sources = self.values = self.kept = self.kept_tensors = None
+        self.inputs = self.read = self.sources = self.values = self.kept = self.kept_tensors = None
 
 
 def shares(y: np.ndarray, x) -> bool:
@@ -229,11 +261,23 @@ def shares(y: np.ndarray, x) -> bool:
     return y is x or (y.base is not None and (y.base is x or y.base is getattr(x, "base", None)))
 
 
+def summed(x, dim=None, keepdim: bool = False):
+    """The sum of an array or a Tensor, along axes or over all: in the same order for both."""
+    if isinstance(x, Tensor):
+        return x.sum(dim, keepdim)
+    return np.asarray(arrays.summed(np.asarray(x), dim, keepdim))
+
+
 def unbroadcast(g, x):
     """g in x's dtype, summed over the axes along which x was broadcast; arrays or Tensors."""
     if g.shape != x.shape:
-        g = g.sum(axis=tuple(range(g.ndim - x.ndim)))
-        g = g.sum(axis=tuple(i for i, n in enumerate(x.shape) if n == 1 and g.shape[i] != 1), keepdims=True)
+        if g.ndim > x.ndim:
+            g = summed(g, tuple(range(g.ndim - x.ndim)))
+        spread = tuple(i for i, n in enumerate(x.shape) if n == 1 and g.shape[i] != 1)
+        if spread:
+            g = summed(g, spread, True)
+        if g.shape != x.shape:
+            raise ValueError(f"a derivative gave shape {g.shape} for an input of shape {x.shape}")
     if g.dtype == x.dtype:
         return g
     return g.to(x.dtype) if isinstance(g, Tensor) else g.astype(x.dtype)

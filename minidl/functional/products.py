@@ -6,7 +6,7 @@ import numpy as np
 from .. import arrays
 from ..arrays import as_matrix
 from .operation import Operation
-from .shapes import expand, reshape
+from .shapes import expand_as, reshape
 
 _turned = Operation(
     "transpose", lambda x: np.swapaxes(x, -1, -2), lambda g, y, x: _turned(g), reads=("",), views=True)
@@ -40,17 +40,24 @@ def _described(x) -> str:
 # The linear layer. Each of its derivatives is a product (or a sum), whose own derivatives are the others.
 
 def _linear_value(x, weight, bias=None):
-    shapes = [None if part is None else part.shape for part in (x, weight, bias)]
-    if weight.ndim != 2 or shapes[0][-1:] != shapes[1][1:] or (bias is not None and shapes[2] != shapes[1][:1]):
-        raise ValueError(
-            "linear: expected x (..., in), weight (out, in), bias (out,), got {}, {}, {}".format(*shapes))
-    dtype = x.dtype
-    for part in (x, weight, bias):
-        if part is not None and (part.dtype not in arrays.FLOATS or part.dtype != dtype):
-            raise TypeError(f"linear: expected one float dtype, got {part.dtype} beside {dtype}")
+    dtype, size = x.dtype, weight.shape
+    if (len(size) != 2 or x.shape[-1:] != size[1:] or dtype not in arrays.FLOATS or weight.dtype != dtype
+            or (bias is not None and (bias.shape != size[:1] or bias.dtype != dtype))):
+        raise _misfit(x, weight, bias)
     if x.ndim == 2:
         return arrays.linear(x, weight, bias)
-    return arrays.linear(as_matrix(x), weight, bias).reshape(*x.shape[:-1], len(weight))
+    return arrays.linear(as_matrix(x), weight, bias).reshape(*x.shape[:-1], size[0])
+
+
+def _misfit(x, weight, bias) -> Exception:
+    """What is wrong with the inputs of linear."""
+    shapes = [None if part is None else part.shape for part in (x, weight, bias)]
+    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:] or shapes[2] not in (None, weight.shape[:1]):
+        return ValueError(
+            "linear: expected x (..., in), weight (out, in), bias (out,), got {}, {}, {}".format(*shapes))
+    wrong = next(part.dtype for part in (x, weight, bias)
+                 if part is not None and (part.dtype not in arrays.FLOATS or part.dtype != x.dtype))
+    return TypeError(f"linear: expected one float dtype, got {wrong} beside {x.dtype}")
 
 
 def _input_gradient(g, weight):
@@ -91,17 +98,30 @@ linear_weight_gradient = Operation(  # gᵀ x: (..., O) (..., I) -> (O, I)
     reads=("1", "0"), add=_add_weight_gradient)
 linear_bias_gradient = Operation(  # Σ g: (..., O) -> (O,)
     "linear_bias_gradient", _bias_gradient,
-    lambda u, d, g: expand(u, shape=g.shape),
+    lambda u, d, g: expand_as(u, g),
     reads=("",), add=_add_bias_gradient)
+
+
+
+def _add_all(totals, g, y, x, weight, bias=None):
+    """Add to the gradients of weight and bias, for arrays in one call."""
+    dweight, dbias = totals[1], totals[2] if len(totals) > 2 else None
+    if dweight is not None and dbias is not None and type(g) is np.ndarray:
+        arrays.add_linear_gradients(as_matrix(x), as_matrix(g), dweight._grad, dbias._grad)
+        dweight.status.has_grad = dbias.status.has_grad = True
+        return
+    if dweight is not None:
+        linear_weight_gradient.add_to(dweight, g, x)
+    if dbias is not None:
+        linear_bias_gradient.add_to(dbias, g)
+
 
 _linear = Operation(
     "linear", _linear_value,
-    lambda g, y, x, weight, bias=None: linear_input_gradient(g, weight),
-    lambda g, y, x, weight, bias=None: linear_weight_gradient(g, x),
+    lambda g, y, x, weight, bias=None: linear_input_gradient.of(g, weight),
+    lambda g, y, x, weight, bias=None: linear_weight_gradient.of(g, x),
     lambda g, y, x, weight, bias: linear_bias_gradient(g),
-    reads=("1", "0", ""),
-    adds={1: lambda total, g, y, x, weight, bias=None: linear_weight_gradient.add_to(total, g, x),
-          2: lambda total, g, y, x, weight, bias: linear_bias_gradient.add_to(total, g)})
+    reads=("1", "0", ""), adds=(1, 2), add_all=_add_all)
 
 
 def linear(x, weight, bias=None):

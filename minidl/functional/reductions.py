@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import arrays
 from .operation import Operation, no_derivative
-from .shapes import clone, expand, squeeze
+from .shapes import _unsqueeze, clone, expand_as, squeeze
 
 
 class Extreme(NamedTuple):
@@ -31,21 +31,21 @@ def _names(dim, keepdim, axis, keepdims):
 
 # Sums and means
 
-_as_kept = Operation(  # x with the axes of length one that a reduction took
-    "unsqueeze", lambda x, dim: np.expand_dims(x, dim), lambda g, y, x, dim: g.reshape(x.shape), reads=("",),
-    views=True, settings=("dim",))
-
-
 def _spread(g, x, dim, keepdim):
     """g, given back the axes that a reduction took."""
     if dim is not None and not keepdim:
-        g = _as_kept(g, dim=dim)
-    return expand(g, shape=x.shape)
+        g = _unsqueeze(g, dim=dim)
+    return expand_as(g, x)
 
 
 def _count(x, dim):
     """The number of elements that go into a mean, in x's dtype."""
     return x.dtype.type(math.prod(x.shape) if dim is None else np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
+
+
+_over_count = Operation(
+    "over_count", lambda g, x, dim: g / _count(x, dim), lambda u, d, g, x, dim: _over_count(u, x, dim=dim),
+    no_derivative, reads=("", ""))
 
 
 def _mean_value(x, dim=None, keepdim=False):
@@ -60,7 +60,7 @@ _sum = Operation(
     reads=("",))
 _mean = Operation(
     "mean", _mean_value,
-    lambda g, y, x, dim=None, keepdim=False: _spread(g / _count(x, dim), x, dim, keepdim),
+    lambda g, y, x, dim=None, keepdim=False: _spread(_over_count(g, x, dim=dim), x, dim, keepdim),
     reads=("",))
 
 
@@ -94,22 +94,22 @@ def _pick(x, indices, dim, keepdim):
     return values if keepdim else np.squeeze(values, dim)
 
 
-def _put_value(g, indices, dim, keepdim, shape):
-    dx = np.zeros(shape, g.dtype)
+def _put_value(g, x, indices, dim, keepdim):
+    dx = np.zeros(x.shape, g.dtype)
     np.put_along_axis(dx, indices, g if keepdim else np.expand_dims(g, dim), dim)
     return dx
 
 
-put = Operation(  # g at the indices along an axis, zero elsewhere
+put = Operation(  # g at the indices along an axis of x, and zero elsewhere
     "put", _put_value,
-    lambda u, d, g, indices, dim, keepdim, shape: pick(u, indices, dim=dim, keepdim=keepdim), no_derivative,
-    reads=("1", ""))
+    lambda u, d, g, x, indices, dim, keepdim: pick(u, indices, dim=dim, keepdim=keepdim), no_derivative, no_derivative,
+    reads=("2", "", ""))
 
 
 def _pick_along(name: str) -> Operation:
     return Operation(
         name, _pick,
-        lambda g, y, x, indices, dim, keepdim: put(g, indices, dim=dim, keepdim=keepdim, shape=x.shape),
+        lambda g, y, x, indices, dim, keepdim: put(g, x, indices, dim=dim, keepdim=keepdim),
         no_derivative, reads=("1", ""))
 
 

@@ -9,17 +9,35 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..autograd.tape import active_recorder, constant
 from ..autograd.tensor import Tensor
-from .operation import Joining, Operation, no_derivative
+from .operation import ALL, Joining, Operation, no_derivative
 
-# Shapes
+# Shapes. Where a derivative needs the shape of an input, it is given the input: then what was recorded for one
+# number of rows holds for another.
 
+reshape_as = Operation(
+    "reshape_as", lambda g, x: g.reshape(x.shape), lambda u, d, g, x: reshape_as(u, g), no_derivative, reads=("", ""),
+    views=True)
+expand_as = Operation(
+    "expand_as", lambda g, x: np.broadcast_to(g, x.shape), lambda u, d, g, x: u, no_derivative, reads=("", ""),
+    views=True)
 _reshape = Operation(
-    "reshape", lambda x, shape: x.reshape(shape), lambda g, y, x, shape: g.reshape(x.shape),
+    "reshape", lambda x, shape: x.reshape(shape), lambda g, y, x, shape: reshape_as(g, x),
     reads=("",), views=True)
+_flatten = Operation(
+    "flatten", lambda x, start, end: x.reshape(_flattened(x.shape, start, end)),
+    lambda g, y, x, start, end: reshape_as(g, x), reads=("",), views=True)
+_squeeze = Operation(
+    "squeeze", lambda x, dims: np.squeeze(x, dims), lambda g, y, x, dims: reshape_as(g, x), reads=("",), views=True)
+_unsqueeze = Operation(
+    "unsqueeze", lambda x, dim: np.expand_dims(x, dim), lambda g, y, x, dim: reshape_as(g, x), reads=("",), views=True)
 _permute = Operation(
     "permute", lambda x, dims: x.transpose(dims), lambda g, y, x, dims: _permute(g, dims=_inverse(dims)),
     reads=("",), views=True)
-expand = Operation("expand", np.broadcast_to, lambda g, y, x, shape: g, reads=("",), views=True, settings=("shape",))
+
+
+def _flattened(shape, start: int, end: int) -> tuple[int, ...]:
+    """The shape with the axes from start to end as one."""
+    return (*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:])
 
 
 def _inverse(dims) -> tuple[int, ...]:
@@ -61,19 +79,18 @@ def flatten(x, start_dim: int = 0, end_dim: int = -1):
     start, end = (normalize_axis_index(dim, x.ndim, "flatten") for dim in (start_dim, end_dim))
     if start > end:
         raise ValueError(f"flatten: expected start_dim <= end_dim, got {start_dim} and {end_dim}")
-    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:end + 1]), *x.shape[end + 1:]))
+    return _flatten(x, start=start, end=end)
 
 
 def squeeze(x, dim: int | None = None):
     """x without the axis ``dim``, or without all axes, of length one; longer ones stay."""
     dims = range(x.ndim) if dim is None else [normalize_axis_index(dim, x.ndim, "squeeze")]
-    return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in dims))
+    return _squeeze(x, dims=tuple([i for i in dims if x.shape[i] == 1]))
 
 
 def unsqueeze(x, dim: int):
     """x with a new axis of length one at ``dim``."""
-    dim = normalize_axis_index(dim, x.ndim + 1, "unsqueeze")
-    return reshape(x, (*x.shape[:dim], 1, *x.shape[dim:]))
+    return _unsqueeze(x, dim=normalize_axis_index(dim, x.ndim + 1, "unsqueeze"))
 
 
 # Indexing. The arrays in an index, of integers or booleans, are inputs; the setting ``index`` says where they stand.
@@ -103,8 +120,8 @@ def _index_value(x, *picks, index):
     return x[_filled(index, picks)]
 
 
-def _scatter_value(g, *picks, index, shape):
-    dx = np.zeros(shape, g.dtype)
+def _scatter_value(g, x, *picks, index):
+    dx = np.zeros(x.shape, g.dtype)
     if not picks:
         dx[index] = g
     else:  # an element may be picked more than once
@@ -113,7 +130,11 @@ def _scatter_value(g, *picks, index, shape):
 
 
 class _Picking(Operation):
-    """An operation whose inputs, behind the first, are of integers or booleans."""
+    """An operation whose inputs, behind the first, have no derivative; behind ``first`` they are read."""
+
+    def __init__(self, name: str, value, derivative, first: int, *, views: bool = False):
+        super().__init__(name, value, derivative, views=views, arity=math.inf, reads=(ALL[first:-1],))
+        self.constants = range(1, 1 << 30)
 
     def derivative(self, i: int):
         return self.derivatives[0] if i == 0 else no_derivative
@@ -123,11 +144,9 @@ class _Picking(Operation):
 
 
 _index = _Picking(
-    "index", _index_value, lambda g, y, x, *picks, index: scatter(g, *picks, index=index, shape=x.shape),
-    reads=("123456789",), views=True, arity=math.inf)
-scatter = _Picking(
-    "scatter", _scatter_value, lambda u, d, g, *picks, index, shape: _index(u, *picks, index=index),
-    reads=("123456789",), arity=math.inf)
+    "index", _index_value, lambda g, y, x, *picks, index: scatter(g, x, *picks, index=index), 1, views=True)
+scatter = _Picking(  # g at the places of an index of x, and zero elsewhere
+    "scatter", _scatter_value, lambda u, d, g, x, *picks, index: _index(u, *picks, index=index), 2)
 
 
 def index(x, where):

@@ -95,7 +95,7 @@ class Sequential(ModuleList):
 
     def expressed(self, x: Tensor) -> Tensor:
         for module in self._modules:
-            x = module(x)
+            x = module.expressed(x) if module.by_operations else module(x)
         return x
 
     def backward(self, gradient):

@@ -24,7 +24,7 @@ import numpy as np
 from .. import arrays
 from ..autograd import storage
 from ..autograd.parameter import Parameter
-from ..autograd.tape import active_recorder, in_place, recording
+from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
 
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
@@ -145,7 +145,7 @@ class Module:
         if self.explicit:
             for x in inputs:
                 if isinstance(x, Tensor):
-                    return self.recorded(inputs, type(self))
+                    return self.expressed(*inputs) if self.by_operations else self.recorded(inputs, type(self))
         return self.forward(*inputs)
 
     def recorded(self, inputs, owner: type[Module]) -> Tensor:
@@ -172,7 +172,7 @@ class Module:
             states[:] = [(module, module.saved) for module in modules]
             return np.asarray(y)
 
-        with in_place():
+        with unseen():
             y = compute(*[x._data for x in given])
         output = self._node(owner, inputs, y, asked, states) if taped else Tensor(y)
         recorder = active_recorder()

@@ -43,7 +43,8 @@ class Flatten(Module):
         return y
 
     def expressed(self, x: Tensor) -> Tensor:
-        return x.reshape(self._flat(x.shape))
+        self._flat(x.shape)
+        return x.flatten(self.start_dim, self.end_dim)
 
     def _flat(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the output."""
