@@ -88,8 +88,6 @@ class Builder:
 
     def build(self) -> Replay:
         """The program, without its guards."""
-        for array in self.recorder.arguments:
-            self.program.argument((None,) if array is None else self.array(array))
         for line in self.lines:
             begin, compiled = len(self.program), True
             if line.what == "operation":
