@@ -43,8 +43,8 @@ class Tape:
     def drawing(self):
         pass
 
-    def leaf(self, tensor):
-        pass
+    def leaf(self, tensor, gradient):
+        return False
 
     def asked_for_gradient(self, parameter):
         pass

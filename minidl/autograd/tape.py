@@ -15,7 +15,8 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     accumulate_by(operation, inputs, parameter)      an operation's result was added to it in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
-    leaf(tensor)                                     a leaf that is no Parameter is about to gather a gradient
+    leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
+                                                     True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
     asked_for_gradient(parameter)                    Python asks whether it has a gradient
 """

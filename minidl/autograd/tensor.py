@@ -186,9 +186,7 @@ class Tensor(Operators):
         """
         if isinstance(gradient, Tensor):
             recorder = active_recorder()
-            if recorder is not None:
-                recorder.leaf(self)
-            if recording() or recorder is not None:
+            if (recording() or recorder is not None) and not (recorder is not None and recorder.leaf(self, gradient)):
                 total = gradient.clone() if self.grad is None else gradient.__radd__(self.grad)
                 self.grad = total if recording() else total._data
                 return

@@ -163,7 +163,8 @@ class Recorder:
     def mark(self, what: str, parameter: Parameter) -> None:
         """"reached", "cleared" or "changed"."""
         self.settled.add(id(parameter))
-        self._parameter(parameter)
+        if isinstance(parameter, Parameter):
+            self._parameter(parameter)
         self.lines.append(Line(what, parameter))
         self.signature.append((what, id(parameter)))
 
@@ -210,13 +211,18 @@ class Recorder:
         if key not in self.streams:
             self.streams[key] = state, repr(state())
 
-    def leaf(self, tensor: Tensor) -> None:
-        """A leaf that is no Parameter gathers a gradient; CaptureError where it outlives the step."""
+    def leaf(self, tensor: Tensor, gradient: Tensor) -> bool:
+        """A leaf that is no Parameter gathers a gradient; whether it outlives the step, and is given it at each run."""
         root = self.roots.get(id(_owner(tensor._data)))
-        if not self.paused and root is not None and root.key[0] == "outside":
-            raise CaptureError(
-                f"capture: {tensor.described()} from outside the step gathers a gradient, which a later call would "
-                "not set: make it a Parameter, or ask minidl.autograd.grad for the gradient and return it")
+        if self.paused or root is None or root.key[0] != "outside":
+            return False
+
+        def accumulate(array):
+            tensor.accumulate(array)
+            return ()
+
+        self.call("a gradient", accumulate, (gradient,), (), listed=False)
+        return True
 
     def asked_for_gradient(self, parameter: Parameter) -> None:
         """The function asks whether a parameter has a gradient before it has made one."""

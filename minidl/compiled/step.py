@@ -58,7 +58,7 @@ class Recording:
                 self.tensors: list[np.ndarray] = []
                 self.shape = arrays_of(output, self.tensors, given=False)
                 self.signature = self._told()
-            except BaseException:
+            except CaptureError:  # another is the function's own, which leaves what plain Python leaves
                 recorder.roll_back()
                 raise
             finally:
@@ -130,7 +130,7 @@ class RecordedStep(ReplayedCall):
             key, bound = id(instance), self._bound
             there = weakref.ref(instance, lambda _: bound.pop(key, None))
             found = self._bound[key] = there, _BoundStep(self.function, there)
-        return found[1]
+        return _Access(found[1], instance)
 
     @property
     def path(self) -> str:
@@ -238,6 +238,25 @@ class _BoundStep(RecordedStep):
 
     def called(self) -> Callable:
         return MethodType(self.function, self.instance())
+
+
+class _Access:
+    """A step of an object, as its attribute: it keeps the object alive as long as it is at hand."""
+
+    def __init__(self, step: RecordedStep, instance):
+        self._step, self._instance = step, instance
+
+    def __call__(self, *args, **named):
+        return self._step(*args, **named)
+
+    def __getattr__(self, name: str):
+        return getattr(self._step, name)
+
+    def __repr__(self) -> str:
+        return repr(self._step)
+
+    def __str__(self) -> str:
+        return str(self._step)
 
 
 def _plain_arguments(given) -> tuple:

@@ -19,7 +19,7 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class Watch:
         self.modules: list[tuple[Module, set]] = []  # with the names of their attributes
         self.seen: dict[int, Any] = {}  # all that was found, by its id
         self.arrays: dict[int, tuple[np.ndarray, tuple]] = {}  # arrays among it, with what they held
+        self.caches: list = []
         self.guards, self.effects = Guards(), Guards()
         self._guarded: set[tuple] = set()
 
@@ -220,22 +221,28 @@ class Watch:
             raise CaptureError(f"capture: the function uses a {text} from outside, which each call moves on: give "
                                "what it yields as an argument")
         else:
-            if hasattr(value, "__wrapped__"):
-                self._visit_object(value.__wrapped__, names, depth + 1)
+            if isinstance(value, functools._lru_cache_wrapper):
+                self.caches.append(value)
+            wrapped = _own_dict(value).get("__wrapped__")
+            if wrapped is not None:
+                self._visit_object(wrapped, names, depth + 1)
             self._visit_instance(value, names, depth)
 
     def _visit_instance(self, value, names: frozenset, depth: int) -> None:
-        text, own = type(value).__name__, getattr(value, "__dict__", None)
+        text, own = type(value).__name__, _own_dict(value)
         if self._new("class of", id(value)):
             self.guards.attribute(value, "__class__", f"the class of a {text}")
         if isinstance(value, Module):
             self._visit_module(value, names, depth)
-        elif isinstance(own, dict) and not _is_library(_file_of(type(value))):
+        elif isinstance(value, SimpleNamespace) or not _is_library(_file_of(type(value))):
             self._visit_dict(own, names, depth, text)
+        else:  # a library's: what the function names of it
+            for name in names & own.keys():
+                self._visit_name(own, name, names, depth, f"{text}.{name}")
         slots = [name for kind in type(value).__mro__ for name in _slots_of(kind)] if not isinstance(
             value, Module) else ()
         for name in slots:
-            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+            if name not in ("__dict__", "__weakref__") and _has_slot(value, name):
                 if self._new("slot", id(value), name):
                     self.guards.attribute(value, name, f"{text}.{name}")
                 self._visit_object(getattr(value, name), names, depth + 1)
@@ -307,7 +314,6 @@ class Watch:
         else:
             self.guards.attribute(value, "_data", "the array of a Tensor")
             self.guards.attribute(value, "requires_grad", "whether a Tensor requires a gradient")
-            self.guards.attribute(value, "grad", "the gradient of a Tensor")
             self.seen[id(value._data)] = value._data
 
     def _visit_optimizer(self, value: Optimizer, names: frozenset) -> None:
@@ -341,6 +347,8 @@ class Watch:
 
     def end(self) -> None:
         """Guard the arrays that were found. CaptureError if the function itself changed what it reads."""
+        for cache in self.caches:
+            self.guards.value(lambda cache=cache: cache.cache_info()[1::2], f"the cache of {cache.__name__}")
         for guards in (self.guards, self.effects):
             i = guards.changed()
             if i >= 0:
@@ -399,6 +407,23 @@ def _file_of(kind: type) -> str:
     if module is None:
         return ""
     return getattr(module, "__file__", None) or (OWN if kind.__module__ in sys.builtin_module_names else "")
+
+
+def _has_slot(value, name: str) -> bool:
+    try:
+        object.__getattribute__(value, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _own_dict(value) -> dict:
+    """The attributes of an object; whatever its class says of attributes is not asked."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return own if isinstance(own, dict) else {}
 
 
 def _slots_of(kind: type) -> tuple:
