@@ -27,7 +27,7 @@ class Scaled(nn.Module):
         self.linear = nn.Linear(4, 4)
 
     def forward(self, x):
-        return self.linear(x) * self.scale + self.table * self.shift
+        return self.linear(x) * self.scale + minidl.tensor(self.table) * self.shift
 
 
 @right
