@@ -12,7 +12,7 @@
 from minidl.kernels.memory import Memory
 
 cdef enum:
-    CHAIN_BLOCK = 512   # elements
+    CHAIN_BLOCK = 1024  # elements
     CHAIN_ARRAYS = 24   # arrays that a chain works on, at most: w, g and the state
     CHAIN_SLOTS = 96    # with numbers and temporaries
 
@@ -33,7 +33,11 @@ cdef inline void each(
     cdef const real* c = places[o.c]
     cdef const real* d = places[o.d]
     cdef Py_ssize_t sa = steps[o.a], sb = steps[o.b], sc = steps[o.c], sd = steps[o.d], i = 0
-    while i + LANES <= n:
+    while i + 2 * LANES <= n:  # two at a time: half as many addresses to compute
+        store(y + i, function(load(a), load(b), load(c), load(d)))
+        store(y + i + LANES, function(load(a + sa), load(b + sb), load(c + sc), load(d + sd)))
+        a, b, c, d, i = a + 2 * sa, b + 2 * sb, c + 2 * sc, d + 2 * sd, i + 2 * LANES
+    if i + LANES <= n:
         store(y + i, function(load(a), load(b), load(c), load(d)))
         a, b, c, d, i = a + sa, b + sb, c + sc, d + sd, i + LANES
     if i < n:
@@ -198,25 +202,6 @@ cdef enum Decay:
     OF_VALUES    # n0 w
 
 
-cdef inline void sgd_vectors(Py_ssize_t n, real** p, const real* s, const bint momentum) noexcept nogil:
-    cdef Py_ssize_t i = 0, k
-    cdef vec d
-    while i + LANES <= n:
-        d = load(p[1] + i)
-        if momentum:
-            d = load(p[2] + i) * broadcast(s[0]) + d * broadcast(s[1])
-            store(p[2] + i, d)
-        store(p[0] + i, load(p[0] + i) - d * broadcast(s[2 if momentum else 0]))
-        i += LANES
-    if i < n:
-        k = n - i
-        d = load_part(p[1] + i, k)
-        if momentum:
-            d = load_part(p[2] + i, k) * broadcast(s[0]) + d * broadcast(s[1])
-            store_part(p[2] + i, d, k)
-        store_part(p[0] + i, load_part(p[0] + i, k) - d * broadcast(s[2 if momentum else 0]), k)
-
-
 cdef inline void adam_vectors(Py_ssize_t n, real** p, const real* s, const Decay decay) noexcept nogil:
     cdef Py_ssize_t i = 0, k
     cdef vec x, d, m, v
@@ -258,12 +243,6 @@ cdef inline void adadelta_vectors(Py_ssize_t n, real** p, const real* s, const D
         i += LANES
 
 
-cdef void loop_sgd(Py_ssize_t n, real** p, const real* s) noexcept nogil:
-    sgd_vectors(n, p, s, False)
-
-cdef void loop_sgd_momentum(Py_ssize_t n, real** p, const real* s) noexcept nogil:
-    sgd_vectors(n, p, s, True)
-
 cdef void loop_adam(Py_ssize_t n, real** p, const real* s) noexcept nogil:
     adam_vectors(n, p, s, NO_DECAY)
 
@@ -280,9 +259,6 @@ cdef void loop_adadelta_decay(Py_ssize_t n, real** p, const real* s) noexcept no
     adadelta_vectors(n, p, s, OF_GRADIENT)
 
 cdef dict LOOPS = {  # text -> (name, address); minidl/optim/chains.py writes the text
-    "t0 = multiply n0 g; t1 = subtract w t0; w = t1": ("sgd", <size_t>loop_sgd),
-    "t0 = multiply n0 s0; t1 = multiply n1 g; t2 = add t0 t1; t3 = multiply n2 t2; t4 = subtract w t3; "
-    "w = t4; s0 = t2": ("sgd_momentum", <size_t>loop_sgd_momentum),
     "t0 = multiply n0 s0; t1 = multiply n1 g; t2 = add t0 t1; t3 = multiply n2 s1; t4 = multiply g g; "
     "t5 = multiply n3 t4; t6 = add t3 t5; t7 = sqrt t6; t8 = divide t7 n4; t9 = add n5 t8; t10 = divide t2 t9; "
     "t11 = multiply n6 t10; t12 = subtract w t11; w = t12; s0 = t2; s1 = t6": ("adam", <size_t>loop_adam),
