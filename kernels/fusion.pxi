@@ -188,7 +188,6 @@ cdef dict FUSED = {  # name -> address
     "minimum": <size_t>run_minimum, "greater": <size_t>run_greater, "not_less": <size_t>run_not_less,
     "equal": <size_t>run_equal, "and": <size_t>run_and, "or": <size_t>run_or, "not": <size_t>run_not,
     "where": <size_t>run_where, "copy": <size_t>run_copy}
-FUSED_OPERATIONS = tuple(FUSED)
 
 
 # Loops of their own for whole chains, where a measurement showed that they pay: the values stay in registers
@@ -301,10 +300,10 @@ cdef enum Relation:
     AT_MOST
     EQUAL
 
-NUMBER_RULES = {"constant": CONSTANT, "setting": SETTING, "step": STEP, "add": PLUS, "subtract": MINUS,
-                "multiply": TIMES, "divide": OVER, "power": POWER, "sqrt": ROOT, "negative": NEGATED,
-                "absolute": MAGNITUDE}
-RELATIONS = {"less": LESS, "at_most": AT_MOST, "equal": EQUAL}
+cdef dict NUMBER_RULES = {"constant": CONSTANT, "setting": SETTING, "step": STEP, "add": PLUS, "subtract": MINUS,
+                          "multiply": TIMES, "divide": OVER, "power": POWER, "sqrt": ROOT, "negative": NEGATED,
+                          "absolute": MAGNITUDE}
+cdef dict RELATIONS = {"less": LESS, "at_most": AT_MOST, "equal": EQUAL}
 
 cdef struct Number:
     NumberRule rule
@@ -374,8 +373,8 @@ cdef class Chain:
         self.used_count = len(used)
         for i, (name, *places) in enumerate(operations):
             address = FUSED[name]
-            if len(places) != 5 or not all([0 <= place < slots for place in places]) or (
-                    arrays <= places[0] < arrays + self.used_count):
+            if len(places) != 5 or not all([0 <= place < slots for place in places]) or places[0] == 1 or (
+                    arrays <= places[0] < arrays + self.used_count):  # the gradients and the numbers stay
                 raise IndexError((name, places))
             (<size_t*>&self.operations[i].run)[0] = address
             self.operations[i].y, self.operations[i].a, self.operations[i].b = places[0], places[1], places[2]

@@ -5,6 +5,7 @@
 from cpython.dict cimport PyDict_Size
 
 cdef extern from "Python.h":
+    object PyObject_GenericGetDict(object o, void* unused)
     ctypedef struct PyTypeObject:
         unsigned int tp_version_tag  # another one as soon as an attribute of the class is another; 0: not known
 
@@ -19,7 +20,7 @@ def class_version(type kind not None):
 
 
 cdef struct Named:  # what a name of a dictionary must stand for; NULL: nothing
-    PyObject* namespace
+    PyObject* namespace  # NULL: the optimizer's own, which is not held, since it holds this
     PyObject* name
     PyObject* value
 
@@ -41,10 +42,11 @@ cdef struct Part:    # parameters that are at one number of updates
 cdef class GroupStep:
     """The update of one parameter group by chains, which checks in each step that all it was made from stands.
 
-    kind : the type of the optimizer. names : (dictionary, name, value or ABSENT) that the parameters, the state
-    and the rule hang on. lists : lists whose items they hang on. group, settings : where the settings live, and
-    as what objects they were read: (name, value). members : (status, flat gradient) of each parameter. parts :
-    (indices, chain, spans), a span being its flat arrays. runs : the flat gradients of the whole group.
+    kind : the type of the optimizer. names : (dictionary or None for the optimizer's own, name, value or ABSENT)
+    that the parameters, the state and the rule hang on. lists : lists whose items they hang on. group, settings :
+    where the settings live, and as what objects they were read: (name, value). numbers : the floats among them.
+    members : (status, flat gradient) of each parameter. parts : (indices, chain, spans), a span being its flat
+    arrays. arrays : the state. runs : the flat gradients of the whole group.
     """
 
     cdef object optimizer_type, group
@@ -60,8 +62,9 @@ cdef class GroupStep:
     cdef long long* counts
     cdef long long generation
     cdef bint stateful
-    cdef object read, numbers
-    cdef double* values
+    cdef list read        # the settings as they were read: (name, value)
+    cdef object numbers
+    cdef double* values   # the floats among them
 
     def __cinit__(self, kind not None, list names not None, list lists not None, group not None,
                   list settings not None, list numbers not None, counts not None, list members not None,
@@ -83,10 +86,11 @@ cdef class GroupStep:
                 or self.parts is NULL or self.spans is NULL):
             raise MemoryError
         for i, (namespace, name, value) in enumerate(names):
-            if not isinstance(namespace, dict):
+            if namespace is not None and not isinstance(namespace, dict):
                 raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
             self.kept.append((namespace, name, value))
-            self.named[i].namespace, self.named[i].name = <PyObject*>namespace, <PyObject*>name
+            self.named[i].namespace = NULL if namespace is None else <PyObject*>namespace
+            self.named[i].name = <PyObject*>name
             self.named[i].value = NULL if value is ABSENT else <PyObject*>value
         self.named_count = len(names)
         self.setting_count = len(settings)
@@ -152,14 +156,36 @@ cdef class GroupStep:
         for i, number in enumerate(numbers):
             self.values[i] = number
 
-    cdef bint stands(self) except -1:
+    def adopt(self):
+        """Read the settings again. Whether all is as before but for floats, each of which the group has checked."""
+        cdef list read = list(self.read), numbers = []
+        checked = self.group.checked
+        if PyDict_Size(self.group) != self.setting_count + 1:
+            return False
+        for i, (name, before) in enumerate(read):
+            value = self.group.get(name)
+            if value is not before:
+                if type(value) is not float or type(before) is not float or checked.get(name) is not value:
+                    return False
+                read[i] = name, value
+            if type(value) is float:
+                numbers.append(value)
+            elif type(value) is tuple:
+                numbers += [number for number in value if type(number) is float]
+        self.renew(read, numbers)
+        return True
+
+    cdef bint stands(self, optimizer) except -1:
         """Whether the parameters and the rule are what they were."""
         cdef Py_ssize_t i
         cdef Named* entry
+        cdef PyObject* namespace
         cdef list items, were
+        own = PyObject_GenericGetDict(optimizer, NULL)
         for i in range(self.named_count):
             entry = &self.named[i]
-            if PyDict_GetItemWithError(<object>entry.namespace, <object>entry.name) != entry.value:
+            namespace = <PyObject*>own if entry.namespace is NULL else entry.namespace
+            if PyDict_GetItemWithError(<object>namespace, <object>entry.name) != entry.value:
                 return False
         for pair in self.lists:
             items, were = <list>(<tuple>pair)[0], <list>(<tuple>pair)[1]
@@ -194,7 +220,7 @@ cdef class GroupStep:
         cdef Py_ssize_t i
         cdef Member* member
         if (type(optimizer) is not self.optimizer_type or self.version == 0
-                or (<PyTypeObject*>self.optimizer_type).tp_version_tag != self.version or not self.stands()
+                or (<PyTypeObject*>self.optimizer_type).tp_version_tag != self.version or not self.stands(optimizer)
                 or self.generation != self.counts[self.member_count]):
             return 2
         for array in self.arrays:
@@ -229,10 +255,10 @@ cdef class GroupStep:
                 if self.stateful:
                     self.counts[i] += 1
 
-    def clear(self):
+    def clear(self, optimizer not None):
         """Clear the gradients of the group. Whether that was done: not if its parameters are others now."""
         cdef Py_ssize_t i
-        if not self.stands():
+        if not self.stands(optimizer):
             return False
         for i in range(self.member_count):
             self.members[i].facts.has_grad = False

@@ -173,6 +173,35 @@ def test_numbers_are_read_at_each_step_without_a_recording():
     assert pair.optimizers[0]._compiler.recorded == [chain]
 
 
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_schedule_that_writes_at_each_step(kind):
+    def make(parameters):
+        return kind([{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.5}])
+
+    pair = Pair(kind, make=make)
+    for i in range(6):
+        pair.each(lambda _, o, i=i: o.param_groups[i % 2].update(lr=0.1 / (i + 1)))
+        if i == 4:
+            pair.each(lambda _, o: setattr(o, "lr", 0.3))
+        pair.step()
+    pair.check(kind not in formulas.PYTHON)
+
+
+def test_a_state_that_hangs_on_a_float():
+    class Late(Scaled):
+        state_names = ("v",)
+
+        def keeps_state(self, group):
+            return group["lr"] < 0.2
+
+    pair = Pair(Late)
+    for lr in (0.5, 0.1, 0.05, 0.4, 0.01):
+        pair.each(lambda _, o, lr=lr: setattr(o, "lr", lr))
+        pair.step()
+        pair.check()
+    assert pair.optimizers[0].state_dict()["state"][0]["step"] == [3, 3, 3]
+
+
 def test_a_global_that_changes(monkeypatch):
     pair = Pair(formulas.AMSGrad)
     pair.step()
@@ -333,7 +362,7 @@ def test_what_cannot_be_watched_runs_as_python(way):
         if way is not a_method_with_a_list:
             assert (parameter.data != before).all()
     if way is a_counter:
-        assert len(kind.calls) >= 3
+        assert kind.calls == [1, 1, 1]  # a recording that is given up has done nothing
 
 
 def test_a_profiler_is_left_as_it_was():

@@ -25,7 +25,8 @@ Plan = Sequence[tuple[dict[str, Any], bool, Flat]]
 class Compiler:
     """Makes the steps of one optimizer, and knows what its formula was recorded as."""
 
-    def __init__(self) -> None:
+    def __init__(self, checks: Any) -> None:
+        self.checks = checks  # Optimizer.settings, which leaves the settings as they are in the group
         self.of: tuple = ()  # the class of the optimizer, as it was when its formula was recorded
         self.recorded: list[tuple[Recording, tuple[str, ...], dict[Any, Any]]] = []
         self.layouts: list[tuple] = []
@@ -39,6 +40,16 @@ class Compiler:
             return False
         for step, group, (settings, _, _) in zip(steps, optimizer.param_groups, plan, strict=True):
             step.renew(_raw(group), numbers(settings))
+        return not any(step.ready(optimizer) for step in steps)
+
+    def adopted(self, optimizer: Optimizer, steps: list) -> bool:
+        """The same where nothing but floats is new, as a schedule writes them: the quickest way."""
+        if type(optimizer).settings is not self.checks:
+            return False
+        for step, group, (_, names, stateful) in zip(steps, optimizer.param_groups, self.layouts, strict=True):
+            if type(group) is not Group or not step.adopt() or optimizer.state_of(group) != names \
+                    or optimizer.keeps_state(group) != stateful:
+                return False
         return not any(step.ready(optimizer) for step in steps)
 
     def steps(self, optimizer: Optimizer, plan: Plan) -> list:
@@ -67,9 +78,10 @@ class Compiler:
         names, parts = optimizer.state_of(settings), flat.parts()
         arrays = flat.arrays(names) if parts else []
         own = vars(optimizer)
-        watched = [(own, "param_groups", own["param_groups"]), (own, "_flats", own["_flats"]),
-                   (group, "params", group["params"]), (vars(storage), "_moves", storage.moves())]
-        watched += [(own, name, ABSENT) for name in METHODS] + [(own, "compiled", own.get("compiled", ABSENT))]
+        watched: list[tuple] = [
+            (None, "param_groups", own["param_groups"]), (None, "_flats", own["_flats"]),
+            (group, "params", group["params"]), (vars(storage), "_moves", storage.moves())]
+        watched += [(None, name, ABSENT) for name in METHODS] + [(None, "compiled", own.get("compiled", ABSENT))]
         watched += [(flat.state, name, array) for name, array in zip(names, arrays, strict=False)]
         described = []
         for part in parts:
@@ -90,7 +102,7 @@ class Compiler:
         of = type(optimizer), type(optimizer).formula, kernels.of(dtype).class_version(type(optimizer))
         if of != self.of:
             self.of, self.recorded = of, []
-        self.recorded = [entry for entry in self.recorded if _stands(entry[0])]
+        self.recorded = [entry for entry in self.recorded if _stands(entry[0], vars(optimizer))]
         mine, values = kinds(settings), numbers(settings)
         for recording, of_names, chains in self.recorded:
             if recording.kinds == mine and of_names == names:
@@ -125,5 +137,5 @@ def _raw(group: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in group.items() if name != "params"]
 
 
-def _stands(recording: Recording) -> bool:
-    return all(space.get(name, ABSENT) is value for space, name, value in recording.names)
+def _stands(recording: Recording, own: dict[str, Any]) -> bool:
+    return all((own if space is None else space).get(name, ABSENT) is value for space, name, value in recording.names)

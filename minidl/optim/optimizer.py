@@ -70,7 +70,7 @@ class Optimizer:
         self._flats: list[Flat] = []
         self._plan: list[tuple[dict[str, Any], bool, Flat]] = []  # settings as they were checked last,
         self._seen: tuple = ()  # and the items of the groups then
-        self._compiler = Compiler()
+        self._compiler = Compiler(Optimizer.settings)
         self._steps: list[Any] = []  # the compiled steps, one for each group
         self._follow()
         storage.end_model()
@@ -135,7 +135,7 @@ class Optimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         saved = state.pop("saved")
         vars(self).update(state)
-        self._flats, self._compiler, self._steps = [], Compiler(), []
+        self._flats, self._compiler, self._steps = [], Compiler(Optimizer.settings), []
         self._follow()
         for flat, (counts, arrays) in zip(self._flats, saved, strict=True):
             flat.go_on(counts, arrays)
@@ -174,8 +174,9 @@ class Optimizer:
         """Update every parameter that is trained from its gradient, where it has one."""
         steps = self._steps
         for one in steps:
-            if one.ready(self):  # not as it is
-                steps = []
+            if stale := one.ready(self):
+                if stale > 1 or not self._compiler.adopted(self, steps):
+                    steps = []
                 break
         steps = steps or self._prepared()
         for one in steps:
@@ -234,7 +235,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
-        if set_to_none and self._steps and all([one.clear() for one in self._steps]):
+        if set_to_none and self._steps and all([one.clear(self) for one in self._steps]):
             return
         for flat in self.flats():
             if set_to_none:

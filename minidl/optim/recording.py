@@ -34,7 +34,7 @@ class Recording(NamedTuple):
     trace: Trace
     outputs: dict[int, tuple[str, int]]  # place of an array (w, g, the state) -> the operand that it becomes
     kinds: tuple                         # the settings, as far as they are not numbers
-    names: list[tuple[dict, str, Any]]   # (namespace, name, value or ABSENT)
+    names: list[tuple[dict | None, str, Any]]  # (namespace, or None for the optimizer's own; name; value or ABSENT)
 
 
 def numbers(settings: dict[str, Any]) -> list[float]:
@@ -106,9 +106,9 @@ class Self:
         optimizer, watch = vars(self)["_optimizer"], vars(self)["_watch"]
         own = vars(optimizer)
         if name in own:
-            watch.note(own, name, own[name])
+            watch.note(None, name, own[name])
             return own[name]
-        watch.note(own, name, NOTHING)
+        watch.note(None, name, NOTHING)
         for kind in type(optimizer).__mro__:
             found = vars(kind).get(name, NOTHING)
             if isinstance(found, FunctionType):
@@ -150,13 +150,13 @@ def looked_up(code: CodeType) -> dict[str, bool]:
 
 
 class Watch:
-    """Notes what a rule looks at while it runs, and refuses what may change unseen."""
+    """Notes what a rule looks at while it runs, and stops it before it does what cannot be watched."""
 
     def __init__(self) -> None:
-        self.names: list[tuple[dict, str, Any]] = []
+        self.names: list[tuple[dict | None, str, Any]] = []
         self.refused: str | None = None
 
-    def note(self, namespace: dict, name: str, value: Any) -> None:
+    def note(self, namespace: dict | None, name: str, value: Any) -> None:
         if not (value is NOTHING or constant(value) or isinstance(value, FunctionType) or value is math):
             raise NotRecordable(f"it looks at {name}, of type {type(value).__name__}")
         self.names.append((namespace, name, ABSENT if value is NOTHING else value))
@@ -171,7 +171,8 @@ class Watch:
             elif event == "c_call" and what not in BUILTINS and getattr(what, "__module__", None) != "math":
                 raise NotRecordable(f"{frame.f_code.co_name} calls {getattr(what, '__qualname__', what)}")
         except NotRecordable as error:
-            self.refused = str(error)
+            self.refused = str(error)  # in case the rule goes on all the same
+            raise
 
     def _entered(self, frame: FrameType) -> None:
         for name in frame.f_code.co_varnames[:frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]:
@@ -206,7 +207,9 @@ def record(optimizer: Any, settings: dict[str, Any], names: tuple[str, ...], ste
     rule = type(optimizer).formula
     if not isinstance(rule, FunctionType):
         raise NotRecordable("formula is not a method")
-    watch.note(vars(optimizer), "formula", NOTHING if "formula" not in vars(optimizer) else optimizer)
+    if "formula" in vars(optimizer):
+        raise NotRecordable("formula is an attribute of the optimizer")
+    watch.note(None, "formula", NOTHING)
     me, state = Self(optimizer, watch), State(trace, names)
     given = trace.array("place", 0), trace.array("place", 1), state, Settings(trace, settings, step)
     before = sys.getprofile()
