@@ -5,20 +5,30 @@ MINIDL_ISA=generic|avx2|avx512 in the environment forces a target.
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from .cpu import targets
 from .shortcut import Refusal, Shortcut
 
-SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+_SUFFIXES: dict[np.dtype, str] = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+_PYTHON: dict[np.dtype, Any] = {  # what Python calls, whichever target's
+    dtype: import_module(f".{suffix}", __name__) for dtype, suffix in _SUFFIXES.items()}
 
 
-def load(target: str, dtype) -> ModuleType:
+@cache
+def _loaded(target: str, dtype: np.dtype) -> SimpleNamespace:
+    arithmetic = import_module(f".{target}_{_SUFFIXES[dtype]}", __name__)
+    return SimpleNamespace(**_PYTHON[dtype].bound(arithmetic.table))
+
+
+def load(target: str, dtype) -> SimpleNamespace:
     """The kernels of one target and element type, whichever target is active."""
-    return import_module(f".{target}_{SUFFIXES[np.dtype(dtype)]}", __name__)
+    return _loaded(target, np.dtype(dtype))
 
 
 def _choose() -> str:
@@ -32,9 +42,7 @@ def _choose() -> str:
 
 
 _target = _choose()
-_modules = {dtype: load(_target, dtype) for dtype in SUFFIXES}
-
-
+_active = {dtype: load(_target, dtype) for dtype in _PYTHON}
 _threads = 1
 
 
@@ -47,8 +55,8 @@ def set_num_threads(n: int) -> None:
     for what is not an integer. MINIDL_NUM_THREADS in the environment sets the number at import.
     """
     global _threads
-    for module in _modules.values():
-        module.set_num_threads(n)
+    for python in _PYTHON.values():
+        python.set_num_threads(n)
     _threads = n
 
 
@@ -64,12 +72,12 @@ def isa() -> str:
 
 def debug() -> bool:
     """Whether the kernels were built with MINIDL_DEBUG=1, their bounds checked."""
-    return _modules[np.dtype(np.float32)].DEBUG
+    return _PYTHON[np.dtype(np.float32)].DEBUG
 
 
-def of(dtype) -> ModuleType:
+def of(dtype) -> SimpleNamespace:
     """The kernels of the active target for float32 or float64. KeyError for another dtype."""
-    return _modules[np.dtype(dtype)]
+    return _active[np.dtype(dtype)]
 
 
 if "MINIDL_NUM_THREADS" in os.environ:

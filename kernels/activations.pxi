@@ -1,5 +1,5 @@
-# The elementwise functions, each beside its derivative. A derivative takes the gradient g of the
-# output, then what it is written in: the input x, or the output y.
+# The activations, each beside its derivative. A derivative takes the gradient g of the output, then what it is
+# written in: the input x, or the output y.
 
 cdef extern from * nogil:
     """
@@ -7,9 +7,6 @@ cdef extern from * nogil:
     #define SELU_ALPHA ((real)1.6732632423543772848)
     """
     const real SELU_SCALE, SELU_ALPHA  # Klambauer et al. 2017: the fixed point of mean 0, variance 1
-
-ctypedef vec (*unary)(vec x, vec setting) noexcept nogil
-ctypedef vec (*binary)(vec g, vec x, vec setting) noexcept nogil
 
 
 cdef inline mask positive(vec x) noexcept nogil:
@@ -23,6 +20,15 @@ cdef inline vec vrelu(vec x, vec unused) noexcept nogil:
 cdef inline vec drelu(vec g, vec x, vec unused) noexcept nogil:
     return choose(not_less(broadcast(0), x), broadcast(0), g)
 
+cdef void relu(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vrelu, call, rows)
+
+cdef void relu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(drelu, call, rows)
+
+register(b"relu", relu, HAS_OUTPUT | ELEMENTWISE, b"y = max(0, x).")
+register(b"relu_backward", relu_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"dx = dy if x > 0 else 0.")
+
 
 # x, or slope x where x <= 0;                g, or slope g
 cdef inline vec vleaky_relu(vec x, vec slope) noexcept nogil:
@@ -30,6 +36,16 @@ cdef inline vec vleaky_relu(vec x, vec slope) noexcept nogil:
 
 cdef inline vec dleaky_relu(vec g, vec x, vec slope) noexcept nogil:
     return choose(positive(x), g, slope * g)
+
+cdef void leaky_relu(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vleaky_relu, call, rows)
+
+cdef void leaky_relu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(dleaky_relu, call, rows)
+
+register(b"leaky_relu", leaky_relu, HAS_OUTPUT | ELEMENTWISE | HAS_SETTING, b"y = x if x > 0 else setting x.")
+register(b"leaky_relu_backward", leaky_relu_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE | HAS_SETTING,
+         b"dx = dy if x > 0 else setting dy.")
 
 
 # x, or alpha (e^x - 1) where x <= 0;        g, or g alpha e^x
@@ -39,6 +55,16 @@ cdef inline vec velu(vec x, vec alpha) noexcept nogil:
 cdef inline vec delu(vec g, vec x, vec alpha) noexcept nogil:
     return choose(positive(x), g, g * (alpha * vexp(at_most(x, 0), alpha)))
 
+cdef void elu(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(velu, call, rows)
+
+cdef void elu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(delu, call, rows)
+
+register(b"elu", elu, HAS_OUTPUT | ELEMENTWISE | HAS_SETTING, b"y = x if x > 0 else setting (e^x - 1).")
+register(b"elu_backward", elu_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE | HAS_SETTING,
+         b"dx = dy if x > 0 else dy setting e^x.")
+
 
 # scale elu(x, alpha) with the two constants of self-normalising networks
 cdef inline vec vselu(vec x, vec unused) noexcept nogil:
@@ -47,57 +73,39 @@ cdef inline vec vselu(vec x, vec unused) noexcept nogil:
 cdef inline vec dselu(vec g, vec x, vec unused) noexcept nogil:
     return broadcast(SELU_SCALE) * delu(g, x, broadcast(SELU_ALPHA))
 
+cdef void selu(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vselu, call, rows)
+
+cdef void selu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(dselu, call, rows)
+
+register(b"selu", selu, HAS_OUTPUT | ELEMENTWISE, b"y = scale elu(x, alpha).")
+register(b"selu_backward", selu_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"dx = scale elu_backward(dy, x, alpha).")
+
 
 # y = tanh x;                                g (1 - y^2)
 cdef inline vec dtanh(vec g, vec y, vec unused) noexcept nogil:
     return g * (broadcast(1) - y * y)
+
+cdef void tanh(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vtanh, call, rows)
+
+cdef void tanh_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(dtanh, call, rows)
+
+register(b"tanh", tanh, HAS_OUTPUT | ELEMENTWISE, b"y = tanh x.")
+register(b"tanh_backward", tanh_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"dx = dy (1 - y^2).")
 
 
 # y = 1 / (1 + e^-x);                        g y (1 - y)
 cdef inline vec dsigmoid(vec g, vec y, vec unused) noexcept nogil:
     return g * (y * (broadcast(1) - y))
 
+cdef void sigmoid(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vsigmoid, call, rows)
 
-# The loops. Where the rows of all arrays lie end to end, they are one long row.
+cdef void sigmoid_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(dsigmoid, call, rows)
 
-cdef inline void apply_unary(
-    unary function, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, real* y, Py_ssize_t ys0,
-    Py_ssize_t rows, Py_ssize_t cols, real setting
-) noexcept nogil:
-    """y[i, j] = function(x[i, j])."""
-    cdef Py_ssize_t i, j, n
-    cdef vec s = broadcast(setting)
-    if xs0 == cols and xs1 == 1 and ys0 == cols:
-        rows, cols = 1, rows * cols
-    for i in range(rows):
-        j = 0
-        while xs1 == 1 and j + LANES <= cols:
-            store(y + i * ys0 + j, function(load(x + i * xs0 + j), s))
-            j += LANES
-        while j < cols:
-            n = min(cols - j, LANES)
-            store_first(y + i * ys0 + j, function(load_strided(x + i * xs0 + j * xs1, xs1, n), s), n)
-            j += LANES
-
-
-cdef inline void apply_binary(
-    binary function, const real* g, Py_ssize_t gs0, Py_ssize_t gs1, const real* x, Py_ssize_t xs0,
-    Py_ssize_t xs1, real* y, Py_ssize_t ys0, Py_ssize_t rows, Py_ssize_t cols, real setting
-) noexcept nogil:
-    """y[i, j] = function(g[i, j], x[i, j])."""
-    cdef Py_ssize_t i, j, n
-    cdef vec s = broadcast(setting)
-    if gs0 == cols and gs1 == 1 and xs0 == cols and xs1 == 1 and ys0 == cols:
-        rows, cols = 1, rows * cols
-    for i in range(rows):
-        j = 0
-        while gs1 == 1 and xs1 == 1 and j + LANES <= cols:
-            store(y + i * ys0 + j, function(load(g + i * gs0 + j), load(x + i * xs0 + j), s))
-            j += LANES
-        while j < cols:
-            n = min(cols - j, LANES)
-            store_first(
-                y + i * ys0 + j,
-                function(load_strided(g + i * gs0 + j * gs1, gs1, n), load_strided(x + i * xs0 + j * xs1, xs1, n), s),
-                n)
-            j += LANES
+register(b"sigmoid", sigmoid, HAS_OUTPUT | ELEMENTWISE, b"y = 1 / (1 + e^-x).")
+register(b"sigmoid_backward", sigmoid_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"dx = dy y (1 - y).")

@@ -4,20 +4,12 @@
 
 from cpython.dict cimport PyDict_Size
 
+from minidl.kernels.memory import ABSENT
+
 cdef extern from "Python.h":
     object PyObject_GenericGetDict(object o, void* unused)
     ctypedef struct PyTypeObject:
         unsigned int tp_version_tag  # another one as soon as an attribute of the class is another; 0: not known
-
-ABSENT = object()  # no value
-
-
-def class_version(type kind not None):
-    """A number that becomes another one as soon as an attribute of the class, or of its bases, is another."""
-    if (<PyTypeObject*>kind).tp_version_tag == 0:
-        raise ValueError(f"expected a class whose attributes have been looked up, got {kind}")
-    return (<PyTypeObject*>kind).tp_version_tag
-
 
 cdef struct Named:  # what a name of a dictionary must stand for; NULL: nothing
     PyObject* namespace  # NULL: the optimizer's own, which is not held, since it holds this
@@ -143,7 +135,7 @@ cdef class GroupStep:
         if view.shape[0] != size:
             raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
         self.kept.append(lock(array))
-        return &view[0] if size else <real*>ZEROS
+        return &view[0] if size else NOTHING
 
     def renew(self, list settings not None, list numbers not None):
         """Go on with these settings, and the numbers among them."""

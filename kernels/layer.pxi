@@ -18,6 +18,7 @@ cdef class Layer:
     ValueError for arrays that do not fit.
     """
 
+    cdef action product, gradients, sum_columns
     cdef readonly object weight, bias, weight_status, bias_status
     cdef tuple locks
     cdef public long long version
@@ -28,17 +29,22 @@ cdef class Layer:
     cdef const real[:] b
     cdef real[:, :] dw
     cdef real[:] db
+    cdef Matrix w_at, b_at, dw_at, db_at  # where they lie
 
-    def __cinit__(self, weight not None, bias, dweight not None, dbias, weight_status=None, bias_status=None):
+    def __cinit__(self, Operations operations, weight not None, bias, dweight not None, dbias,
+                  weight_status=None, bias_status=None):
+        self.product, self.gradients = operations.find("linear").run, operations.find("linear_weight_gradient").run
+        self.sum_columns = operations.find("column_sum").run
         self.weight, self.bias = weight, bias
         self.w, self.b, self.dw, self.db = weight, bias, dweight, dbias
-        cdef Py_ssize_t o = self.w.shape[0]
-        matrix(self.dw, o, self.w.shape[1])
+        cdef Py_ssize_t o = self.w.shape[0], i = self.w.shape[1]
+        fill(&self.w_at, self.w, o, i)
+        fill(&self.dw_at, self.dw, o, i)
         if (bias is None) != (dbias is None):
             raise ValueError("expected a gradient for the bias, and none without one")
         if bias is not None:
-            vector(self.b, o)
-            vector(self.db, o)
+            fill_row(&self.b_at, self.b, o)
+            fill_row(&self.db_at, self.db, o)
         self.locks = lock(weight), lock(dweight), None if bias is None else (lock(bias), lock(dbias))
         self.weight_status, self.bias_status = weight_status, bias_status
         self.unasked.trained = True
@@ -56,7 +62,17 @@ cdef class Layer:
         if weight is not self.weight or bias is not self.bias:
             return None
         self.version = self.weight_facts.version
-        return affine(x, self.w, self.b, None)
+        cdef Py_ssize_t n = x.shape[0], i = self.w.shape[1], o = self.w.shape[0]
+        cdef Call call
+        begin(&call, self.product)
+        call.depth, call.cols = i, o
+        fill(&call.a, x, n, i)
+        call.b, call.start = transposed(self.w_at), self.b_at
+        made = new_matrix(&call.out, n, o)
+        if bias is not None and call.start.s1 != 1:
+            spread_start(&call, n)
+        run_rows(&call, n, n * i * o)
+        return made
 
     def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint wanted):
         """dweight += dy^T x and dbias += sum over n of dy[n], of what is trained; dx = dy weight if wanted, else True.
@@ -67,13 +83,25 @@ cdef class Layer:
             return None
         if wanted and self.version != self.weight_facts.version:
             return None
+        cdef Py_ssize_t n = dy.shape[0], i = self.w.shape[1], o = self.w.shape[0]
+        cdef Matrix x_at, dy_at
+        cdef Call call
+        fill(&x_at, x, n, i)
+        fill(&dy_at, dy, n, o)
         if self.weight_facts.trained:
-            weight_gradient(x, dy, self.dw)
+            begin(&call, self.gradients)
+            call.a, call.b, call.out, call.depth, call.cols = x_at, dy_at, self.dw_at, i, o
+            run_weight_gradient(&call, n)
             self.weight_facts.has_grad = True
-        else:  # what it would have refused
-            matrix(x, dy.shape[0], self.w.shape[1])
-            matrix(dy, dy.shape[0], self.w.shape[0])
         if self.db is not None and self.bias_facts.trained:
-            bias_gradient(dy, self.db)
+            begin(&call, self.sum_columns)
+            call.a, call.out, call.cols = dy_at, self.db_at, o
+            run_rows(&call, n, n * o)
             self.bias_facts.has_grad = True
-        return product(dy, self.w, None) if wanted else True
+        if not wanted:
+            return True
+        begin(&call, self.product)
+        call.a, call.b, call.depth, call.cols = dy_at, self.w_at, o, i
+        made = new_matrix(&call.out, n, i)
+        run_rows(&call, n, n * i * o)
+        return made

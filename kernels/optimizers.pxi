@@ -1,6 +1,12 @@
 # The updates of the optimizers, operation for operation as minidl/optim writes them: every product,
 # sum, quotient and root is rounded by itself, and the settings are rounded to the element first. w, g
-# and the state are flat, of n elements.
+# and the state are flat, of n elements. Below each stand how a step's settings come from those of the parameter
+# group, in double, and the lines that register both.
+
+cdef extern from "math.h" nogil:
+    double power "pow"(double base, double exponent)
+    double square_root "sqrt"(double x)
+
 
 cdef inline vec decayed(vec g, vec w, real decay) noexcept nogil:
     """g + decay w; g itself where decay is 0."""
@@ -37,6 +43,22 @@ cdef void sgd_update(
         i += LANES
 
 
+cdef void sgd(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef const SgdStep* s = &call.settings.sgd
+    sgd_update(call.cols, call.out.at, call.a.at, call.state[0], <real>s.lr, <real>s.momentum, <real>s.gain,
+               <real>s.decay, s.nesterov != 0, s.maximize != 0)
+
+
+cdef void prepare_sgd(const double* group, double step, Settings* settings) noexcept nogil:
+    cdef double lr = group[0], momentum = group[1], dampening = group[2], decay = group[3]
+    settings.sgd = SgdStep(lr, momentum, 1 if step == 1 else 1 - dampening, decay, group[4], group[5])
+
+
+register(b"sgd", sgd, HAS_STATE, b"v = momentum v + gain d, w -= lr d; see minidl.optim.SGD.",
+         b"lr momentum gain decay nesterov maximize")
+register_rule(b"SGD", b"sgd", prepare_sgd, b"lr momentum dampening weight_decay nesterov maximize")
+
+
 cdef void adam_update(
     Py_ssize_t n, real* w, const real* g, real* mean, real* square, real rate, real root, real eps,
     real beta1, real rest1, real beta2, real rest2, real decay, real shrink
@@ -61,6 +83,40 @@ cdef void adam_update(
         i += LANES
 
 
+cdef void adam(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef const AdamStep* s = &call.settings.adam
+    adam_update(call.cols, call.out.at, call.a.at, call.state[0], call.state[1], <real>s.rate, <real>s.root,
+                <real>s.eps, <real>s.beta1, <real>s.rest1, <real>s.beta2, <real>s.rest2, <real>s.decay, <real>s.shrink)
+
+
+cdef inline void corrected(
+    double lr, double beta1, double beta2, double eps, double step, AdamStep* settings
+) noexcept nogil:
+    """With the bias corrections of Adam's two means."""
+    settings.rate, settings.root = lr / (1 - power(beta1, step)), square_root(1 - power(beta2, step))
+    settings.eps, settings.beta1, settings.rest1, settings.beta2, settings.rest2 = (
+        eps, beta1, 1 - beta1, beta2, 1 - beta2)
+
+
+cdef void prepare_adam(const double* group, double step, Settings* settings) noexcept nogil:
+    cdef double lr = group[0], beta1 = group[1], beta2 = group[2], eps = group[3], decay = group[4]
+    corrected(lr, beta1, beta2, eps, step, &settings.adam)
+    settings.adam.decay, settings.adam.shrink = decay, 1
+
+
+cdef void prepare_adamw(const double* group, double step, Settings* settings) noexcept nogil:
+    cdef double lr = group[0], beta1 = group[1], beta2 = group[2], eps = group[3], decay = group[4]
+    corrected(lr, beta1, beta2, eps, step, &settings.adam)
+    settings.adam.decay, settings.adam.shrink = 0, 1 - lr * decay
+
+
+register(b"adam", adam, HAS_STATES,
+         b"m and v are running means of g and g^2, w -= rate m / (sqrt(v) / root + eps); see minidl.optim.Adam.",
+         b"rate root eps beta1 rest1 beta2 rest2 decay shrink")
+register_rule(b"Adam", b"adam", prepare_adam, b"lr betas eps weight_decay")
+register_rule(b"AdamW", b"adam", prepare_adamw, b"lr betas eps weight_decay")
+
+
 cdef void adadelta_update(
     Py_ssize_t n, real* w, const real* g, real* square, real* delta, real lr, real rho, real rest,
     real eps, real decay
@@ -79,3 +135,19 @@ cdef void adadelta_update(
         store_first(delta + i, running_mean(u, rho, rest, step * step), k)
         store_first(w + i, x - step * broadcast(lr), k)
         i += LANES
+
+
+cdef void adadelta(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef const AdadeltaStep* s = &call.settings.adadelta
+    adadelta_update(call.cols, call.out.at, call.a.at, call.state[0], call.state[1], <real>s.lr, <real>s.rho,
+                    <real>s.rest, <real>s.eps, <real>s.decay)
+
+
+cdef void prepare_adadelta(const double* group, double step, Settings* settings) noexcept nogil:
+    cdef double lr = group[0], rho = group[1], eps = group[2], decay = group[3]
+    settings.adadelta = AdadeltaStep(lr, rho, 1 - rho, eps, decay)
+
+
+register(b"adadelta", adadelta, HAS_STATES,
+         b"D = sqrt(u + eps) / sqrt(v + eps) g, w -= lr D; see minidl.optim.Adadelta.", b"lr rho rest eps decay")
+register_rule(b"Adadelta", b"adadelta", prepare_adadelta, b"lr rho eps weight_decay")

@@ -1,299 +1,779 @@
-# The captured step: a list of kernel calls, walked without Python between them.
+# Program: the calls of a captured step, which Python writes once, and which are then run without Python between them.
 #
-# Each call is a Call: the function, where its arrays begin, and their sizes. Arrays with a row for each
-# sample have room for the largest batch; a run tells how many rows it has. What the program cannot do
-# itself it asks of a Python function, in its place in the list.
+# Each call is an operation's action, where its arrays begin, and their sizes. Arrays with a row for each sample have
+# room for the largest batch; a run tells how many rows it has. What the program cannot do itself it asks of a Python
+# function, in its place in the list.
+#
+# Nothing that Python does may lead a program into foreign memory. So an address is taken through a typed
+# view of the size that the call needs, of memory that can't be resized, and the program holds it; labels and
+# index are copied before they are checked; what else the program was built from is compared before a run and
+# after each Python function in it; and a program that runs refuses a second call.
+
+from cpython.list cimport PyList_GET_ITEM
+
+from minidl.kernels.shortcut import Refusal
 
 cdef extern from "math.h" nogil:
-    double power "pow"(double base, double exponent)
-    double square_root "sqrt"(double x)
     bint isfinite(double x)
 
-cdef extern from "string.h" nogil:
-    void* memset(void* memory, int value, size_t size)
-    void* memcpy(void* to, const void* source, size_t size)
-
-cdef extern from "stdlib.h" nogil:
-    void* calloc(size_t count, size_t size)
-    void* realloc(void* memory, size_t size)
-
-cdef struct Call
-
-ctypedef void (*action)(Call* call, Py_ssize_t rows) noexcept nogil
-
-# How a call is shared among threads: by rows of the batch, by columns of its output, by rows of dW, by
-# elements, or not at all. Always by outputs, so that no sum changes.
-cdef enum Share:
-    ALONE
-    BY_ROWS
-    BY_COLUMNS
-    BY_INPUTS
-    BY_ELEMENTS
-
-cdef struct Call:
-    action run
-    Share share
-    bint b_by_rows          # whether b has the batch's rows, too
-    const real* a           # the first input, with its strides
-    Py_ssize_t as0, as1
-    const real* b           # the second
-    Py_ssize_t bs0, bs1
-    const real* bias
-    real* y                 # the output: rows of cols elements, ys0 apart
-    Py_ssize_t ys0
-    real* db                # the gradient of a bias
-    real* first_moment      # an optimizer's state
-    real* second_moment
-    Py_ssize_t depth, cols
-    Call* then              # the call that finishes each panel of a product's output
-    bint within             # this call is the ``then`` of another
-    Py_ssize_t labels_from  # the row of the batch that this call begins with,
-    Py_ssize_t batch_rows   # and how many there are; 0: as many as it is told
-    const int64_t* labels   # the batch's
-    double* number          # what it computes besides
-    double setting
-    int count               # of what the number is divided by: 0 nothing, 1 rows, 2 elements
-    bint fresh              # write the gradient, do not add to it
-    double s[10]            # an optimizer's settings
-    int update              # the group that an update is of,
-    long long* seen         # and how many updates its state has seen
-
-
-cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t n = call.batch_rows or rows
-    return 1 if call.count == 0 else n if call.count == 1 else n * call.cols
-
-
-cdef inline Call moved(const Call* call, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
-    """An elementwise call, from row i and column j of its arrays."""
-    cdef Call part = call[0]
-    part.a = call.a + i * call.as0 + j * call.as1
-    part.y = call.y + i * call.ys0 + j
-    if call.b is not NULL:
-        part.b = call.b + i * call.bs0 + j * call.bs1
-    if call.first_moment is not NULL:
-        part.first_moment = call.first_moment + j
-    if call.second_moment is not NULL:
-        part.second_moment = call.second_moment + j
-    return part
-
-
-# Layers: products, and what finishes their panels: an activation, or its derivative
-
-cdef void finish_panel(void* then, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil:
-    cdef Call* call = <Call*>then
-    cdef Call part
-    if i == 0 and j == 0 and cols == call.cols:
-        call.run(call, rows)
-    else:
-        part = moved(call, i, j)
-        part.cols = cols
-        part.run(&part, rows)
-
-
-cdef inline finishing finish_of(const Call* call) noexcept nogil:
-    if call.then is NULL:
-        return NULL
-    return finish_panel
-
-
-cdef void run_linear(Call* call, Py_ssize_t rows) noexcept nogil:
-    gemm_and_finish(
-        rows, call.cols, call.depth, call.a, call.as0, call.as1, call.b, call.bs1, call.bs0,
-        call.bias, 0, call.y, call.ys0, finish_of(call), call.then)
-
-
-cdef void run_input_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    gemm_and_finish(
-        rows, call.cols, call.depth, call.a, call.as0, call.as1, call.b, call.bs0, call.bs1,
-        NULL, 0, call.y, call.ys0, finish_of(call), call.then)
-
-
-cdef void run_parameter_gradients(Call* call, Py_ssize_t rows) noexcept nogil:
-    # a: x (rows, depth), b: dy (rows, cols), y: dW, lying as (depth, cols), or NULL
-    if call.y is not NULL:
-        gemm(call.depth, call.cols, rows, call.a, call.as1, call.as0, call.b, call.bs0, call.bs1,
-             NULL if call.fresh else call.y, call.cols, call.y, call.cols)
-    if call.db is not NULL:
-        if call.fresh:
-            memset(call.db, 0, call.cols * sizeof(real))
-        column_sums(call.b, call.bs0, call.bs1, call.db, 1, rows, call.cols)
-
-
-cdef void run_scaled(Call* call, Py_ssize_t rows) noexcept nogil:
-    # Dropout: y = a b, row by row of one length.
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(call.cols):
-            call.y[i * call.cols + j] = call.a[i * call.as0 + j * call.as1] * call.b[i * call.cols + j]
-
-
-cdef void run_dropout_scale(Call* call, Py_ssize_t rows) noexcept nogil:
-    # y: uniform numbers in, 0 or 1 / (1 - p) out
-    cdef Py_ssize_t i
-    cdef real p = <real>call.setting, kept = <real>(1 / (1 - call.setting)) if call.setting < 1 else 0
-    for i in range(rows * call.cols):
-        call.y[i] = kept if call.y[i] >= p else 0
-
-
-# Elementwise functions and those of a row: the constants let the loops inline them
-
-cdef inline void unary_call(unary function, Call* call, Py_ssize_t rows) noexcept nogil:
-    apply_unary(function, call.a, call.as0, call.as1, call.y, call.ys0, rows, call.cols, <real>call.setting)
-
-cdef void run_exp(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vexp, call, rows)
-
-cdef void run_relu(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vrelu, call, rows)
-
-cdef void run_leaky_relu(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vleaky_relu, call, rows)
-
-cdef void run_elu(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(velu, call, rows)
-
-cdef void run_selu(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vselu, call, rows)
-
-cdef void run_tanh(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vtanh, call, rows)
-
-cdef void run_sigmoid(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vsigmoid, call, rows)
-
-cdef void run_softmax(Call* call, Py_ssize_t rows) noexcept nogil:
-    softmax_rows(call.a, call.as0, call.as1, call.y, call.cols, rows, call.cols)
-
-cdef void run_log_softmax(Call* call, Py_ssize_t rows) noexcept nogil:
-    log_softmax_rows(call.a, call.as0, call.as1, call.y, call.cols, rows, call.cols)
-
-cdef inline void binary_call(binary function, Call* call, Py_ssize_t rows) noexcept nogil:
-    apply_binary(function, call.a, call.as0, call.as1, call.b, call.bs0, call.bs1, call.y, call.ys0,
-                 rows, call.cols, <real>call.setting)
-
-cdef void run_relu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    binary_call(drelu, call, rows)
-
-cdef void run_leaky_relu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    binary_call(dleaky_relu, call, rows)
-
-cdef void run_elu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    binary_call(delu, call, rows)
-
-cdef void run_selu_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    binary_call(dselu, call, rows)
-
-cdef void run_tanh_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    binary_call(dtanh, call, rows)
-
-cdef void run_sigmoid_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    binary_call(dsigmoid, call, rows)
-
-cdef void run_softmax_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    dsoftmax_rows(call.a, call.as0, call.as1, call.b, call.bs0, call.bs1, call.y, call.cols, rows, call.cols)
-
-cdef void run_log_softmax_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    dlog_softmax_rows(call.a, call.as0, call.as1, call.b, call.bs0, call.bs1, call.y, call.cols, rows, call.cols)
-
-
-# Losses: z is the output (rows, cols), a; the number is the loss
-
-cdef void run_picked(Call* call, Py_ssize_t rows) noexcept nogil:
-    # -sum of a[n, label n], reduced
-    cdef double acc = 0
-    cdef Py_ssize_t i
-    for i in range(rows):
-        acc += call.a[i * call.as0 + call.labels[i] * call.as1]
-    call.number[0] = <real>(-acc / divisor(call, rows))
-
-
-cdef void run_label_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    # y -= 1 at the labels (of zeros if fresh), times the share of each row
-    cdef real share = <real>(1 / divisor(call, rows))
-    cdef Py_ssize_t i, j
-    if call.fresh:
-        memset(call.y, 0, rows * call.cols * sizeof(real))
-    for i in range(rows):
-        call.y[i * call.cols + call.labels[call.labels_from + i]] += -1
-        for j in range(call.cols):
-            call.y[i * call.cols + j] *= share
-
-
-cdef void run_squared_error(Call* call, Py_ssize_t rows) noexcept nogil:
-    # y = z - t, b being the target; sum of y^2, reduced
-    cdef double acc = 0
-    cdef real d
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(call.cols):
-            d = call.a[i * call.as0 + j * call.as1] - call.b[i * call.bs0 + j * call.bs1]
-            call.y[i * call.cols + j] = d
-            acc += d * d
-    call.number[0] = <real>(acc / divisor(call, rows))
-
-
-cdef void run_times_share(Call* call, Py_ssize_t rows) noexcept nogil:
-    # y *= setting / divisor
-    cdef real share = <real>(call.setting / divisor(call, rows))
-    cdef Py_ssize_t i
-    for i in range(rows * call.cols):
-        call.y[i] *= share
-
-
-cdef void run_soft_loss(Call* call, Py_ssize_t rows) noexcept nogil:
-    # -sum of t log p, reduced: a is log p, b the rows of probabilities
-    cdef double acc = 0
-    cdef real product
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(call.cols):
-            product = call.b[i * call.bs0 + j * call.bs1] * call.a[i * call.as0 + j * call.as1]
-            acc += product
-    call.number[0] = <real>(-acc / divisor(call, rows))
-
-
-cdef void run_soft_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    # y = (y sum of t - t) share, row by row
-    cdef real share = <real>(1 / divisor(call, rows)), acc, v
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        acc = 0
-        for j in range(call.cols):
-            acc += call.b[i * call.bs0 + j * call.bs1]
-        for j in range(call.cols):
-            v = call.y[i * call.cols + j] * acc
-            v = v - call.b[i * call.bs0 + j * call.bs1]
-            call.y[i * call.cols + j] = v * share
-
-
-cdef void run_wrong(Call* call, Py_ssize_t rows) noexcept nogil:
-    # The number of rows whose first largest element is not the label's.
-    cdef Py_ssize_t i, j, best, wrong = 0
-    cdef const real* row
-    for i in range(rows):
-        row, best = call.a + i * call.as0, 0
-        for j in range(1, call.cols):
-            if row[j * call.as1] > row[best * call.as1]:
-                best = j
-        wrong += best != call.labels[i]
-    call.number[0] = wrong
-
-
-# Optimizers: y the values, a the gradients
-
-cdef void run_sgd(Call* call, Py_ssize_t rows) noexcept nogil:
-    sgd_update(call.cols, call.y, call.a, call.first_moment, <real>call.s[0], <real>call.s[1], <real>call.s[2],
-               <real>call.s[3], call.s[4] != 0, call.s[5] != 0)
-
-cdef void run_adam(Call* call, Py_ssize_t rows) noexcept nogil:
-    adam_update(call.cols, call.y, call.a, call.first_moment, call.second_moment, <real>call.s[0], <real>call.s[1],
-                <real>call.s[2], <real>call.s[3], <real>call.s[4], <real>call.s[5], <real>call.s[6],
-                <real>call.s[7], <real>call.s[8])
-
-cdef void run_adadelta(Call* call, Py_ssize_t rows) noexcept nogil:
-    adadelta_update(call.cols, call.y, call.a, call.first_moment, call.second_moment, <real>call.s[0], <real>call.s[1],
-                    <real>call.s[2], <real>call.s[3], <real>call.s[4])
-
-cdef void run_zero(Call* call, Py_ssize_t rows) noexcept nogil:
-    memset(call.y, 0, call.cols * sizeof(real))
+cdef int thread_count = 1
+
+
+def set_num_threads(int n):
+    """How many threads a program may run on: 1 to MAX_THREADS."""
+    global thread_count
+    if not 1 <= n <= MAX_THREADS:
+        raise ValueError(f"set_num_threads: expected 1 to {MAX_THREADS} threads, got {n}")
+    thread_count = n
+
+
+cdef object NDARRAY = numpy.ndarray
+cdef str CHANGED = (
+    "capture: the model or its training was changed while a step ran, by a loss, a generator or another thread; "
+    "nothing was updated, and the next step takes it as it is then")
+
+cdef dict DIVIDED = {"sum": BY_NOTHING, "rows": BY_BATCH, "elements": BY_NUMBERS}
+
+cdef enum:
+    WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings
+    WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the batch's rows
+
+# Which operands of a call are the batch's, and change from run to run
+cdef enum:
+    A_IS_INPUT = 1
+    B_IS_TARGET = 2
+
+cdef struct Watched:  # what a name must stand for; Program.kept holds all three
+    PyObject* namespace
+    PyObject* name
+    PyObject* value
+
+cdef struct Followed:  # a parameter of the model, whether it was trained when the program was built,
+    Facts* facts
+    bint trained
+    Py_ssize_t call      # the call that reads it in the forward pass,
+    bint read            # whether the backward reads it, too: then its value must be that of the forward
+    long long version
+
+
+cdef class Program:
+    """A list of kernel calls over arrays of up to ``capacity`` rows.
+
+    Program(capacity, width, classes, target_width): batches of up to capacity rows of width; labels of
+    0..classes-1, or target rows of target_width. The methods append a call each; an operand of None is the
+    batch's input, or target. ``forward_ends``, ``loss_ends`` mark where the forward pass and the loss end.
+    step(), run() and forward() walk it.
+    """
+
+    cdef Operations operations
+    cdef Call** calls
+    cdef Py_ssize_t count, room, forward_end, loss_end, python_end, update_begin
+    cdef list kept, functions, updates, watched_lists, backups
+    cdef Watched* watched
+    cdef Py_ssize_t watched_count
+    cdef Followed* followed        # the parameters of the model
+    cdef Py_ssize_t followed_count
+    cdef Facts** reached           # those whose gradients the calls write
+    cdef Py_ssize_t reached_count
+    cdef Facts** marked            # the parameters of the optimizer, then the others of the model
+    cdef char* had_grad            # whether they had a gradient before the step
+    cdef Py_ssize_t cleared_count, marked_count  # of them the optimizer's, and all
+    cdef list update_arrays        # what the calls of the updates point into
+    cdef Py_ssize_t output_call, output_width
+    cdef int* flags
+    cdef int64_t* labels           # the batch's
+    cdef Py_ssize_t* index
+    cdef double loss_value, wrong_value
+    cdef Py_ssize_t width, target_width, classes, work
+    cdef readonly Py_ssize_t capacity
+    cdef Matrix x, t  # the batch that the calls were set to
+    cdef Matrix gathered, gathered_target
+    cdef readonly bint running
+    cdef readonly object target    # the batch's, for a loss that is a Python function
+    cdef bint late_labels, python_after_loss, entered, asks_target
+
+    def __cinit__(self, Operations operations, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes,
+                  Py_ssize_t target_width):
+        if capacity < 1 or width < 1 or classes < 0 or target_width < 0:
+            raise ValueError(f"expected at least one row and one column, got {capacity} and {width}")
+        self.operations = operations
+        self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
+        self.kept, self.functions, self.updates, self.backups = [], [], [], []
+        self.watched_lists, self.update_arrays = [], []
+        self.forward_end = self.loss_end = self.python_end = self.update_begin = self.output_call = -1
+        self.labels = <int64_t*>calloc(capacity, sizeof(int64_t))
+        self.index = <Py_ssize_t*>calloc(capacity, sizeof(Py_ssize_t))
+        if self.labels is NULL or self.index is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            free(self.calls[i])
+        free(self.calls)
+        free(self.watched)
+        free(self.followed)
+        free(self.reached)
+        free(self.marked)
+        free(self.had_grad)
+        free(self.flags)
+        free(self.labels)
+        free(self.index)
+
+    # Building
+
+    cdef Call* append(self, action run, function=None) except NULL:
+        if self.running or self.update_begin >= 0:
+            raise RuntimeError("a program cannot be written while it runs, nor after its update")
+        return self.written(run, function)
+
+    cdef Call* written(self, action run, function) except NULL:
+        cdef void* memory
+        if self.count == self.room:
+            memory = realloc(self.calls, (2 * self.room + 8) * sizeof(Call*))
+            if memory is NULL:
+                raise MemoryError
+            self.calls = <Call**>memory
+            memory = realloc(self.flags, (2 * self.room + 8) * sizeof(int))
+            if memory is NULL:
+                raise MemoryError
+            self.flags, self.room = <int*>memory, 2 * self.room + 8
+        cdef Call* call = <Call*>calloc(1, sizeof(Call))
+        if call is NULL:
+            raise MemoryError
+        self.functions.append(function)
+        self.calls[self.count] = call
+        call.run, call.labels, call.number, call.divide = run, self.labels, &self.loss_value, BY_NOTHING
+        self.flags[self.count] = 0
+        self.count += 1
+        return call
+
+    cdef real* held(self, list keeper, array, Py_ssize_t size) except NULL:
+        """Where an array of exactly ``size`` elements begins, to write to; the list keeps it."""
+        cdef real[::1] view = array
+        if view.shape[0] != size:
+            raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
+        keeper.append(lock(array))
+        return &view[0] if size else NOTHING
+
+    cdef Matrix flat(self, array, Py_ssize_t size) except *:
+        """An array of exactly ``size`` elements, as one row that may stand for many."""
+        return Matrix(self.held(self.kept, array, size), 0, 1)
+
+    cdef Matrix rows(self, array, Py_ssize_t cols) except *:
+        """An array with a row of cols for each sample of the largest batch, to write to."""
+        cdef real[:, ::1] view = array
+        if view.shape[0] != self.capacity or view.shape[1] != cols or cols < 1:
+            raise ValueError(f"expected an array of shape {(self.capacity, cols)}, got "
+                             f"{(view.shape[0], view.shape[1])}")
+        self.kept.append(lock(array))
+        return Matrix(&view[0, 0], cols, 1)
+
+    cdef int set_a(self, Call* call, array, Py_ssize_t cols) except -1:
+        if array is not None:
+            call.a = self.rows(array, cols)
+        elif cols != self.width:
+            raise ValueError(f"expected an input of {self.width} columns, got {cols}")
+        else:
+            self.flags[self.count - 1] |= A_IS_INPUT
+        return 0
+
+    cdef int set_weight(self, Call* call, weight, Py_ssize_t rows, Py_ssize_t cols) except -1:
+        cdef const real[:, :] view = weight
+        fill(&call.b, view, rows, cols)
+        self.kept.append(lock(weight))
+        return 0
+
+    cdef int product(self, Call* call, Py_ssize_t depth, Py_ssize_t cols) except -1:
+        """A product of a layer with a weight of depth x cols."""
+        call.depth, call.cols = depth, cols
+        call.share = BY_COLUMNS if cols >= 4 * self.operations.table.panel and depth * cols >= WIDE else BY_ROWS
+        self.work += depth * cols
+        return 0
+
+    def linear(self, x, weight not None, bias, y not None):
+        """y = x weight^T + bias."""
+        cdef Call* call = self.append(self.operations.find("linear").run)
+        cdef Py_ssize_t depth = weight.shape[1], cols = weight.shape[0]
+        self.set_a(call, x, depth)
+        self.set_weight(call, weight, cols, depth)
+        call.b = transposed(call.b)
+        if bias is not None:
+            call.start = self.flat(bias, cols)
+        call.out = self.rows(y, cols)
+        self.product(call, depth, cols)
+
+    def input_gradient(self, dy not None, weight not None, dx not None):
+        """dx = dy weight."""
+        cdef Call* call = self.append(self.operations.find("linear_input_gradient").run)
+        cdef Py_ssize_t depth = weight.shape[0], cols = weight.shape[1]
+        self.set_a(call, dy, depth)
+        self.set_weight(call, weight, depth, cols)
+        call.out = self.rows(dx, cols)
+        self.product(call, depth, cols)
+
+    def parameter_gradients(self, x, dy not None, dweight, dbias, bint fresh):
+        """dweight, lying as (in, out), and dbias for x and dy, either of them None; fresh: written, not added to."""
+        cdef Call* call = self.append(self.operations.find("linear_gradients").run)
+        cdef Py_ssize_t cols = dy.shape[1], depth = self.width if x is None else x.shape[1]
+        cdef real[:, ::1] view
+        self.set_a(call, x, depth)
+        call.b = self.rows(dy, cols)
+        if dweight is not None:
+            view = dweight.T
+            fill(&call.out, view, depth, cols)
+            self.kept.append(lock(dweight))
+        if dbias is not None:
+            call.bias_gradient = self.flat(dbias, cols)
+        self.product(call, depth, cols)
+        call.share, call.fresh = BY_INPUTS, fresh
+
+    def apply(self, str name, a, y not None, b=None, double setting=0, str reduction="sum", bint fresh=False,
+              bint against_target=False):
+        """The operation called name: y from a (and b; against_target: the batch's rows).
+
+        An elementwise operation on what the call before has written, a layer's product, is done panel by panel.
+        """
+        cdef Py_ssize_t cols = y.shape[1]
+        cdef const Operation* operation = self.operations.find(name)
+        cdef bint two = (operation.flags & HAS_B) != 0
+        cdef Divide divide = DIVIDED[reduction]
+        if not operation.flags & (HAS_OUTPUT | HAS_LABELS | GIVES_NUMBER):
+            raise ValueError(f"{name}: expected an operation on rows")
+        if operation.flags & HAS_LABELS and cols != self.classes:
+            raise ValueError(f"{name}: expected {self.classes} columns, got {cols}")
+        if (against_target or b is not None) != two:
+            raise ValueError(f"{name}: expected {'two operands' if two else 'one operand'}")
+        if against_target and cols != self.target_width:
+            raise ValueError(f"{name}: expected {self.target_width} columns, got {cols}")
+        cdef Call* call = self.append(operation.run)
+        cdef Call* before = self.calls[self.count - 2] if self.count > 1 else NULL
+        self.set_a(call, a, cols)
+        if against_target:
+            self.flags[self.count - 1] |= B_IS_TARGET
+        elif two:
+            call.b = self.rows(b, cols)
+        call.b_by_rows = two
+        call.share = ALONE if operation.flags & GIVES_NUMBER else BY_ROWS
+        call.out, call.cols = self.rows(y, cols), cols
+        call.settings.value, call.divide, call.fresh = setting, divide, fresh
+        if name == "wrong":
+            call.number = &self.wrong_value
+        self.work += 8 * cols
+        if operation.flags & ELEMENTWISE and before is not NULL and before.out.at == call.a.at and (
+                before.run is self.operations.find("linear").run):
+            before.then, call.within = call, True
+
+    def zero(self, gradient not None):
+        """Set a flat gradient to zero."""
+        cdef Call* call = self.append(self.operations.find("zero").run)
+        call.out, call.cols, call.share = self.flat(gradient, gradient.size), gradient.size, BY_ELEMENTS
+
+    def python(self, function):
+        """Call function(rows), a float: None, or the loss."""
+        if not callable(function):
+            raise TypeError(f"expected a function, got {type(function).__name__}")
+        self.append(NULL, function)
+        if self.loss_end < 0:
+            self.late_labels = True
+        else:
+            self.python_after_loss = True
+            if self.count - 1 == self.loss_end:  # before the backward, not after it
+                self.python_end = self.count
+
+    def ask_target(self):
+        """Keep the target of the batch at hand for Python functions."""
+        self.asks_target = True
+
+    def forward_ends(self, last not None):
+        """The call that writes the array ``last`` may write it elsewhere; see forward()."""
+        cdef Py_ssize_t i, cols = last.shape[1]
+        cdef real* y = self.rows(last, cols).at
+        self.forward_end, self.output_call, self.output_width = self.count, -1, cols
+        for i in range(self.count):
+            if self.calls[i].run is not NULL and self.calls[i].out.at == y and not self.calls[i].within:
+                self.output_call = i
+
+    def loss_ends(self):
+        self.loss_end = self.python_end = self.count
+
+    # What it was built from
+
+    def watch(self, namespace not None, names):
+        """Be stale once one of these names of a dictionary stands for another object."""
+        cdef Watched* entry
+        cdef void* memory
+        if not isinstance(namespace, dict):
+            raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
+        for name in names:
+            memory = realloc(self.watched, (self.watched_count + 1) * sizeof(Watched))
+            if memory is NULL:
+                raise MemoryError
+            self.watched = <Watched*>memory
+            entry = &self.watched[self.watched_count]
+            value = namespace[name]
+            self.kept += [namespace, name, value]
+            entry.namespace, entry.name, entry.value = <PyObject*>namespace, <PyObject*>name, <PyObject*>value
+            self.watched_count += 1
+
+    def watch_list(self, list items not None):
+        """Be stale once the list holds other objects."""
+        self.watched_lists.append((items, list(items)))
+
+    cdef Facts* facts_of(self, status) except NULL:
+        if type(status) is not Status:
+            raise TypeError(f"expected a Status, got {type(status).__name__}")
+        self.kept.append(status)
+        return <Facts*><size_t>status.address
+
+    def follow(self, status):
+        """Be stale once this parameter of the model, which the next call reads, is frozen or no longer frozen."""
+        cdef Facts* facts = self.facts_of(status)
+        cdef void* memory = realloc(self.followed, (self.followed_count + 1) * sizeof(Followed))
+        if memory is NULL:
+            raise MemoryError
+        self.followed = <Followed*>memory
+        self.followed[self.followed_count].facts = facts
+        self.followed[self.followed_count].trained = facts.trained
+        self.followed[self.followed_count].call = self.count
+        self.followed[self.followed_count].read = False
+        self.followed_count += 1
+
+    def reads(self, status):
+        """The backward reads the value of this parameter, one of those that are followed."""
+        cdef Py_ssize_t i
+        cdef Facts* facts = self.facts_of(status)
+        for i in range(self.followed_count):
+            if self.followed[i].facts == facts:
+                self.followed[i].read = True
+
+    cdef void note_versions(self, Py_ssize_t call) noexcept:
+        """The values that calls from this one on will read are those of now."""
+        cdef Py_ssize_t i
+        for i in range(self.followed_count):
+            if self.followed[i].call >= call:
+                self.followed[i].version = self.followed[i].facts.version
+
+    cdef int check_versions(self) except -1:
+        """RuntimeError if a value that the backward reads is no longer the one that the forward read."""
+        cdef Py_ssize_t i
+        for i in range(self.followed_count):
+            if self.followed[i].read and self.followed[i].version != self.followed[i].facts.version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"capture: a weight is at version {self.followed[i].facts.version}; expected version "
+                    f"{self.followed[i].version} instead: a loss or a generator changed it while the step ran")
+        return 0
+
+    def reaches(self, status):
+        """The calls write this parameter's gradient."""
+        cdef Facts* facts = self.facts_of(status)
+        cdef void* memory = realloc(self.reached, (self.reached_count + 1) * sizeof(Facts*))
+        if memory is NULL:
+            raise MemoryError
+        self.reached = <Facts**>memory
+        self.reached[self.reached_count] = facts
+        self.reached_count += 1
+
+    def marks(self, list cleared not None, list others not None, bint backup):
+        """(status, gradient) of the optimizer's parameters, whose gradients begin anew in each step, and of others.
+
+        backup : whether Python runs in the backward and the update, which may fail: gradients are kept for that.
+        """
+        cdef Py_ssize_t i
+        if self.marked is not NULL:
+            raise RuntimeError("expected the parameters once")
+        pairs = [*cleared, *others]
+        self.marked = <Facts**>calloc(max(len(pairs), 1), sizeof(Facts*))
+        self.had_grad = <char*>calloc(max(len(pairs), 1), sizeof(char))
+        if self.marked is NULL or self.had_grad is NULL:
+            raise MemoryError
+        for i, (status, gradient) in enumerate(pairs):
+            self.marked[i] = self.facts_of(status)
+            if backup:
+                self.backups.append((gradient, numpy.empty_like(gradient), i < len(cleared)))
+        self.cleared_count, self.marked_count = len(cleared), len(pairs)
+
+    def update(self, optimizer not None):
+        """Update what the optimizer, one of minidl.optim's, holds, by its rule. The last thing to be written."""
+        if self.running or self.update_begin >= 0:
+            raise RuntimeError("expected one update, of a program that does not run")
+        cdef Py_ssize_t i, j
+        cdef Update update
+        updates = [Update(self.operations, optimizer, group, flat)
+                   for group, flat in zip(optimizer.param_groups, optimizer.flats(), strict=True)]
+        for update in updates:
+            for i in range(update.size):
+                for j in range(self.reached_count):
+                    if update.facts[i] == self.reached[j]:
+                        update.written[i] = True
+        self.updates, self.update_begin = updates, self.count
+
+    cpdef bint stale(self):
+        """Whether anything watched has changed since."""
+        cdef list items, were
+        cdef Py_ssize_t i
+        cdef Watched* entry
+        for i in range(self.watched_count):
+            entry = &self.watched[i]
+            if PyDict_GetItemWithError(<object>entry.namespace, <object>entry.name) != entry.value:
+                return True
+        for i in range(self.followed_count):
+            if self.followed[i].trained != self.followed[i].facts.trained:
+                return True
+        for pair in self.watched_lists:
+            items, were = <list>(<tuple>pair)[0], <list>(<tuple>pair)[1]
+            if len(items) != len(were):
+                return True
+            for i in range(len(items)):
+                if PyList_GET_ITEM(items, i) != PyList_GET_ITEM(were, i):
+                    return True
+        return False
+
+    def gather_into(self, x not None, rows):
+        """Where batches that are picked by index are put together."""
+        self.gathered = self.rows(x, self.width)
+        if rows is not None:
+            self.gathered_target = self.rows(rows, self.target_width)
+
+    # Running
+
+    cdef int walk(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
+        """Run the calls from begin to end; other threads run meanwhile if it takes long."""
+        cdef Py_ssize_t i = begin
+        cdef PyThreadState* state
+        cdef Stretch stretch
+        cdef int parts = thread_count if rows * self.work > WORK_FOR_TWO else 1
+        while i < end:
+            stretch.calls, stretch.rows, stretch.count, stretch.parts = &self.calls[i], rows, 0, parts
+            stretch.panel = self.operations.table.panel
+            while i < end and self.calls[i].run is not NULL:
+                stretch.count += 1
+                i += 1
+            if stretch.count:
+                state = released(rows * self.work)
+                run_parts(walk_part, &stretch, parts)
+                regained(state)
+            if i < end:
+                value = self.functions[i](rows)
+                if value is not None:
+                    self.loss_value = value
+                i += 1
+                if i < self.loss_end:
+                    self.note_versions(i)
+                if i < self.count and self.stale():
+                    raise RuntimeError(CHANGED)
+        return 0
+
+    cdef int set_batch(self, const Matrix* x, const Matrix* t) noexcept:
+        """Let the calls read this batch and these rows of the target."""
+        cdef Py_ssize_t i
+        if same_place(x, &self.x) and same_place(t, &self.t):
+            return 0
+        self.x, self.t = x[0], t[0]
+        for i in range(self.count):
+            if self.flags[i] & A_IS_INPUT:
+                self.calls[i].a = x[0]
+            if self.flags[i] & B_IS_TARGET:
+                self.calls[i].b = t[0]
+        return 0
+
+    def step(self, x, target, index=None):
+        """One step on the batch x (N, width), or x[index]; the loss. FloatingPointError if that is not finite.
+
+        target: int64 labels (N,), or rows in the element type. Refusal, before anything is called, for a batch
+        that does not fit and a program that is stale.
+        """
+        if not isfinite(self.one_step(x, target, index)):
+            raise FloatingPointError(
+                f"capture: the loss became {self.loss_value}; the weights are those before this step")
+        return self.loss_value
+
+    def run(self, x, target, index=None):
+        """The same, but a loss that is not finite is returned, too."""
+        return self.one_step(x, target, index)
+
+    cdef int begin(self) except -1:
+        """Be running; RuntimeError if it is already."""
+        if self.running or self.entered:
+            raise RuntimeError(
+                "capture: this step is running already: it was called again from within it, or by another thread")
+        self.running = True
+        return 0
+
+    def enter(self):
+        """Until leave() refuse to run, as a program does that runs already."""
+        self.begin()
+        self.running, self.entered = False, True
+
+    def leave(self):
+        self.entered = False
+
+    cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint picked) except -1:
+        """Copy the labels of the batch, and check the copy: what was given may change at any time."""
+        cdef Py_ssize_t i
+        cdef int64_t outside = 0
+        if (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
+            raise Refusal(MISALIGNED)
+        if labels.strides[0] == sizeof(int64_t) and not picked:
+            memcpy(self.labels, &labels[0], rows * sizeof(int64_t))
+        else:
+            for i in range(rows):
+                self.labels[i] = labels[self.index[i] if picked else i]
+        for i in range(rows):  # one sum, which the compiler makes vectors of
+            outside += <uint64_t>self.labels[i] >= <uint64_t>self.classes
+        for i in range(rows if outside else 0):
+            if not 0 <= self.labels[i] < self.classes:
+                raise Refusal(f"expected labels from 0 to {self.classes - 1}, got {self.labels[i]}")
+        return 0
+
+    cdef int read_index(self, const Py_ssize_t[:] index, Py_ssize_t rows, Py_ssize_t samples) except -1:
+        cdef Py_ssize_t i
+        if (<size_t>&index[0] | <size_t>index.strides[0]) % sizeof(Py_ssize_t):
+            raise Refusal(MISALIGNED)
+        for i in range(rows):
+            self.index[i] = index[i]
+        for i in range(rows):
+            if not 0 <= self.index[i] < samples:
+                raise Refusal(f"expected indices from 0 to {samples - 1}, got {self.index[i]}")
+        return 0
+
+    cdef void gather(self, const Matrix* x, Py_ssize_t cols, Py_ssize_t rows, const Matrix* out) noexcept:
+        cdef const real* row
+        cdef Py_ssize_t i, j
+        for i in range(rows):
+            row = x.at + self.index[i] * x.s0
+            if x.s1 == 1:
+                memcpy(out.at + i * out.s0, row, cols * sizeof(real))
+            else:
+                for j in range(cols):
+                    out.at[i * out.s0 + j] = row[j * x.s1]
+
+    cdef double one_step(self, samples, target, picked) except? -1:
+        self.begin()
+        try:
+            return self.checked_step(samples, target, picked)
+        finally:
+            self.running, self.target = False, None
+
+    cdef double checked_step(self, samples, target, picked) except? -1:
+        cdef const real[:, :] x, t
+        cdef const Py_ssize_t[:] index
+        cdef const int64_t[:] labels
+        cdef Py_ssize_t rows
+        cdef Matrix x_at, t_at = Matrix(NULL, 0, 0)
+        # Plain arrays: another class may hide values under a mask, or run Python when it is read.
+        if type(samples) is not NDARRAY or picked is not None and type(picked) is not NDARRAY or (
+                (self.classes or self.target_width) and type(target) is not NDARRAY):
+            raise Refusal("expected NumPy arrays")
+        try:
+            x, index = samples, picked
+            if self.classes:
+                labels = target
+            elif self.target_width:
+                t = target
+            fill(&x_at, x, x.shape[0], self.width)
+            if self.target_width:
+                fill(&t_at, t, x.shape[0], self.target_width)
+        except (TypeError, ValueError, BufferError) as error:
+            raise Refusal(str(error)) from None
+        if self.stale():
+            raise Refusal("what the program was built from has changed")
+        rows = x.shape[0] if index is None else index.shape[0]
+        if not 0 < rows <= self.capacity:
+            raise Refusal(f"expected 1 to {self.capacity} rows, got {rows}")
+        if index is not None:
+            self.read_index(index, rows, x.shape[0])
+            self.gather(&x_at, self.width, rows, &self.gathered)
+            x_at = self.gathered
+        if self.classes:
+            if labels.shape[0] != x.shape[0]:
+                raise Refusal(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
+            self.read_labels(labels, rows, index is not None)
+        if self.target_width and index is not None:
+            self.gather(&t_at, self.target_width, rows, &self.gathered_target)
+            t_at = self.gathered_target
+        if self.asks_target:
+            self.target = target if index is None else target[numpy.array(<Py_ssize_t[:rows]>self.index)]
+        locks = None
+        if index is None and (self.late_labels or self.python_after_loss or rows * self.work > WORK_TO_RELEASE):
+            locks = lock(samples), lock(target) if isinstance(target, numpy.ndarray) else None
+        self.set_batch(&x_at, &t_at)
+        if self.late_labels or self.python_after_loss:
+            self.note_versions(0)
+        if self.late_labels and self.classes and index is None:
+            self.walk(0, self.forward_end, rows)
+            try:  # what the loss of the modules would see: Python ran since
+                self.read_labels(labels, rows, False)
+            except Refusal as refusal:
+                raise ValueError(f"capture: {refusal}") from None
+            self.walk(self.forward_end, self.loss_end, rows)
+        else:
+            self.walk(0, self.loss_end, rows)
+        if not isfinite(self.loss_value):
+            return self.loss_value
+        if self.python_after_loss:
+            self.backward_and_update_in_python(rows)
+        else:
+            self.backward_and_update(rows)
+        return self.loss_value
+
+    cdef int backward_and_update(self, Py_ssize_t rows) except -1:
+        """The rest of a step in which no Python runs any more."""
+        cdef Py_ssize_t i
+        if self.late_labels:
+            self.check_versions()
+        self.settle()
+        for i in range(self.cleared_count):
+            self.marked[i].has_grad = False
+        for i in range(self.reached_count):
+            self.reached[i].has_grad = True
+        self.walk(self.loss_end, self.count, rows)
+        return 0
+
+    cdef int backward_and_update_in_python(self, Py_ssize_t rows) except -1:
+        """The same where a Python function runs in it. After an error the gradients are as before."""
+        cdef Py_ssize_t i
+        for i in range(self.marked_count):
+            self.had_grad[i] = self.marked[i].has_grad
+        for gradient, backup, cleared in self.backups:
+            backup[:] = gradient
+        try:
+            for i in range(self.cleared_count):
+                self.marked[i].has_grad = False
+            for gradient, backup, cleared in self.backups:
+                if cleared:
+                    gradient[:] = 0
+            self.walk(self.loss_end, self.python_end, rows)
+            self.check_versions()
+            for i in range(self.cleared_count):  # a loss of the user may have written other gradients
+                if self.backups[i][0].any():
+                    self.marked[i].has_grad = True
+            for i in range(self.reached_count):
+                self.reached[i].has_grad = True
+            if self.update_begin >= 0:
+                self.settle()
+            self.walk(self.python_end, self.count, rows)
+        except BaseException:
+            for gradient, backup, cleared in self.backups:
+                gradient[:] = backup
+            for i in range(self.marked_count):
+                self.marked[i].has_grad = self.had_grad[i]
+            raise
+        return 0
+
+    cdef int settle(self) except -1:
+        """Decide what the update moves, and by how much. Nothing has changed if this fails; no Python runs after it."""
+        cdef Py_ssize_t i
+        cdef bint stateful, fit = True, python_ran = False
+        cdef Update update
+        for update in self.updates:
+            if not update.settings_stand():
+                stateful, python_ran = update.stateful, True
+                update.read_settings()
+                fit = fit and update.stateful == stateful
+            fit = fit and update.calls_fit(self.python_after_loss)
+        if not fit:
+            self.lay_out_updates()
+        if python_ran or not fit:
+            for update in self.updates:
+                if not update.calls_fit(self.python_after_loss):
+                    raise RuntimeError(CHANGED)
+            if self.stale():
+                raise RuntimeError(CHANGED)
+        for i in range(self.update_begin, self.count):
+            (<Update>self.updates[self.calls[i].group]).set_call(self.calls[i])
+        for update in self.updates:
+            update.count_step()
+        return 0
+
+    cdef int lay_out_updates(self) except -1:
+        """Write the calls of the updates anew, for the parameters that are to move now."""
+        cdef Update update
+        cdef Call* call
+        cdef Py_ssize_t i, leader, number
+        self.truncate()
+        del self.update_arrays[:]
+        for update in self.updates:
+            update.generation = -1  # nothing fits until all is written
+        for number, update in enumerate(self.updates):
+            names = update.optimizer.state_names if update.stateful else ()
+            for i in range(update.size):
+                update.leaders[i] = -1
+            update.arrays, update.names = [], ()
+            for part in update.flat.parts(update.chosen(self.python_after_loss)):
+                indices = part.indices
+                leader = indices[0]
+                for index in indices:
+                    i = index
+                    if not (0 <= i < update.size and 0 <= leader < update.size):
+                        raise IndexError(index)
+                    update.leaders[i] = leader
+                for values, gradients, arrays in part.stretches(*names):
+                    call = self.written(update.run, None)
+                    call.cols, call.group, call.seen = values.size, number, &update.counts[leader]
+                    call.share = BY_ELEMENTS
+                    call.out = Matrix(self.held(self.update_arrays, values, call.cols), 0, 1)
+                    call.a = Matrix(self.held(self.update_arrays, gradients, call.cols), 0, 1)
+                    for i in range(min(len(arrays), 2)):
+                        call.state[i] = self.held(self.update_arrays, arrays[i], call.cols)
+            if update.size and any([update.leaders[i] >= 0 for i in range(update.size)]):
+                state = update.flat.state
+                if type(state) is not dict:
+                    raise TypeError(f"expected the state in a dictionary, got {type(state).__name__}")
+                update.state, update.arrays, update.names = state, update.flat.arrays(names), tuple(names)
+        for update in self.updates:
+            update.generation = update.counts[update.size]
+        return 0
+
+    cdef void truncate(self) noexcept:
+        """Forget the calls of the updates."""
+        cdef Py_ssize_t i
+        for i in range(self.update_begin, self.count):
+            free(self.calls[i])
+        self.count = self.update_begin
+        del self.functions[self.update_begin:]
+
+    cdef void write_output(self, real* y) noexcept:
+        """Let the last call of the forward pass write to y, and what finishes it, too."""
+        cdef Call* call = self.calls[self.output_call]
+        call.out.at = y
+        if call.then is not NULL:
+            call.then.a.at = call.then.out.at = y
+
+    def forward(self, samples not None):
+        """The forward pass alone, over any number of rows, capacity at a time: (N, width) -> a new array.
+
+        None, and nothing done, if the program is stale.
+        """
+        cdef const real[:, :] x
+        cdef Py_ssize_t rows, begin = 0, count
+        cdef Matrix x_at, part, y, no_target = Matrix(NULL, 0, 0)
+        self.begin()
+        try:
+            if self.stale():
+                return None
+            if self.output_call < 0:
+                raise RuntimeError("expected a program with a forward pass")
+            x = samples
+            rows = x.shape[0]
+            fill(&x_at, x, rows, self.width)
+            locks = None
+            if rows * self.work > WORK_TO_RELEASE:
+                locks = lock(samples)
+            made = new_matrix(&y, rows, self.output_width)
+            while begin < rows:
+                count = min(rows - begin, self.capacity)
+                part = from_element(&x_at, begin, 0)
+                self.set_batch(&part, &no_target)
+                self.write_output(y.at + begin * self.output_width)
+                self.walk(0, self.forward_end, count)
+                begin += count
+            return made
+        finally:
+            self.running = False
+
+    @property
+    def wrong(self):
+        """The number of rows of the last batch whose largest output is not the label's."""
+        return <Py_ssize_t>self.wrong_value

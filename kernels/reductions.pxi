@@ -39,6 +39,13 @@ cdef double grand_total(
     return acc
 
 
+cdef void total(Call* call, Py_ssize_t rows) noexcept nogil:
+    call.number[0] = reduced(call, grand_total(call.a.at, call.a.s0, call.a.s1, rows, call.cols), rows)
+
+
+register(b"total", total, GIVES_NUMBER, b"The sum of all x, accumulated in double: (N, M) -> float.")
+
+
 # A function of a row takes LANES rows at a time, a row a lane: the sum along a row stays in order, and
 # the vectors are full however short the row. Such a strip of short rows is turned round in a buffer
 # first, column by column; longer ones are read where they are.
@@ -143,6 +150,19 @@ cdef void dsoftmax_rows(
         i += LANES
 
 
+cdef void softmax(Call* call, Py_ssize_t rows) noexcept nogil:
+    softmax_rows(call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s0, rows, call.cols)
+
+
+cdef void softmax_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    dsoftmax_rows(call.a.at, call.a.s0, call.a.s1, call.b.at, call.b.s0, call.b.s1, call.out.at, call.out.s0,
+                  rows, call.cols)
+
+
+register(b"softmax", softmax, HAS_OUTPUT, b"y = e^(x - max) / sum of e^(x - max), row by row.")
+register(b"softmax_backward", softmax_backward, HAS_B | HAS_OUTPUT, b"dx = y (dy - sum of dy y), row by row.")
+
+
 cdef void log_softmax_rows(
     const real* x, Py_ssize_t xs0, Py_ssize_t xs1, real* y, Py_ssize_t ys0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
@@ -184,3 +204,16 @@ cdef void dlog_softmax_rows(
             put(&out, j, at(&gradient, j, n) - vexp(at(&given, j, n), acc) * acc, n)
         turn_out(&out, d + i * ds0, ds0, n, cols)
         i += LANES
+
+
+cdef void log_softmax(Call* call, Py_ssize_t rows) noexcept nogil:
+    log_softmax_rows(call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s0, rows, call.cols)
+
+
+cdef void log_softmax_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    dlog_softmax_rows(call.a.at, call.a.s0, call.a.s1, call.b.at, call.b.s0, call.b.s1, call.out.at, call.out.s0,
+                      rows, call.cols)
+
+
+register(b"log_softmax", log_softmax, HAS_OUTPUT, b"y = (x - max) - log(sum of e^(x - max)), row by row.")
+register(b"log_softmax_backward", log_softmax_backward, HAS_B | HAS_OUTPUT, b"dx = dy - e^y (sum of dy), row by row.")

@@ -10,13 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef MINIDL_F64
-typedef double real;
-typedef int64_t integer;
-#else
-typedef float real;
-typedef int32_t integer;
-#endif
+#include "real.h"
 
 #if defined(__SSE2__)
 #include <immintrin.h>

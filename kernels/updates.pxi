@@ -5,16 +5,8 @@ from cpython.object cimport PyObject
 
 from minidl.kernels.memory import Counts
 
-cdef enum Rule:
-    SGD
-    ADAM
-    ADAMW
-    ADADELTA
-
-cdef dict RULES = {"SGD": SGD, "Adam": ADAM, "AdamW": ADAMW, "Adadelta": ADADELTA}
-cdef tuple SETTINGS = (
-    ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"), ("lr", "betas", "eps", "weight_decay"),
-    ("lr", "betas", "eps", "weight_decay"), ("lr", "rho", "eps", "weight_decay"))
+cdef enum:
+    MOST_SETTINGS = 8
 
 cdef extern from "memory.h":
     bint is_writeable "array_is_writeable" (PyObject* array) noexcept
@@ -31,12 +23,14 @@ cdef class Update:
     """
 
     cdef object optimizer, flat, group
-    cdef Rule rule
+    cdef const Rule* rule
+    cdef action run            # what updates, by that rule
     cdef list kept, read
-    cdef Setting settings[6]
+    cdef tuple setting_names
+    cdef Setting settings[MOST_SETTINGS]
     cdef int setting_count
     cdef bint stateful
-    cdef double numbers[7]
+    cdef double numbers[MOST_SETTINGS]
     cdef Py_ssize_t size
     cdef Facts** facts
     cdef long long* counts
@@ -47,12 +41,13 @@ cdef class Update:
     cdef tuple names
     cdef list arrays
 
-    def __cinit__(self, optimizer, group not None, flat):
+    def __cinit__(self, Operations operations, optimizer, group not None, flat):
         cdef Py_ssize_t i
         self.optimizer, self.group, self.flat, self.arrays, self.names = optimizer, group, flat, [], ()
         if not isinstance(group, dict):
             raise TypeError(f"expected a parameter group, got {type(group).__name__}")
-        self.rule = RULES[type(optimizer).__name__]
+        self.rule = operations.rule(type(optimizer).__name__)
+        self.run = operations.find(self.rule.operation.decode()).run
         counts, statuses = flat.counts, flat.statuses
         if type(counts) is not Counts or len(statuses) != counts.size:
             raise TypeError("expected a Flat of this group")
@@ -67,9 +62,12 @@ cdef class Update:
             if type(statuses[i]) is not Status:
                 raise TypeError("expected a Flat of this group")
             self.facts[i], self.leaders[i] = <Facts*><size_t>statuses[i].address, -2
-        self.setting_count = len(SETTINGS[self.rule])
+        self.setting_names = tuple(self.rule.settings.decode().split())
+        if len(self.setting_names) > MOST_SETTINGS:
+            raise TypeError(f"expected at most {MOST_SETTINGS} settings, got {self.setting_names}")
+        self.setting_count = len(self.setting_names)
         for i in range(self.setting_count):
-            self.settings[i].name, self.settings[i].value = <PyObject*>SETTINGS[self.rule][i], NULL
+            self.settings[i].name, self.settings[i].value = <PyObject*>self.setting_names[i], NULL
 
     def __dealloc__(self):
         free(self.facts)
@@ -87,23 +85,21 @@ cdef class Update:
 
     cdef int read_settings(self) except -1:
         """Read and check the settings, which may be Python of somebody else's."""
-        cdef double* n = self.numbers
         cdef int i
         for i in range(self.setting_count):
             self.settings[i].value = NULL
         # Held before they are checked: what is compared later is then what was read now.
-        values = [dict.get(self.group, name) for name in SETTINGS[self.rule]]
+        values = [dict.get(self.group, name) for name in self.setting_names]
         settings = self.optimizer.settings(self.group)
         self.stateful = self.optimizer.keeps_state(settings)
-        n[0] = settings["lr"]
-        if self.rule == SGD:
-            n[1], n[2], n[3] = settings["momentum"], settings["dampening"], settings["weight_decay"]
-            n[4], n[5] = <bint>settings["nesterov"], <bint>settings["maximize"]
-        elif self.rule == ADADELTA:
-            n[1], n[2], n[3] = settings["rho"], settings["eps"], settings["weight_decay"]
-        else:
-            n[1], n[2] = settings["betas"]
-            n[3], n[4] = settings["eps"], settings["weight_decay"]
+        numbers = []
+        for name in self.setting_names:
+            value = settings[name]
+            numbers += value if type(value) is tuple else [value]
+        if len(numbers) > MOST_SETTINGS:
+            raise TypeError(f"expected at most {MOST_SETTINGS} numbers, got {numbers}")
+        for i in range(len(numbers)):
+            self.numbers[i] = numbers[i]
         self.read = values
         for i in range(self.setting_count):  # of others the value may change without the object
             if type(values[i]) in (float, int, bool, tuple):
@@ -136,22 +132,8 @@ cdef class Update:
         return [i for i in range(self.size) if self.moves(i, by_flags)]
 
     cdef void set_call(self, Call* call) noexcept:
-        """The numbers of this step's call, for the update that its state has not seen yet."""
-        cdef const double* n = self.numbers
-        cdef double* s = call.s
-        cdef double step = call.seen[0] + 1
-        if self.rule == SGD:
-            s[0], s[1], s[3], s[4], s[5] = n[0], n[1], n[3], n[4], n[5]
-            s[2] = 1 if step == 1 else 1 - n[2]
-        elif self.rule == ADADELTA:
-            s[0], s[1], s[2], s[3], s[4] = n[0], n[1], 1 - n[1], n[2], n[3]
-        else:
-            s[0], s[1] = n[0] / (1 - power(n[1], step)), square_root(1 - power(n[2], step))
-            s[2], s[3], s[4], s[5], s[6] = n[3], n[1], 1 - n[1], n[2], 1 - n[2]
-            if self.rule == ADAMW:
-                s[7], s[8] = 0, 1 - n[0] * n[4]
-            else:
-                s[7], s[8] = n[4], 1
+        """The settings of this step's call, for the update that its state has not seen yet."""
+        self.rule.prepare(self.numbers, call.seen[0] + 1, &call.settings)
 
     cdef void count_step(self) noexcept:
         """The step happens: values change, and the state sees one more update."""

@@ -170,12 +170,12 @@ def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
         random.generator(module.generator).random(out=scale[:rows], dtype=scale.dtype)
 
     program.python(draw)
-    program.apply("dropout_scale", scale, scale, setting=module.p)
-    program.apply("scaled", x, y, scale)
+    program.apply("dropout_mask", scale, scale, setting=module.p)
+    program.apply("multiply", x, y, scale)
 
     def backward(dy, wanted):
         if wanted:
-            program.apply("scaled", dy, dy, scale)
+            program.apply("multiply", dy, dy, scale)
         return dy
 
     return y, width, backward

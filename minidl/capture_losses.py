@@ -18,13 +18,12 @@ from .nn.module import Module
 def _cross_entropy(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
     log_p, program = builder.rows(z.shape[1]), builder.program
     program.apply("log_softmax", z, log_p)
-    program.apply("picked" if labels else "soft_loss", log_p, log_p,
+    program.apply("negative_log_likelihood" if labels else "soft_cross_entropy", log_p, log_p,
                   reduction=count, against_target=not labels)
 
     def gradient() -> np.ndarray:
-        program.apply("exp", log_p, log_p)
-        program.apply("label_gradient" if labels else "soft_gradient", log_p, log_p,
-                      reduction=count, against_target=not labels)
+        program.apply("cross_entropy_gradient" if labels else "soft_cross_entropy_gradient", log_p, log_p,
+                      setting=1.0, reduction=count, against_target=not labels)
         return log_p
 
     return gradient
@@ -32,10 +31,10 @@ def _cross_entropy(builder: Builder, z: np.ndarray, labels: bool, count: str) ->
 
 def _nll(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
     dz, program = builder.rows(z.shape[1]), builder.program
-    program.apply("picked", z, dz, reduction=count)
+    program.apply("negative_log_likelihood", z, dz, reduction=count)
 
     def gradient() -> np.ndarray:
-        program.apply("label_gradient", dz, dz, reduction=count, fresh=True)
+        program.apply("add_at_labels", dz, dz, setting=-1.0, reduction=count, fresh=True)
         return dz
 
     return gradient
@@ -46,7 +45,7 @@ def _mse(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
     program.apply("squared_error", z, difference, reduction=count, against_target=True)
 
     def gradient() -> np.ndarray:
-        program.apply("times_share", difference, difference, setting=2.0, reduction=count)
+        program.apply("scale", difference, difference, setting=2.0, reduction=count)
         return difference
 
     return gradient

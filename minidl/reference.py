@@ -88,7 +88,31 @@ def total(x: Array) -> float:
     return float(np.add.accumulate(np.append(0.0, x), dtype=np.float64)[-1])
 
 
+@_ieee
+def zero(y: Array) -> None:
+    """y = 0, for y (N, M)."""
+    y[...] = 0
+
+
 # Elementwise: x, y, dy, dx are (N, M), and a derivative stands under its function
+
+@_ieee
+def multiply(a: Array, b: Array, c: Array) -> None:
+    """c = a b, element by element."""
+    c[...] = a * b
+
+
+@_ieee
+def scale(x: Array, y: Array, factor: float) -> None:
+    """y = factor x."""
+    y[...] = x * x.dtype.type(factor)
+
+
+@_ieee
+def dropout_mask(u: Array, y: Array, p: float) -> None:
+    """y = 1 / (1 - p) if u >= p else 0, for u uniform in [0, 1): what dropout multiplies by. 0 for p >= 1."""
+    y[...] = np.where(u >= u.dtype.type(p), 1 / (1 - p) if p < 1 else 0, 0)
+
 
 @_ieee
 def exp(x: Array, y: Array) -> None:
@@ -223,3 +247,76 @@ def cross_entropy_gradient(log_p: Array, labels: Array, dz: Array, share: float)
     exp(log_p, dz)
     add_at_labels(dz, labels, -1)
     dz *= dz.dtype.type(share)
+
+
+@_ieee
+def negative_log_likelihood(log_p: Array, labels: Array) -> float:
+    """-Σ_n log_p[n, labels[n]]."""
+    return -picked_total(log_p, labels)
+
+
+@_ieee
+def soft_cross_entropy(log_p: Array, t: Array) -> float:
+    """-Σ t log_p, for target rows t (N, C): one double accumulator, each product rounded before."""
+    return -total(t * log_p)
+
+
+@_ieee
+def soft_cross_entropy_gradient(log_p: Array, t: Array, dz: Array, share: float) -> None:
+    """dz = share (e^log_p (Σ t) - t), Σ over a row."""
+    dz[...] = (np.exp(log_p) * t.sum(axis=1, keepdims=True) - t) * t.dtype.type(share)
+
+
+@_ieee
+def squared_error(z: Array, t: Array, d: Array) -> float:
+    """d = z - t; Σ d²: one double accumulator, each square rounded before."""
+    d[...] = z - t
+    return total(d * d)
+
+
+def wrong(z: Array, labels: Array) -> float:
+    """The number of rows whose first largest element is not the label's; no NaN is larger than another number."""
+    best = np.zeros(len(z), np.int64)
+    for j in range(1, z.shape[1]):
+        best[z[:, j] > z[np.arange(len(z)), best]] = j
+    return float((best != labels).sum())
+
+
+# Updates: flat values w, their gradient g, and the optimizer's state, which both change
+
+@_ieee
+def sgd(g: Array, w: Array, v: Array, lr: float, momentum: float, gain: float, decay: float,
+        nesterov: float, maximize: float) -> None:
+    """d = ±g + decay w;  v = momentum v + gain d;  w -= lr (d, v, or d + momentum v with nesterov).
+
+    v is not read or written where momentum is 0.
+    """
+    d = (-g if maximize else g) + w.dtype.type(decay) * w
+    if momentum:
+        v[...] = w.dtype.type(momentum) * v + w.dtype.type(gain) * d
+        d = d + w.dtype.type(momentum) * v if nesterov else v
+    w -= w.dtype.type(lr) * d
+
+
+@_ieee
+def adam(g: Array, w: Array, m: Array, v: Array, rate: float, root: float, eps: float, beta1: float, rest1: float,
+         beta2: float, rest2: float, decay: float, shrink: float) -> None:
+    """w = shrink w;  d = g + decay w;  m = β1 m + rest1 d;  v = β2 v + rest2 d²;  w -= rate m / (√v / root + eps)."""
+    real = w.dtype.type
+    w *= real(shrink)
+    d = g + real(decay) * w
+    m[...] = real(beta1) * m + real(rest1) * d
+    v[...] = real(beta2) * v + real(rest2) * (d * d)
+    w -= m / (np.sqrt(v) / real(root) + real(eps)) * real(rate)
+
+
+@_ieee
+def adadelta(g: Array, w: Array, v: Array, u: Array, lr: float, rho: float, rest: float, eps: float,
+             decay: float) -> None:
+    """d = g + decay w;  v = rho v + rest d²;  D = √(u + eps) / √(v + eps) d;  u = rho u + rest D²;  w -= lr D."""
+    real = w.dtype.type
+    d = g + real(decay) * w
+    v[...] = real(rho) * v + real(rest) * (d * d)
+    step = d / np.sqrt(v + real(eps)) * np.sqrt(u + real(eps))
+    u[...] = real(rho) * u + real(rest) * (step * step)
+    w -= real(lr) * step

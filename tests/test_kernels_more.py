@@ -1,4 +1,6 @@
 """What is not in the table of test_kernels.py: kernels of several steps, those of labels, outputs made."""
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -102,6 +104,56 @@ def test_cross_entropy_computes_what_its_twin_says(target, dtype):
     np.testing.assert_allclose(ours, twins, **near)
 
 
+UPDATES = {
+    "sgd": [(0.1, 0, 1, 0, 0, 0), (0.1, 0.9, 0.7, 0.01, 0, 0), (0.1, 0.9, 1, 0.01, 1, 0), (0.1, 0.9, 1, -0.01, 0, 1)],
+    "adam": [(0.01, 0.3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0, 1), (0.01, 0.3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.02, 0.98)],
+    "adadelta": [(1.0, 0.9, 0.1, 1e-6, 0.01)],
+}
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("name, settings", [(name, one) for name, many in UPDATES.items() for one in many])
+def test_updates_are_their_twins_to_the_bit(target, dtype, name, settings):
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 7, 8, 9, 15, 16, 17, 33, 1000):
+        g, *ours = (rng.normal(size=size).astype(dtype) for _ in range(3 if name == "sgd" else 4))
+        ours[1:] = (abs(state) for state in ours[1:])
+        before, theirs = g.copy(), [array.copy() for array in ours]
+        getattr(kernels.load(target, dtype), name)(g, *ours, *settings)
+        getattr(reference, name)(g, *theirs, *settings)
+        for got, want in zip((g, *ours), (before, *theirs), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+@every_target
+def test_updates_refuse_what_does_not_fit(target):
+    module, w = kernels.load(target, np.float32), np.ones(5, np.float32)
+    for name, (settings, *_) in UPDATES.items():
+        arrays = [w] * (3 if name == "sgd" else 4)
+        with pytest.raises(TypeError, match="settings"):
+            getattr(module, name)(*arrays, *settings[1:])
+        for i in range(len(arrays)):
+            with pytest.raises(ValueError, match="expected an array of shape"):
+                getattr(module, name)(*arrays[:i], np.ones(6, np.float32), *arrays[i + 1:], *settings)
+    assert (w == 1).all()
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("n, c", [(1, 1), (17, 2), (100, 10)])
+def test_losses_are_their_twins(target, dtype, n, c):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(n)
+    z, t, labels = rng.normal(size=(n, c)).astype(dtype), rng.random((n, c)).astype(dtype), rng.integers(0, c, n)
+    ours, twins = np.empty_like(z), np.empty_like(z)
+    assert module.squared_error(z, t, ours) == reference.squared_error(z, t, twins)
+    np.testing.assert_array_equal(ours, twins)
+    assert module.soft_cross_entropy(z, t) == reference.soft_cross_entropy(z, t)
+    assert module.negative_log_likelihood(z, labels) == reference.negative_log_likelihood(z, labels)
+    z[::3, -1] = np.nan
+    assert module.wrong(z, labels) == reference.wrong(z, labels)
+
+
 @every_target
 @every_dtype
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 1), (17, 9)])
@@ -124,6 +176,18 @@ def test_an_output_of_none_is_made(target, dtype, shape):
         np.testing.assert_array_equal(module.cross_entropy(x, labels, None)[1], given)
         module.cross_entropy_gradient(x, labels, given, 0.1)
         np.testing.assert_array_equal(module.cross_entropy_gradient(x, labels, None, 0.1), given)
+
+
+@every_target
+@every_dtype
+def test_the_module_of_a_target_is_a_table(target, dtype):
+    suffix = {np.float32: "f32", np.float64: "f64"}[dtype]
+    module = import_module(f"minidl.kernels.{target}_{suffix}")
+    assert [name for name in vars(module) if name[0] != "_"] == ["table"]
+    other = import_module(f"minidl.kernels.{'f64' if suffix == 'f32' else 'f32'}")
+    for table in (module.table, None, object(), 1):
+        with pytest.raises(ValueError, match="PyCapsule_GetPointer"):
+            other.bound(table)
 
 
 def packed(rows, cols):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import kernels, storage
+from ..kernels.memory import ABSENT, class_version
 from .chains import chain
 from .flat import Flat
 from .group import Group
-from .recording import ABSENT, Recording, constant, kinds, numbers, record
+from .recording import Recording, constant, kinds, numbers, record
 from .symbols import NotRecordable
 
 if TYPE_CHECKING:
@@ -91,15 +92,13 @@ class Compiler:
             described.append((list(part.indices), its_chain, spans))
         members = [(parameter.status, parameter.store.gradients[parameter.start:parameter.start + parameter.numel()])
                    for parameter in flat.parameters]
-        module = kernels.of(flat.dtype)
-        watched = [(space, name, module.ABSENT if value is ABSENT else value) for space, name, value in watched]
-        return module.GroupStep(
+        return kernels.of(flat.dtype).GroupStep(
             type(optimizer), watched, [own["param_groups"], group["params"]], group, _raw(group), numbers(settings),
             flat.counts, members, described, arrays, [gradients for _, gradients in flat.runs], stateful)
 
     def _chain(self, optimizer: Optimizer, settings: dict[str, Any], names: tuple[str, ...], step: int,
                dtype: np.dtype) -> tuple[Recording, Any]:
-        of = type(optimizer), type(optimizer).formula, kernels.of(dtype).class_version(type(optimizer))
+        of = type(optimizer), type(optimizer).formula, class_version(type(optimizer))
         if of != self.of:
             self.of, self.recorded = of, []
         self.recorded = [entry for entry in self.recorded if _stands(entry[0], vars(optimizer))]

@@ -15,6 +15,7 @@ from functools import lru_cache
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
+from ..kernels.memory import ABSENT
 from . import functions, symbols
 from .symbols import Array, NotRecordable, Number, Symbol, Trace
 
@@ -24,7 +25,6 @@ LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"}
 REFUSED = {"IMPORT_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_SUBSCR", "DELETE_SUBSCR", "YIELD_VALUE",
            "LOAD_BUILD_CLASS", "SETUP_FINALLY", "PUSH_EXC_INFO", "BEFORE_WITH"}
-ABSENT = object()
 NOTHING = object()
 
 

@@ -1,6 +1,6 @@
-# Threads: each walks the whole list and does its parts of every call, so that there is one fork and join
-# for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone,
-# and so do the gradients of parameters. There may be more parts than threads.
+# How threads share a program: each walks the whole list and does its parts of every call, so that there is one fork
+# and join for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone, and
+# so do the gradients of parameters. There may be more parts than threads.
 
 cdef extern from "threads.h" nogil:
     ctypedef void (*part_function)(void* context, int thread, int threads) noexcept
@@ -18,45 +18,45 @@ cdef struct Stretch:
     Call** calls
     Py_ssize_t count, rows
     int parts
+    int panel  # columns that a product computes together
 
 
-cdef inline Py_ssize_t bound(Py_ssize_t size, Py_ssize_t unit, int part, int parts) noexcept nogil:
+cdef inline Py_ssize_t boundary(Py_ssize_t size, Py_ssize_t unit, int part, int parts) noexcept nogil:
     """Where part begins of size cut into parts, whole units each."""
     return min(size, (size + unit * parts - 1) // (unit * parts) * unit * part)
 
 
-cdef void run_part(const Call* call, Py_ssize_t rows, int part, int parts) noexcept nogil:
+cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int parts) noexcept nogil:
     cdef Call mine = call[0], then
     cdef Py_ssize_t begin = 0, end = 0
     if call.share == BY_ROWS:
-        begin, end = bound(rows, UNIT_ROWS, part, parts), bound(rows, UNIT_ROWS, part + 1, parts)
-        mine.a = call.a + begin * call.as0
+        begin, end = boundary(rows, UNIT_ROWS, part, parts), boundary(rows, UNIT_ROWS, part + 1, parts)
+        mine.a, mine.out = from_element(&call.a, begin, 0), from_element(&call.out, begin, 0)
         if call.b_by_rows:
-            mine.b = call.b + begin * call.bs0
-        mine.y = call.y + begin * call.ys0
-        # what divides a loss, and the labels, are the batch's
-        mine.labels_from, mine.batch_rows = begin, rows
+            mine.b = from_element(&call.b, begin, 0)
+        mine.labels = call.labels + begin
+        mine.batch_rows = rows  # what divides a loss is the batch's
         if call.then is not NULL:
             then = moved(call.then, begin, 0)
         rows = end - begin
     elif call.share == BY_COLUMNS:
-        begin, end = bound(call.cols, PANEL_N, part, parts), bound(call.cols, PANEL_N, part + 1, parts)
-        mine.b = call.b + begin * (call.bs0 if call.run is run_linear else call.bs1)
-        if call.bias is not NULL:
-            mine.bias = call.bias + begin
-        mine.y, mine.cols = call.y + begin, end - begin
+        begin, end = boundary(call.cols, panel, part, parts), boundary(call.cols, panel, part + 1, parts)
+        mine.b, mine.out = from_element(&call.b, 0, begin), from_element(&call.out, 0, begin)
+        mine.start, mine.cols = from_element(&call.start, 0, begin), end - begin
         if call.then is not NULL:
             then = moved(call.then, 0, begin)
     elif call.share == BY_INPUTS:
-        begin, end = bound(call.depth, UNIT_ROWS, part, parts), bound(call.depth, UNIT_ROWS, part + 1, parts)
-        mine.a, mine.depth = call.a + begin * call.as1, end - begin
-        if call.y is not NULL:
-            mine.y = call.y + begin * call.ys0
+        begin, end = boundary(call.depth, UNIT_ROWS, part, parts), boundary(call.depth, UNIT_ROWS, part + 1, parts)
+        mine.a, mine.out, mine.depth = from_element(&call.a, 0, begin), from_element(&call.out, begin, 0), end - begin
         if part > 0:
-            mine.db = NULL
+            mine.bias_gradient.at = NULL
     elif call.share == BY_ELEMENTS:
-        begin, end = bound(call.cols, 16, part, parts), bound(call.cols, 16, part + 1, parts)
-        mine = moved(call, 0, begin)
+        begin, end = boundary(call.cols, 16, part, parts), boundary(call.cols, 16, part + 1, parts)
+        mine.a, mine.out = from_element(&call.a, 0, begin), from_element(&call.out, 0, begin)
+        if call.state[0] is not NULL:
+            mine.state[0] = call.state[0] + begin
+        if call.state[1] is not NULL:
+            mine.state[1] = call.state[1] + begin
         mine.cols, rows = end - begin, 1
     elif part == 0:
         end = 1
@@ -90,6 +90,6 @@ cdef void walk_part(void* context, int thread, int threads) noexcept nogil:
             barriers += 1
         part = thread
         while part < stretch.parts:
-            run_part(call, stretch.rows, part, stretch.parts)
+            run_part(call, stretch.rows, stretch.panel, part, stretch.parts)
             part += threads
         before = call

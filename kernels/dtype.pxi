@@ -1,0 +1,18 @@
+# What Python calls, for one element type: it checks what it is given, and runs the actions of a target by its table.
+
+cdef extern from "real.h" nogil:
+    ctypedef float real  # to Cython; the C compiler knows its width
+
+include "call.pxi"
+include "arguments.pxi"
+include "operations.pxi"
+include "functions.pxi"
+include "functions_labels.pxi"
+include "functions_products.pxi"
+include "layer.pxi"
+include "bound.pxi"
+include "parallel.pxi"
+include "updates.pxi"
+include "program.pxi"
+include "chain.pxi"
+include "group_step.pxi"

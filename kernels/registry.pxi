@@ -1,0 +1,47 @@
+# register(): an operation becomes known, to Python as a function and to programs as an action, which are the same.
+
+from cpython.pycapsule cimport PyCapsule_New
+
+cdef Table TABLE
+TABLE.call_bytes, TABLE.panel = sizeof(Call), PANEL_N
+
+
+cdef int register(const char* name, action run, int flags, const char* formula, const char* settings=b"") except -1:
+    """An operation of this name: what its action takes and gives is told by the flags."""
+    if TABLE.operation_count == MOST_OPERATIONS:
+        raise ImportError("expected no more than MOST_OPERATIONS operations")
+    TABLE.operations[TABLE.operation_count] = Operation(name, run, flags, formula, settings)
+    TABLE.operation_count += 1
+    return 0
+
+
+cdef int register_rule(
+    const char* optimizer, const char* operation, preparation prepare, const char* settings
+) except -1:
+    """An optimizer's class whose update is this operation."""
+    if TABLE.rule_count == MOST_RULES:
+        raise ImportError("expected no more than MOST_RULES rules")
+    TABLE.rules[TABLE.rule_count] = Rule(optimizer, operation, settings, prepare)
+    TABLE.rule_count += 1
+    return 0
+
+
+table = PyCapsule_New(&TABLE, "minidl.kernels.table of doubles" if sizeof(real) == 8 else
+                      "minidl.kernels.table of floats", NULL)
+
+
+# What losses divide by, as their actions ask for it
+
+cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t n = call.batch_rows or rows
+    return n if call.divide == BY_BATCH else n * call.cols if call.divide == BY_NUMBERS else 1
+
+
+cdef inline double reduced(const Call* call, double acc, Py_ssize_t rows) noexcept nogil:
+    """What the call gives for a sum over the batch."""
+    return acc if call.divide == EXACT else <real>(acc / divisor(call, rows))
+
+
+cdef inline real share_of(const Call* call, Py_ssize_t rows) noexcept nogil:
+    """By what a gradient is multiplied."""
+    return <real>(call.settings.value / divisor(call, rows))
