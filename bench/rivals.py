@@ -6,86 +6,26 @@ checked against float64 before they are timed; they take turns, and each keeps i
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from time import sleep
 
 sys.path[0] = str(Path(__file__).parent)  # not the checkout: its minidl/ would hide the installed one
 
 import floor  # noqa: E402
 import footprint  # noqa: E402
 import machine  # noqa: E402
+import own_steps  # noqa: E402
 import rivals_report  # noqa: E402
 import simplechains  # noqa: E402
 from contestants import RIVALS, able, installed  # noqa: E402
 from networks import WIDTHS  # noqa: E402
+from workers import Workers  # noqa: E402
 
 from minidl import kernels  # noqa: E402
 
 STEPS = [*(("S", size) for size in (4, 16, 100, 128)),
          *((network, size) for network in ("M", "M3", "L") for size in (16, 128))]
 PREDICTIONS = [(network, size) for network in WIDTHS for size in (1, 64)]
-TURNS = 11
-REST_SECONDS = 0.2
-
-
-class Worker:
-    """A rival's process: see worker.py."""
-
-    def __init__(self, name: str, threads: int):
-        self.name = name
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "worker.py"), name], text=True,
-            env=os.environ | {"BENCH_THREADS": str(threads)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def turn(self, *case) -> float:
-        self.process.stdin.write(json.dumps(case) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"bench: {self.name} stopped at {case}; its own words stand above")
-        return json.loads(answer)
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-
-
-class Workers:
-    """Those of one number of threads, started when they are first asked for."""
-
-    def __init__(self, threads: int):
-        self.threads = threads
-        self.worker = cache(lambda name: self.started(name, threads))
-        self.all: list[Worker] = []
-
-    def started(self, name: str, threads: int) -> Worker:
-        self.all.append(Worker(name, threads))
-        return self.all[-1]
-
-    def best(self, names: list[str], *case) -> dict[str, float]:
-        """Microseconds of each rival."""
-        print(f"{self.threads} threads:", *case, file=sys.stderr, flush=True)
-        times = [{name: self.after_a_rest(name, case) for name in names} for _ in range(TURNS)]
-        return {name: 1e6 * min(turn[name] for turn in times) for name in names}
-
-    def after_a_rest(self, name: str, case) -> float:
-        """A turn, once the threads of the one before have stopped spinning: OpenBLAS's do so for 0.1 s."""
-        if self.threads > 1:
-            sleep(REST_SECONDS)
-        return self.worker(name).turn(*case)
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *_) -> None:
-        for worker in self.all:
-            worker.close()
 
 
 def trained_by(network: str, threads: int) -> list[str]:
@@ -94,7 +34,7 @@ def trained_by(network: str, threads: int) -> list[str]:
 
 
 def measured(threads: int) -> dict:
-    """Steps, and on one thread predictions and the chains too: rows by name, of microseconds by rival."""
+    """Steps, and on one thread predictions the chains and one's own too: rows by name, of microseconds by rival."""
     with Workers(threads) as workers:
         rows = {"step": {f"{network}, batch {size}": workers.best(trained_by(network, threads), "step", network, size)
                          for network, size in STEPS}}
@@ -104,6 +44,7 @@ def measured(threads: int) -> dict:
                 for network, size in PREDICTIONS}
             names = installed(*simplechains.CLASSES)
             rows["chains"] = workers.best(names, "chains", "4-32-16-4", 10_000)
+            rows["own"] = own_steps.measured(workers)
     return rows
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import own_steps
 import simplechains
 
 UNIT = "minidl captured"
@@ -58,6 +59,7 @@ def markdown(machine, results: dict[int, dict], peak: float | None, sizes: dict,
     lines += ["## A small regression, one thread", "",
               "4-32-16-4 with tanh, squared error, Adam, the full batch of 10 000 at each step.", "",
               *chains(one["chains"], peak)]
+    lines += ["## Steps that one writes oneself, one thread", "", *own_steps.tables(one["own"])]
     lines += ["## Before the first step", "",
               "Sizes are without NumPy's, which every other package needs; scikit-learn's is with SciPy's.", "",
               *footprint(sizes), "![Times of a training step over those of minidl captured](rivals.png)", ""]

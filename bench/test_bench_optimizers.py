@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from minidl import optim
+from minidl.autograd.parameter import Parameter
 from minidl.optim import compiled
-from minidl.tensor import Parameter
 
 EVERY = [getattr(optim, name) for name in optim.__all__]
 KINDS = [kind for kind in EVERY if isinstance(kind, type) and kind is not optim.Optimizer]

@@ -1,7 +1,7 @@
 """One rival in a process of its own, on as many cores as it has threads.
 
 ``python bench/worker.py NAME`` reads lines of JSON, [what, network, size], and answers each with the
-seconds of one training step ("step", "chains") or of one prediction ("predict"), the average of a turn.
+seconds of one training step ("step", "chains", "own") or of one prediction ("predict"), the average of a turn.
 """
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import machine
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:machine.COUNT])
 
+import own_contestants
 import simplechains
 from contestants import checked, steps_of
 from turns import count_for, seconds
@@ -25,7 +26,12 @@ TURN_SECONDS = 0.02
 @cache
 def prepared(name: str, what: str, network: str, size: int) -> tuple:
     """The call, how many of them make a turn, what waits for the last, and the steps in a call."""
-    rival = simplechains.checked(name) if what == "chains" else checked(name, network, size)
+    if what == "chains":
+        rival = simplechains.checked(name)
+    elif what == "own":
+        rival = own_contestants.checked(name, network, size)
+    else:
+        rival = checked(name, network, size)
     call = rival.predict if what == "predict" else rival.step
     finish = getattr(rival, "finish", lambda: None)
     return call, count_for(call, TURN_SECONDS, finish), finish, steps_of(rival) if what == "step" else 1

@@ -1,7 +1,36 @@
-# Elementwise arithmetic.
+# Elementwise arithmetic. An input whose stride along an axis is 0 is broadcast there.
 
 cdef inline vec vmultiply(vec a, vec b, vec unused) noexcept nogil:
     return a * b
+
+cdef inline vec vadd(vec a, vec b, vec unused) noexcept nogil:
+    return a + b
+
+cdef inline vec vsubtract(vec a, vec b, vec unused) noexcept nogil:
+    return a - b
+
+cdef inline vec vdivide(vec a, vec b, vec unused) noexcept nogil:
+    return a / b
+
+cdef inline vec vcopy(vec x, vec unused) noexcept nogil:
+    return x
+
+cdef inline vec vnegative(vec x, vec unused) noexcept nogil:
+    return -x
+
+cdef inline vec vabsolute(vec x, vec unused) noexcept nogil:
+    return absolute(x)
+
+cdef inline vec vroot(vec x, vec unused) noexcept nogil:
+    return root_of(x)
+
+cdef inline vec vsquare(vec x, vec unused) noexcept nogil:
+    return x * x
+
+cdef inline vec vsign(vec x, vec unused) noexcept nogil:
+    # NaN stays what it is, and zero becomes +0
+    cdef vec zero = broadcast(0), ones = broadcast(1)
+    return choose(greater(x, zero), ones, choose(greater(zero, x), -ones, choose(not_less(zero, x), zero, x)))
 
 cdef inline vec vscale(vec x, vec factor) noexcept nogil:
     return x * factor
@@ -16,6 +45,42 @@ cdef void log(Call* call, Py_ssize_t rows) noexcept nogil:
 cdef void multiply(Call* call, Py_ssize_t rows) noexcept nogil:
     binary_call(vmultiply, call, rows)
 
+cdef void add(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(vadd, call, rows)
+
+cdef void subtract(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(vsubtract, call, rows)
+
+cdef void divide(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(vdivide, call, rows)
+
+cdef void copy(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vcopy, call, rows)
+
+cdef void negative(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vnegative, call, rows)
+
+cdef void absolute_value(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vabsolute, call, rows)
+
+cdef void sqrt(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vroot, call, rows)
+
+cdef void square(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vsquare, call, rows)
+
+cdef void sign(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vsign, call, rows)
+
+register(b"add", add, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"c = a + b.")
+register(b"subtract", subtract, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"c = a - b.")
+register(b"divide", divide, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"c = a / b.")
+register(b"copy", copy, HAS_OUTPUT | ELEMENTWISE, b"y = x.")
+register(b"negative", negative, HAS_OUTPUT | ELEMENTWISE, b"y = -x.")
+register(b"absolute", absolute_value, HAS_OUTPUT | ELEMENTWISE, b"y = |x|.")
+register(b"sqrt", sqrt, HAS_OUTPUT | ELEMENTWISE, b"y = the square root of x.")
+register(b"square", square, HAS_OUTPUT | ELEMENTWISE, b"y = x x.")
+register(b"sign", sign, HAS_OUTPUT | ELEMENTWISE, b"y = -1, 0 or 1, as x is below, at or above zero.")
 register(b"exp", exp, HAS_OUTPUT | ELEMENTWISE, b"y = e^x.")
 register(b"log", log, HAS_OUTPUT | ELEMENTWISE, b"y = log x.")
 register(b"multiply", multiply, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"c = a b, element by element.")
@@ -51,3 +116,70 @@ cdef void zero(Call* call, Py_ssize_t rows) noexcept nogil:
         memset(call.out.at + i * call.out.s0, 0, call.cols * sizeof(real))
 
 register(b"zero", zero, BY_NAME, b"y = 0.")
+
+
+# Comparisons give bytes of 0 and 1, and where() reads them; sums of losses are doubles in either element type
+
+from libc.stdint cimport uint8_t
+
+
+cdef inline bint compared(const int relation, real a, real b) noexcept nogil:
+    return a < b if relation == 0 else a <= b if relation == 1 else a == b if relation == 2 else a != b
+
+
+cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef uint8_t* y = <uint8_t*>call.out.at
+    for i in range(rows):
+        for j in range(call.cols):
+            y[i * call.out.s0 + j] = compared(
+                relation, call.a.at[i * call.a.s0 + j * call.a.s1], call.b.at[i * call.b.s0 + j * call.b.s1])
+
+
+cdef void less(Call* call, Py_ssize_t rows) noexcept nogil:
+    compare(0, call, rows)
+
+cdef void less_equal(Call* call, Py_ssize_t rows) noexcept nogil:
+    compare(1, call, rows)
+
+cdef void equal(Call* call, Py_ssize_t rows) noexcept nogil:
+    compare(2, call, rows)
+
+cdef void not_equal(Call* call, Py_ssize_t rows) noexcept nogil:
+    compare(3, call, rows)
+
+register(b"less", less, HAS_B | GIVES_BYTES, b"y = 1 if a < b else 0.")
+register(b"less_equal", less_equal, HAS_B | GIVES_BYTES, b"y = 1 if a <= b else 0.")
+register(b"equal", equal, HAS_B | GIVES_BYTES, b"y = 1 if a = b else 0.")
+register(b"not_equal", not_equal, HAS_B | GIVES_BYTES, b"y = 0 if a = b else 1.")
+
+
+cdef void where(Call* call, Py_ssize_t rows) noexcept nogil:
+    # the condition is where a product has its start
+    cdef Py_ssize_t i, j
+    cdef const uint8_t* condition = <const uint8_t*>call.start.at
+    for i in range(rows):
+        for j in range(call.cols):
+            call.out.at[i * call.out.s0 + j] = (
+                call.a.at[i * call.a.s0 + j * call.a.s1] if condition[i * call.start.s0 + j * call.start.s1]
+                else call.b.at[i * call.b.s0 + j * call.b.s1])
+
+register(b"where", where, BY_NAME, b"y = a where the condition is not 0, b elsewhere.")
+
+
+cdef void to_double(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef double* y = <double*>call.out.at
+    for i in range(rows):
+        for j in range(call.cols):
+            y[i * call.out.s0 + j] = call.a.at[i * call.a.s0 + j * call.a.s1]
+
+cdef void from_double(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef const double* x = <const double*>call.a.at
+    for i in range(rows):
+        for j in range(call.cols):
+            call.out.at[i * call.out.s0 + j] = <real>x[i * call.a.s0 + j * call.a.s1]
+
+register(b"to_double", to_double, BY_NAME, b"y = x, in double.")
+register(b"from_double", from_double, BY_NAME, b"y = x, rounded from double.")

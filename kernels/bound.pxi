@@ -20,6 +20,7 @@ cdef dict BY_FLAGS = {
     HAS_LABELS | GIVES_NUMBER: (labelled_number, LABELS),
     HAS_LABELS | HAS_OUTPUT | GIVES_NUMBER: (labelled_and_number, f"{LABELS}, real[:, ::1] y"),
     HAS_LABELS | HAS_OUTPUT | HAS_SETTING: (labelled_with_setting, f"{LABELS}, real[:, ::1] y, double setting"),
+    HAS_B | GIVES_BYTES: (comparison, f"{PAIR}, unsigned char[:, ::1] y not None"),
     HAS_STATE: (update_with_state, STATE),
     HAS_STATES: (update_with_states, f"{STATE}, real[::1] state_2 not None"),
 }
@@ -36,6 +37,11 @@ cdef dict WRITTEN_OUT = {
                           "real[:] db"),
     "column_sum": (column_sum, "const real[:, :] dy not None, real[:] db not None"),
     "add_at_labels": (add_at_labels, "real[:, ::1] z not None, const int64_t[:] labels not None, double value"),
+    "row_sum": (row_sum, "const real[:, :] x not None, real[:] y not None"),
+    "where": (where, "const unsigned char[:, :] condition not None, const real[:, :] a not None, "
+                     "const real[:, :] b not None, real[:, ::1] y not None"),
+    "to_double": (to_double, "const real[:, :] x not None, double[:, ::1] y not None"),
+    "from_double": (from_double, "const double[:, :] x not None, real[:, ::1] y not None"),
     "zero": (zero, "real[:, ::1] y not None"),
 }
 
@@ -60,6 +66,6 @@ def bound(capsule):
         function.__doc__ = f"{name}({signature}{settings})\n\n{operation.formula.decode()}"
         found[name] = function
     return {
-        **found, "OPERATIONS": tuple(found), "Layer": partial(Layer, operations),
+        "TABLE": capsule, **found, "OPERATIONS": tuple(found), "Layer": partial(Layer, operations),
         "Program": partial(Program, operations), "Update": partial(Update, operations),
         "Chain": partial(Chain, operations), "GroupStep": GroupStep}

@@ -76,6 +76,7 @@ cdef enum:
     GIVES_NUMBER = 64  # a sum over the batch, in one order: one thread computes it
     ELEMENTWISE = 128  # knows no neighbours: may finish a product, panel by panel
     PRODUCT = 256      # a product that can be finished
+    GIVES_BYTES = 1024 # an output of bytes
     BY_NAME = 512      # its callable is written out, since no other operation takes what it takes
 
 cdef struct Operation:
@@ -104,6 +105,8 @@ cdef enum:
 cdef struct Table:  # what the module of a target consists of
     size_t call_bytes  # sizeof(Call): a module from another source is not called
     int panel          # columns of a product that are computed together
+    action peak        # multiply-adds in registers, rows times; and how many operations each time has
+    int peak_operations
     int operation_count, rule_count
     Operation operations[MOST_OPERATIONS]
     Rule rules[MOST_RULES]

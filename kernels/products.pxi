@@ -38,7 +38,9 @@ register(b"linear_input_gradient", affine, PRODUCT | BY_NAME, b"dx = dy weight: 
 
 
 cdef void column_sum(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out[j] += sum over i of a[i, j], for out of one row."""
+    """out[j] += sum over i of a[i, j], for out of one row; fresh: not +=."""
+    if call.fresh:
+        memset(call.out.at, 0, call.cols * sizeof(real))
     column_sums(call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s1, rows, call.cols)
 
 

@@ -43,6 +43,33 @@ cdef void total(Call* call, Py_ssize_t rows) noexcept nogil:
     call.number[0] = reduced(call, grand_total(call.a.at, call.a.s0, call.a.s1, rows, call.cols), rows)
 
 
+cdef inline double eightfold_sum(const real* x, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
+    """The sum of n elements in double: eight partial sums, of the elements whose index is k modulo 8.
+
+    They are added up as ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)).
+    """
+    cdef double acc[8]
+    cdef Py_ssize_t j = 0
+    cdef int k
+    for k in range(8):
+        acc[k] = 0
+    while j + 8 <= n:
+        for k in range(8):
+            acc[k] += x[(j + k) * step]
+        j += 8
+    for k in range(n - j):
+        acc[k] += x[(j + k) * step]
+    return ((acc[0] + acc[1]) + (acc[2] + acc[3])) + ((acc[4] + acc[5]) + (acc[6] + acc[7]))
+
+
+cdef void row_sum(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(rows):
+        call.out.at[i * call.out.s1] = <real>eightfold_sum(call.a.at + i * call.a.s0, call.a.s1, call.cols)
+
+
+register(b"row_sum", row_sum, BY_NAME,
+         b"y[i] = the sum of row i, of eight partial sums in double, over every eighth element: (N, M) -> (N,).")
 register(b"total", total, GIVES_NUMBER, b"The sum of all x, accumulated in double: (N, M) -> float.")
 
 

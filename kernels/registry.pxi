@@ -4,6 +4,27 @@ from cpython.pycapsule cimport PyCapsule_New
 
 cdef Table TABLE
 TABLE.call_bytes, TABLE.panel = sizeof(Call), PANEL_N
+TABLE.peak, TABLE.peak_operations = multiply_adds, 2 * CHAINS * LANES
+
+
+# The peak of a core: chains of multiply-adds in registers
+
+cdef enum:
+    CHAINS = 12
+
+cdef void multiply_adds(Call* call, Py_ssize_t rows) noexcept nogil:
+    cdef vec acc[CHAINS]
+    cdef vec factor = load(call.a.at), term = load(call.a.at)
+    cdef Py_ssize_t i
+    cdef int k
+    for k in range(CHAINS):
+        acc[k] = broadcast(<real>k)
+    for i in range(rows):
+        for k in range(CHAINS):
+            acc[k] = fma(acc[k], factor, term)
+    for k in range(1, CHAINS):
+        acc[0] = acc[0] + acc[k]
+    store(call.out.at, acc[0])
 
 
 cdef int register(const char* name, action run, int flags, const char* formula, const char* settings=b"") except -1:

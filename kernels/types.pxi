@@ -25,11 +25,13 @@ cdef extern from "simd.h" nogil:
 
 
 cdef inline vec load_strided(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
-    """The n <= LANES elements at p, p + step, ...; zero behind them."""
+    """The n <= LANES elements at p, p + step, ...; zero behind them. Of a step of 0, the one in all lanes."""
     cdef real lanes[16]
     cdef Py_ssize_t i
     if step == 1:
         return load(p) if n == LANES else load_part(p, n)
+    if step == 0:
+        return broadcast(p[0])
     for i in range(LANES):
         lanes[i] = p[i * step] if i < n else 0
     return load(lanes)

@@ -13,12 +13,14 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import data, functional, nn, optim
+from .autograd.parameter import Parameter
+from .autograd.tape import no_grad
+from .autograd.tensor import Tensor, tensor
 from .capture import capture
+from .compiled.errors import CaptureError
 from .checkpoint import load, save
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
 from .prediction import predict
 from .random import manual_seed
-from .tape import no_grad
-from .tensor import Parameter, Tensor, tensor
 from .training import Evaluation, evaluate, fit

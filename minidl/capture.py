@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernels, optim, storage
+from . import kernels, optim
+from .autograd import storage
 from .capture_batch import Batch, taken
 from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
 from .capture_losses import call_loss, has_kernels, takes_labels, write_loss
+from .compiled.model_step import ModelStep
+from .compiled.step import RecordedStep
 from .nn.module import Module
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
@@ -161,8 +164,12 @@ def _check_dtypes(parameters, dtype) -> None:
                             f"got {parameter!r}")
 
 
-def capture(model: Module, criterion: Module, optimizer: optim.Optimizer) -> CapturedStep:
-    """The training step ``zero_grad, forward, loss, backward, step`` as one compiled call.
+def capture(model, criterion=None, optimizer=None):
+    """A step as one compiled call: of a function that one writes oneself, or of a model, a loss and an optimizer.
+
+    ``capture(function)``, also as a decorator @minidl.capture: see RecordedStep.
+
+    ``capture(model, criterion, optimizer)``: the training step ``zero_grad, forward, loss, backward, step`` as one compiled call.
 
     step(x, y) trains on the batch x (N, in), or images (N, ...) where the model begins with a Flatten, and
     y: labels (N,), or rows (N, out); step(X, y, index) on the rows that index picks. It returns the loss
@@ -182,4 +189,12 @@ def capture(model: Module, criterion: Module, optimizer: optim.Optimizer) -> Cap
     IndexError for a batch that does not fit, and FloatingPointError for a loss that is not finite. Nothing
     has been updated then.
     """
-    return CapturedStep(model, criterion, optimizer)
+    if criterion is None and optimizer is None:
+        if not callable(model):
+            raise TypeError(f"capture: expected a function, or a model, a loss and an optimizer, "
+                            f"got {type(model).__name__}")
+        return RecordedStep(model)
+    try:
+        return CapturedStep(model, criterion, optimizer)
+    except NotCapturable:
+        return ModelStep(model, criterion, optimizer)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import nn, random, storage
+from . import nn, random
+from .autograd import storage
+from .autograd.parameter import Parameter
 from .nn.module import Module
-from .tensor import Parameter
 
 
 class NotCapturable(TypeError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import random
-from .tensor import Tensor
+from .autograd.tape import constant, drawn
+from .autograd.tensor import Tensor
 
 float32, float64, int64 = np.float32, np.float64, np.int64
 long = int64
@@ -19,12 +20,12 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def zeros(*size, dtype=float32, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape ``size``, given as numbers or as one tuple."""
-    return Tensor(np.zeros(_shape(size), dtype), requires_grad)
+    return _filled(np.zeros(_shape(size), dtype), requires_grad)
 
 
 def ones(*size, dtype=float32, requires_grad: bool = False) -> Tensor:
     """Ones of the shape ``size``."""
-    return Tensor(np.ones(_shape(size), dtype), requires_grad)
+    return _filled(np.ones(_shape(size), dtype), requires_grad)
 
 
 def randn(*size, generator=None, dtype=float32, requires_grad: bool = False) -> Tensor:
@@ -32,7 +33,17 @@ def randn(*size, generator=None, dtype=float32, requires_grad: bool = False) -> 
 
     ``generator``: a seed or a numpy.random.Generator; by default minidl's own stream.
     """
-    return Tensor(np.asarray(random.generator(generator).standard_normal(_shape(size), dtype)), requires_grad)
+    shape = _shape(size)
+
+    def draw():
+        return np.asarray(random.generator(generator).standard_normal(shape, dtype))
+
+    return Tensor(drawn("randn", draw), requires_grad)
+
+
+def _filled(array: np.ndarray, requires_grad: bool) -> Tensor:
+    constant(array)
+    return Tensor(array, requires_grad)
 
 
 def _shape(size) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from . import kernels
+from .autograd.tape import no_grad
 from .capture_layers import Builder, leaves, widths, write_forward
 from .conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
 from .nn.module import Module
-from .tape import no_grad
 
 ndarray = np.ndarray  # as one name, which predict looks up at each call
 BLOCK = 256  # rows that pass through the network together, so that what is between layers stays in cache
@@ -85,6 +85,3 @@ def _plainly(model: Module, X: np.ndarray, block: int) -> np.ndarray:
         if X.ndim < 2 or len(X) <= block:
             return model(X)
         return np.concatenate([model(X[i:i + block]) for i in range(0, len(X), block)])
-
-
-Module.predict = predict  # type: ignore[assignment]  # here, since a Module cannot know who stands above it

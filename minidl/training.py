@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 
 from . import random
+from .autograd.tape import no_grad
+from .autograd.tensor import Tensor
 from .callbacks import Callback, Progress
 from .capture import capture
 from .capture_batch import flattens
@@ -24,8 +26,6 @@ from .nn.dropout import Dropout
 from .optim.optimizer import Optimizer
 from .prediction import predict
 from .tally import Evaluation, Tally
-from .tape import no_grad
-from .tensor import Tensor
 
 
 class Criterion(Module):

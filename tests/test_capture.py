@@ -180,7 +180,7 @@ def test_parameters_of_a_larger_set():
     """The optimizer's stretch of memory has another model's parameters in its middle."""
     def make():
         model, other = small(), nn.Linear(3, 3)
-        minidl.storage.flatten([*model[0].parameters(), *other.parameters(), *model[2].parameters()])
+        minidl.autograd.storage.flatten([*model[0].parameters(), *other.parameters(), *model[2].parameters()])
         return model, nn.CrossEntropyLoss(), optim.Adam(model.parameters())
 
     twins = Twins(make)

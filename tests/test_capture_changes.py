@@ -8,7 +8,7 @@ from twins import OPTIMIZERS, SIZES, Twins, batches, bits, mixed, plain_step, sm
 
 import minidl
 from minidl import nn, optim
-from minidl.tensor import Parameter
+from minidl.autograd.parameter import Parameter
 
 
 @pytest.mark.parametrize("name, changes", [
@@ -78,7 +78,7 @@ def test_the_storage_moves():
     twins.train(x, y)
     other = nn.Linear(3, 3)
     left = [parameter.data for parameter in twins.captured[0].parameters()]
-    minidl.storage.flatten([*other.parameters(), *twins.captured[0].parameters()])
+    minidl.autograd.storage.flatten([*other.parameters(), *twins.captured[0].parameters()])
     assert twins.captured[0][0].weight.data is not left[0]
     for array in left:
         array[...] = np.nan  # nobody reads them any more

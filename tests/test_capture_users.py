@@ -8,7 +8,7 @@ from twins import SIZES, Huber, Mine, Twins, digest, mixed, refused, small
 
 import minidl
 from minidl import nn, optim
-from minidl.tensor import Parameter
+from minidl.autograd.parameter import Parameter
 
 X, LABELS, ROWS = numbers((6, 4)), np.array([0, 1, 2, 0, 1, 2]), numbers((6, 3), seed=2)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from minidl import kernels, optim
+from minidl.autograd.parameter import Parameter
 from minidl.optim.functions import maximum, minimum, sign, sqrt, where
 from minidl.optim.group import at_least_zero
-from minidl.tensor import Parameter
 
 OF_ONE = ("negative", "absolute", "sqrt", "sign", "square")
 OF_TWO = ("add", "subtract", "multiply", "divide", "maximum", "minimum")

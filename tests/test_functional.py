@@ -8,7 +8,7 @@ import pytest
 
 import minidl
 from minidl import functional as F
-from minidl.tensor import Tensor
+from minidl.autograd.tensor import Tensor
 
 STEP = 1e-6
 

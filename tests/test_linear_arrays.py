@@ -8,8 +8,9 @@ import threading
 import numpy as np
 import pytest
 
-from minidl import arrays, kernels, nn, storage
-from minidl.tensor import Parameter
+from minidl import arrays, kernels, nn
+from minidl.autograd import storage
+from minidl.autograd.parameter import Parameter
 
 
 def used(bias=True, dtype=np.float32):

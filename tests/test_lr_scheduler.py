@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import minidl.optim
+from minidl.autograd.parameter import Parameter
 from minidl.optim import SGD, Adadelta, Adam
 from minidl.optim.lr_scheduler import CyclicLR, DecayOnRise, LRScheduler, ReduceLROnPlateau, StepLR
-from minidl.tensor import Parameter
 
 STEPS = 60
 

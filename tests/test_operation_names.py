@@ -8,7 +8,7 @@ import pytest
 
 import minidl
 from minidl import functional
-from minidl.functional import casts, elementwise
+from minidl.functional import casts
 
 POSITIVE = np.array([[0.5, 2.0], [1.5, 3.0]])
 OTHER = np.array([[2.0, 1.0], [1.5, 0.5]])
@@ -48,7 +48,7 @@ def test_the_name_of_an_extreme_along_an_axis(name):
 
 @pytest.mark.parametrize("name", [*UNARY, *BINARY, *COMPARISONS])
 def test_the_name_in_a_message(name):
-    function = getattr(elementwise, name)
+    function = getattr(functional, name)
     x = minidl.tensor(POSITIVE)
     if name not in UNARY:
         with pytest.raises(TypeError, match=f"^{name}: expected Tensors, arrays or numbers, got NoneType$"):
@@ -62,7 +62,7 @@ def test_the_name_in_a_message(name):
 def test_comparisons(name):
     expected = COMPARISONS[name](POSITIVE, OTHER)
     x = minidl.tensor(POSITIVE, requires_grad=True)
-    for got in (getattr(operator, name)(x, OTHER), getattr(x, name)(OTHER), getattr(elementwise, name)(x, OTHER),
+    for got in (getattr(operator, name)(x, OTHER), getattr(x, name)(OTHER), getattr(functional, name)(x, OTHER),
                 getattr(operator, name)(x, minidl.tensor(OTHER))):
         assert got.dtype == bool and not got.requires_grad
         np.testing.assert_array_equal(got.data, expected)

@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 import pytest
 
-from minidl import storage
+from minidl.autograd import storage
+from minidl.autograd.parameter import Parameter
 from minidl.optim import SGD, Adadelta, Adam, AdamW, Optimizer, flat
-from minidl.tensor import Parameter
 
 SHAPES = [(5, 7), (7,), (), (3, 2, 4)]
 EVERY = [

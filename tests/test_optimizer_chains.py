@@ -12,12 +12,13 @@ import pytest
 import twins
 
 import minidl
-from minidl import nn, optim, storage
+from minidl import nn, optim
+from minidl.autograd import storage
+from minidl.autograd.parameter import Parameter
 from minidl.optim import Optimizer, compiled
 from minidl.optim.adam import two_fractions
 from minidl.optim.group import at_least_zero, fraction
 from minidl.optim.sgd import switch
-from minidl.tensor import Parameter
 
 OURS = [kind for name in optim.__all__ if isinstance(kind := getattr(optim, name), type) and kind is not Optimizer]
 VALUES = {at_least_zero: (0, 0.3), fraction: (0.25, 0.6), two_fractions: ((0.0, 0.0), (0.5, 0.9)),

@@ -10,7 +10,7 @@ from twins import OPTIMIZERS, bits, plain_step, small
 
 import minidl
 from minidl import nn, optim
-from minidl.tensor import Parameter
+from minidl.autograd.parameter import Parameter
 
 X, LABELS = numbers((6, 4)), np.array([0, 1, 2, 0, 1, 2])
 KINDS = [optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta]

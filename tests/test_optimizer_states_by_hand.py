@@ -7,10 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
+from minidl.autograd.parameter import Parameter
 from minidl.optim import SGD, Adam
 from minidl.optim.flat import BLOCK, Flat
 from minidl.optim.optimizer import Optimizer
-from minidl.tensor import Parameter
 
 A, B, G, H = np.ones(2), np.zeros((2, 2)), np.array([1.0, -2.0]), np.array([[1.0, 2.0], [3.0, 4.0]])
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from minidl.autograd.parameter import Parameter
 from minidl.optim import SGD, Adadelta
 from minidl.optim import lr_scheduler as schedulers
 from minidl.optim.lr_scheduler import CyclicLR, DecayOnRise, LRScheduler, ReduceLROnPlateau, StepLR
-from minidl.tensor import Parameter
 
 # One of each kind, on an optimizer of two groups. A scheduler that is not here fails the first test.
 MADE = {

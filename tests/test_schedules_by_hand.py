@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from minidl.autograd.parameter import Parameter
 from minidl.optim import SGD, Adam
 from minidl.optim.lr_scheduler import CyclicLR, DecayOnRise, ReduceLROnPlateau, StepLR
-from minidl.tensor import Parameter
 
 
 def optimizer(kind=SGD, lr=1.0, groups=1):

@@ -19,7 +19,7 @@ REDUCTION = "(x, dim=None, keepdim=False, *, axis=None, keepdims=False)"
 SIGNATURES = {
     minidl.Parameter: "(data, name='parameter', order='C', requires_grad=True)",
     minidl.Tensor: "(data, requires_grad=False)",
-    minidl.Tensor.backward: "(self, gradient=None, retain_graph=False)",
+    minidl.Tensor.backward: "(self, gradient=None, retain_graph=None, create_graph=False)",
     minidl.Parameter.zero_grad: "(self, set_to_none=True)",
     minidl.tensor: "(data, requires_grad=False, dtype=None)",
     minidl.zeros: f"(*size, dtype={F4}, requires_grad=False)",

@@ -7,9 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
-from minidl import nn, optim, storage
-from minidl.storage import aligned, flatten, runs
-from minidl.tensor import Parameter
+from minidl import nn, optim
+from minidl.autograd import storage
+from minidl.autograd.parameter import Parameter
+from minidl.autograd.storage import aligned, flatten, runs
 
 
 def parameters(*shapes, dtype=np.float32) -> list[Parameter]:

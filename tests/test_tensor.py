@@ -12,7 +12,7 @@ import pytest
 
 import minidl
 from minidl import nn
-from minidl.tensor import Tensor
+from minidl.autograd.tensor import Tensor
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import minidl
 from minidl import Parameter, Tensor
-from minidl.tensor import as_array
+from minidl.autograd.tensor import as_array
 
 A = np.arange(6.0).reshape(2, 3)
 
@@ -177,7 +177,7 @@ def test_values_are_copied_into_place():
 
 
 def test_a_parameter_moves_with_value_and_gradient():
-    from minidl import storage
+    from minidl.autograd import storage
 
     p = Parameter(A)
     p.grad = A + 1

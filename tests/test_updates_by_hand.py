@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minidl.autograd.parameter import Parameter
 from minidl.optim import SGD, Adadelta, Adam, AdamW
 from minidl.optim.group import Group
-from minidl.tensor import Parameter
 
 STEPS = 5
 RNG = np.random.default_rng(0)

@@ -1,33 +1,39 @@
 """Every differentiable operation, on Tensors and arrays alike: the value beside its derivatives."""
 
-from . import methods as methods  # gives Tensor its operators
+import sys
+
+from ..autograd import operators
+from .activations import elu, leaky_relu, log_softmax, relu, selu, sigmoid, softmax, tanh
+from .casts import clone, contiguous, detach, to
 from .dropout import dropout
 from .elementwise import (
     abs,
     add,
     div,
-    elu,
+    eq,
     exp,
-    leaky_relu,
+    ge,
+    gt,
+    le,
     log,
-    log_softmax,
+    lt,
     mul,
+    ne,
     neg,
+    ones_like,
     pow,
-    relu,
-    selu,
-    sigmoid,
-    softmax,
     sqrt,
     sub,
-    tanh,
     where,
+    zeros_like,
 )
 from .losses import cross_entropy, mse_loss, nll_loss
 from .operation import Operation
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
-from .shapes import cat, concat, concatenate, flatten, permute, reshape, squeeze, stack, transpose, unsqueeze
+from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
+
+operators.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
 
 __all__ = [
     "Operation", "abs", "add", "all", "any", "argmax", "argmin", "cat", "concat", "concatenate",

@@ -4,11 +4,12 @@ from __future__ import annotations
 import numpy as np
 
 from .operation import Operation
+from .shapes import clone as clone
 
 _cast = Operation("to", lambda x, dtype: x.astype(dtype), lambda g, y, x, dtype: g, reads=("",))
-clone = Operation("clone", np.copy, lambda g, y, x: g, reads=("",))
 contiguous = Operation("contiguous", lambda x: np.asarray(x, order="C"), lambda g, y, x: g, reads=("",),
                        views=True)
+detach = Operation("detach", lambda x: x, views=True, arity=1)
 
 
 def to(x, dtype):
@@ -24,4 +25,4 @@ def to(x, dtype):
         raise TypeError(f"to: expected a dtype or the device 'cpu', got {dtype!r}") from None
     if dtype == x.dtype:
         return x
-    return _cast(x if dtype.kind == "f" else x.detach(), dtype=dtype)
+    return _cast(x if dtype.kind == "f" else detach(x), dtype=dtype)

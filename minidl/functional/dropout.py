@@ -1,12 +1,16 @@
 """Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that evaluation is free."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .. import random
 from ..arrays import FLOATS, unsupported
-from ..tensor import Tensor
-from .operation import Operation
+from ..autograd.tape import drawn
+from ..autograd.tensor import Tensor
+from .operation import Operation, no_derivative
 
-_scaled = Operation("dropout", lambda x, scale: x * scale, lambda g, y, x, scale: g * scale)
+_scaled = Operation(
+    "dropout", lambda x, scale: x * scale, lambda g, y, x, scale: g * scale, no_derivative, reads=("1", ""))
 
 
 def check_probability(name: str, p: float) -> None:
@@ -20,7 +24,7 @@ def draw_scale(x, p: float, generator):
     TypeError unless x is of floats.
     """
     if not hasattr(x, "dtype") or x.dtype not in FLOATS:
-        raise unsupported("dropout", x.data if isinstance(x, Tensor) else x)
+        raise unsupported("dropout", x)
     kept = generator.random(x.shape, dtype=x.dtype) >= p
     return kept * x.dtype.type(1 / (1 - p) if p < 1 else 0)
 
@@ -34,4 +38,11 @@ def dropout(x, p: float = 0.5, training: bool = True, inplace: bool = False, *, 
     check_probability("dropout", p)
     if not training or p == 0:
         return x
-    return _scaled(x, scale=draw_scale(x, p, random.generator(generator)))
+    return dropped(x, lambda x: draw_scale(x, p, random.generator(generator)))
+
+
+def dropped(x, draw: Callable):
+    """x times the array draw(x); where a step is recorded, each of its runs draws anew."""
+    if not isinstance(x, Tensor):
+        return _scaled(x, draw(x))
+    return _scaled(x, Tensor(drawn("dropout_scale", draw, x)))

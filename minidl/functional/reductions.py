@@ -4,13 +4,13 @@
 """
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..tensor import as_array
-from .operation import Operation
-from .shapes import squeeze
+from .operation import Operation, no_derivative
+from .shapes import clone, expand, squeeze
 
 
 class Extreme(NamedTuple):
@@ -30,16 +30,21 @@ def _names(dim, keepdim, axis, keepdims):
 
 # Sums and means
 
+_as_kept = Operation(  # x with the axes of length one that a reduction took
+    "unsqueeze", lambda x, dim: np.expand_dims(x, dim), lambda g, y, x, dim: g.reshape(x.shape), reads=("",),
+    views=True, settings=("dim",))
+
+
 def _spread(g, x, dim, keepdim):
     """g, given back the axes that a reduction took."""
     if dim is not None and not keepdim:
-        g = np.expand_dims(g, dim)
-    return np.broadcast_to(g, x.shape)
+        g = _as_kept(g, dim=dim)
+    return expand(g, shape=x.shape)
 
 
 def _count(x, dim):
     """The number of elements that go into a mean, in x's dtype."""
-    return x.dtype.type(x.size if dim is None else np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
+    return x.dtype.type(math.prod(x.shape) if dim is None else np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
 
 
 def _mean_value(x, dim=None, keepdim=False):
@@ -72,10 +77,15 @@ def mean(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
 
 # Extremes
 
+_is_extreme = Operation(  # 1 where x is the extreme y and 0 elsewhere; if an x is NaN, y is
+    "is_extreme", lambda x, y: ((x == y) | np.isnan(x)).astype(x.dtype), arity=2)
+_count_ones = Operation("count_ones", lambda x: x.dtype.type(np.count_nonzero(x)), arity=1)
+
+
 def _shared(g, y, x):
     """The gradient of the extreme of all elements: ties share it."""
-    extreme = (x == y) | np.isnan(x)  # if one is NaN, y is
-    return g * extreme / x.dtype.type(np.count_nonzero(extreme))
+    extreme = _is_extreme(x, y)
+    return g * extreme / _count_ones(extreme)
 
 
 def _pick(x, indices, dim, keepdim):
@@ -83,15 +93,31 @@ def _pick(x, indices, dim, keepdim):
     return values if keepdim else np.squeeze(values, dim)
 
 
-def _put(g, y, x, indices, dim, keepdim):
-    dx = np.zeros_like(x)
+def _put_value(g, indices, dim, keepdim, shape):
+    dx = np.zeros(shape, g.dtype)
     np.put_along_axis(dx, indices, g if keepdim else np.expand_dims(g, dim), dim)
     return dx
 
 
+put = Operation(  # g at the indices along an axis, zero elsewhere
+    "put", _put_value,
+    lambda u, d, g, indices, dim, keepdim, shape: pick(u, indices, dim=dim, keepdim=keepdim), no_derivative,
+    reads=("1", ""))
+
+
+def _pick_along(name: str) -> Operation:
+    return Operation(
+        name, _pick,
+        lambda g, y, x, indices, dim, keepdim: put(g, indices, dim=dim, keepdim=keepdim, shape=x.shape),
+        no_derivative, reads=("1", ""))
+
+
+pick = _pick_along("pick")
+
+
 def _extreme(name: str, reduce, arg_reduce):
     over_all = Operation(name, reduce, _shared, reads=("0y",))
-    along = Operation(name, _pick, _put, reads=("",))
+    along = _pick_along(name)
 
     def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
         dim, keepdim = _names(dim, keepdim, axis, keepdims)
@@ -100,8 +126,7 @@ def _extreme(name: str, reduce, arg_reduce):
         if not isinstance(dim, (int, np.integer)):
             raise TypeError(f"{name}: expected one axis as dim, got {type(dim).__name__}")
         indices = arg_reduce(x, dim, keepdim=True)
-        kept = as_array(indices).copy()  # the caller may write into those that it gets
-        values = along(x, indices=kept, dim=dim, keepdim=keepdim)
+        values = along(x, clone(indices), dim=dim, keepdim=keepdim)  # the caller may write into those that it gets
         return Extreme(values, indices if keepdim else squeeze(indices, dim))
 
     call.__doc__ = (
@@ -113,7 +138,7 @@ def _extreme(name: str, reduce, arg_reduce):
 # Without a derivative
 
 def _untaped(name: str, reduce, doc: str):
-    operation = Operation(name, reduce)
+    operation = Operation(name, reduce, arity=1)
 
     def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
         dim, keepdim = _names(dim, keepdim, axis, keepdims)

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..tensor import Tensor
-from .operation import Joining, Operation
+from ..autograd.tape import active_recorder, constant
+from ..autograd.tensor import Tensor
+from .operation import Joining, Operation, no_derivative
 
 # Shapes
 
@@ -15,8 +17,14 @@ _reshape = Operation(
     "reshape", lambda x, shape: x.reshape(shape), lambda g, y, x, shape: g.reshape(x.shape),
     reads=("",), views=True)
 _permute = Operation(
-    "permute", lambda x, dims: x.transpose(dims), lambda g, y, x, dims: g.transpose(np.argsort(dims)),
+    "permute", lambda x, dims: x.transpose(dims), lambda g, y, x, dims: _permute(g, dims=_inverse(dims)),
     reads=("",), views=True)
+expand = Operation("expand", np.broadcast_to, lambda g, y, x, shape: g, reads=("",), views=True, settings=("shape",))
+
+
+def _inverse(dims) -> tuple[int, ...]:
+    """The permutation that undoes another one."""
+    return tuple(map(int, np.argsort(dims)))
 
 
 def _flat(numbers) -> tuple[int, ...]:
@@ -68,67 +76,115 @@ def unsqueeze(x, dim: int):
     return reshape(x, (*x.shape[:dim], 1, *x.shape[dim:]))
 
 
-# Indexing
+# Indexing. The arrays in an index, of integers or booleans, are inputs; the setting ``index`` says where they stand.
 
-def _is_basic(index) -> bool:
-    basic = (int, np.integer, slice, type(None), type(Ellipsis))
-    return all(isinstance(part, basic) for part in (index if isinstance(index, tuple) else (index,)))
+BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
 
 
-def _scatter(g, y, x, index):
-    dx = np.zeros(x.shape, g.dtype)
-    if _is_basic(index):
+class _Array:
+    """The place of an array in an index."""
+
+    def __repr__(self) -> str:
+        return "an array"
+
+
+ARRAY = _Array()
+
+
+def _filled(index, picks):
+    """The index, with the arrays in their places."""
+    if not picks:
+        return index
+    rest = iter(picks)
+    return tuple([next(rest) if part is ARRAY else part for part in index])
+
+
+def _index_value(x, *picks, index):
+    return x[_filled(index, picks)]
+
+
+def _scatter_value(g, *picks, index, shape):
+    dx = np.zeros(shape, g.dtype)
+    if not picks:
         dx[index] = g
     else:  # an element may be picked more than once
-        np.add.at(dx, index, g)
+        np.add.at(dx, _filled(index, picks), g)
     return dx
 
 
-_index = Operation("index", lambda x, index: x[index], _scatter, reads=("",), views=True)
+class _Picking(Operation):
+    """An operation whose inputs, behind the first, are of integers or booleans."""
+
+    def derivative(self, i: int):
+        return self.derivatives[0] if i == 0 else no_derivative
+
+    def reads_of(self, i: int) -> str:
+        return self.reads[0] if i == 0 else ""
 
 
-def _unwrapped(part):
-    return part._data if isinstance(part, Tensor) else part
-
-
-def _kept(part):
-    """A part of an index as the derivative may keep it: what the caller may write into is copied."""
-    return np.array(_unwrapped(part)) if isinstance(part, (Tensor, np.ndarray, list)) else part
+_index = _Picking(
+    "index", _index_value, lambda g, y, x, *picks, index: scatter(g, *picks, index=index, shape=x.shape),
+    reads=("123456789",), views=True, arity=math.inf)
+scatter = _Picking(
+    "scatter", _scatter_value, lambda u, d, g, *picks, index, shape: _index(u, *picks, index=index),
+    reads=("123456789",), arity=math.inf)
 
 
 def index(x, where):
-    """x[where], for any index that NumPy takes, and for Tensors of integers and booleans."""
-    parts = where if isinstance(where, tuple) else (where,)
-    plain = tuple(map(_kept if isinstance(x, Tensor) else _unwrapped, parts))
-    return _index(x, index=plain if isinstance(where, tuple) else plain[0])
+    """x[where], for any index that NumPy takes, and for Tensors of integers and booleans.
 
+    Arrays and lists in it are copied where the index is recorded: their owner may write into them.
+    """
+    parts = where if isinstance(where, tuple) else (where,)
+    picks = [_pick_of(part, isinstance(x, Tensor)) for part in parts if not isinstance(part, BASIC)]
+    if picks:
+        where = tuple([part if isinstance(part, BASIC) else ARRAY for part in parts])
+    return _index(x, *picks, index=where)
+
+
+def _pick_of(part, recorded: bool):
+    if isinstance(part, Tensor):
+        return clone(part) if recorded else part._data
+    if active_recorder() is not None:  # an array is read where it lies at each run of the step
+        array = np.asarray(part)
+        if array is not part:
+            constant(array)
+        return array
+    return np.array(part) if recorded else np.asarray(part)
+
+
+clone = Operation("clone", np.copy, lambda g, y, x: g, reads=("",))
 
 # Joining
 
-def _cat_value(*inputs, dim):
-    ends = np.cumsum([0, *(x.shape[dim] for x in inputs)])
-    return np.concatenate(inputs, axis=dim), ends
+def _cat_part(i, g, y, *inputs, dim, ends):
+    return g[(*[slice(None)] * dim, slice(ends[i], ends[i + 1]))]
 
 
-def _cat_part(i, g, ends, *inputs, dim):
-    return np.moveaxis(np.moveaxis(g, dim, 0)[ends[i]:ends[i + 1]], 0, dim)
+def _stack_part(i, g, y, *inputs, dim):
+    return g[(*[slice(None)] * dim, i)]
 
 
-_cat = Joining("cat", _cat_value, _cat_part, keeps=True, reads=("",))
-_stack = Joining(
-    "stack", lambda *inputs, dim: np.stack(inputs, axis=dim),
-    lambda i, g, y, *inputs, dim: np.moveaxis(g, dim, 0)[i],
-    reads=("",))
+_cat = Joining("cat", lambda *inputs, dim, ends: np.concatenate(inputs, axis=dim), _cat_part, reads=("",))
+_stack = Joining("stack", lambda *inputs, dim: np.stack(inputs, axis=dim), _stack_part, reads=("",))
 
 
 def cat(tensors, dim: int = 0, *, axis: int | None = None):
     """The tensors end to end along an axis that they have."""
-    return _cat(*tensors, dim=dim if axis is None else axis)
+    tensors, dim = list(tensors), dim if axis is None else axis
+    if not any(isinstance(x, Tensor) for x in tensors):
+        return np.concatenate(tensors, axis=dim)
+    dim = normalize_axis_index(dim, np.ndim(tensors[0]))
+    ends = tuple(accumulate((np.shape(x)[dim] for x in tensors), initial=0))
+    return _cat(*tensors, dim=dim, ends=ends)
 
 
 def stack(tensors, dim: int = 0, *, axis: int | None = None):
     """The tensors, of one shape, side by side along a new axis."""
-    return _stack(*tensors, dim=dim if axis is None else axis)
+    tensors, dim = list(tensors), dim if axis is None else axis
+    if not any(isinstance(x, Tensor) for x in tensors):
+        return np.stack(tensors, axis=dim)
+    return _stack(*tensors, dim=normalize_axis_index(dim, np.ndim(tensors[0]) + 1))
 
 
 concatenate = concat = cat

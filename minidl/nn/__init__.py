@@ -1,6 +1,6 @@
 """Modules: layers, containers, losses, and their initial values."""
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 from . import functional, init
 from .activations import ELU, SELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .containers import ModuleDict, ModuleList, Sequential

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import functional
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
 from .module import Module
 
 
@@ -29,6 +29,9 @@ class Activation(Module):
             raise
         self.saved = x, y
         return y
+
+    def expressed(self, x: Tensor) -> Tensor:
+        return self.operation(x, **self.settings)
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """The gradient of the input, for that of the output."""

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..tensor import Parameter, Tensor
+from ..autograd.parameter import Parameter
+from ..autograd.tensor import Tensor
 from .module import Module
 
 
@@ -83,12 +84,18 @@ class Sequential(ModuleList):
         super().__init__(modules[0] if len(modules) == 1 and not isinstance(modules[0], Module) else modules)
 
     def forward(self, x):
+        if isinstance(x, Tensor):
+            return self.recorded((x,), Sequential)
         saved = []
-        plain = not isinstance(x, Tensor)
         for module in self._modules:
-            x = module.forward(x) if plain and module.explicit else module(x)
+            x = module.forward(x) if module.explicit else module(x)
             saved.append(module.saved)
         self.saved = saved
+        return x
+
+    def expressed(self, x: Tensor) -> Tensor:
+        for module in self._modules:
+            x = module(x)
         return x
 
     def backward(self, gradient):

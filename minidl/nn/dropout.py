@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import arrays, random
-from ..functional.dropout import check_probability, draw_scale
+from ..autograd.tensor import Tensor
+from ..functional.dropout import check_probability, draw_scale, dropped
 from .module import Module
 
 
@@ -27,9 +28,18 @@ class Dropout(Module):
         if not (isinstance(x, np.ndarray) and x.dtype in arrays.FLOATS):
             raise arrays.unsupported(str(self), x)
         dropping = self.training and self.p > 0
-        scale = draw_scale(x, self.p, random.generator(self.generator)) if dropping else None
+        scale = self._draw(x) if dropping else None
         self.saved = x.shape, x.dtype, scale
         return x if scale is None else x * scale
+
+    def expressed(self, x: Tensor) -> Tensor:
+        if x.dtype not in arrays.FLOATS:
+            raise arrays.unsupported(str(self), x._data)
+        return dropped(x, self._draw) if self.training and self.p > 0 else x
+
+    def _draw(self, x: np.ndarray) -> np.ndarray:
+        """The scale of each element, with the settings as they are now."""
+        return draw_scale(x, self.p, random.generator(self.generator))
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         *output, scale = self.require_saved()

@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from .. import random
-from ..tensor import Parameter, Tensor
+from ..autograd.parameter import Parameter
+from ..autograd.tensor import Tensor
 
 
 def _set(parameter: Parameter, values) -> Parameter:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays
-from ..tape import modified
-from ..tensor import Parameter, Tensor
+from .. import arrays, functional
+from ..autograd.parameter import Parameter
+from ..autograd.tape import modified
+from ..autograd.tensor import Tensor
 from . import init
 from .module import Module
 
@@ -61,6 +62,17 @@ class Linear(Module):
         self.saved = x
         return y
 
+    def expressed(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        if not isinstance(weight, Parameter) or weight._data.shape != (self.out_features, self.in_features):
+            self.check_parameters()
+        try:
+            return functional.linear(x, weight, bias)
+        except (AttributeError, TypeError, ValueError):
+            self.check_parameters()
+            self._check_input(x._data)
+            return functional.linear(x.clone(), weight, bias)  # which lies as the kernels need it
+
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """dy (..., out) -> dx (..., in); dW and db are added to the gradients of the parameters that are trained."""
         return self._backward(gradient, True)
@@ -101,15 +113,21 @@ class Linear(Module):
         forward = partial(Linear.forward, self)  # a derived class may have one of its own
         if self._rebound():
             return forward(x)
+        self._check_input(x)
+        if _lies_oddly(x):
+            return forward(np.array(x, order="C"))
+        if x.ndim == 2:
+            raise AssertionError("the kernel refused an input that fits")
+        y = forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def _check_input(self, x) -> None:
+        """TypeError or ValueError unless x is an array of the weight's dtype and width."""
         dtype = self.weight.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype:
             raise TypeError(f"{self}: expected input of dtype {dtype}, got {getattr(x, 'dtype', type(x).__name__)}")
-        if _lies_oddly(x):
-            return forward(np.array(x, order="C"))
-        if not x.ndim or x.ndim == 2 or x.shape[-1] != self.in_features:
+        if not x.ndim or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
-        y = forward(x.reshape(math.prod(x.shape[:-1]), self.in_features))
-        return y.reshape(*x.shape[:-1], self.out_features)
 
     def _backward_other(self, gradient, wanted: bool):
         """The same for a vector, a stack of matrices, or what lies oddly; an error for all else."""

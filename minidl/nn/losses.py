@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import arrays, functional
+from ..autograd.tape import active_recorder, recording
+from ..autograd.tensor import Tensor, record
 from ..functional.losses import check_reduction, label_shape
-from ..tape import recording
-from ..tensor import Tensor, record
 from .module import Module
 
 
@@ -74,20 +74,32 @@ def _as_node(method: Callable, backward: Callable) -> Callable:
     def run(self, output, *others, **named):
         if not isinstance(output, Tensor):
             return method(self, output, *others, **named)
-        others = tuple(x.data if isinstance(x, Tensor) else x for x in others)
-        value = np.asarray(method(self, output.data, *others, **named), output.dtype)
-        if not (output.requires_grad and recording()):
-            return Tensor(value)
-        saved = self.saved
+        kept: list = [None]  # what the last forward left, for the node's backward
+
+        def compute(*arrays):
+            rest = iter(arrays)
+            values = [next(rest) if isinstance(x, Tensor) else x for x in (output, *others)]
+            value = np.asarray(method(self, *values, **named), values[0].dtype)
+            kept[0] = self.saved
+            return value
 
         def gradients(g):
-            before, self.saved = self.saved, saved
+            before, self.saved = self.saved, kept[0]
             try:
                 return [backward(self, g.item() if g.ndim == 0 else g)]
             finally:
                 self.saved = before
 
-        return record(type(self).__name__, value, [output], gradients)
+        given = [x for x in (output, *others) if isinstance(x, Tensor)]
+        value = compute(*[x._data for x in given])
+        if output.requires_grad and recording():
+            loss = record(type(self).__name__, value, [output], gradients)
+        else:
+            loss = Tensor(value)
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.call(self.title(), compute, given, (loss,))
+        return loss
 
     return _with_text(run, method)
 

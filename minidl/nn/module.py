@@ -7,6 +7,8 @@ its parameters and returns the gradient of its input. What backward needs, forwa
 A module called on a Tensor is recorded on the tape. One that defines ``backward`` is differentiated by
 it; one that defines only ``forward``, written with Tensors, modules and operations, is differentiated
 by the tape, for arrays, too. Either may call ``forward`` of the class above it, with what it was given.
+minidl's own modules define both, and ``expressed``, the same forward written with operations: on Tensors that is
+used, so that it can be differentiated again.
 
 A parameter whose ``requires_grad`` is False is frozen: it gets no gradient, and backward goes down no
 further than there is something that is trained.
@@ -19,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays, storage
-from ..tape import recording
-from ..tensor import Parameter, Tensor, record
+from .. import arrays
+from ..autograd import storage
+from ..autograd.parameter import Parameter
+from ..autograd.tape import active_recorder, in_place, recording
+from ..autograd.tensor import Tensor, record
 
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
 
@@ -70,11 +74,11 @@ class Module:
 
     training = True
     saved: Any = None
-    predict: Callable[[np.ndarray], np.ndarray]  # see prediction.py, which knows what stands above this file
     _predictors: list
     keeps_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
     explicit = False  # whether the class defines the backward of its forward
     takes_tensors = False  # whether the forward that stands in the class itself takes Tensors, too
+    by_operations = False  # whether ``expressed`` is what forward computes and backward differentiates
     reads: Any = "xy"  # whether backward reads the inputs' values (x) and the output's (y)
 
     def __new__(cls, *args, **settings):
@@ -102,6 +106,19 @@ class Module:
             x.grad = None
         return gradients[0] if len(gradients) == 1 else gradients
 
+    def expressed(self, *inputs):
+        """forward, written with operations on Tensors.
+
+        It is used where the class that defines it defines the forward and the backward that are in force, too.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no expressed")
+
+    def predict(self, X) -> np.ndarray:
+        """The outputs for the rows of X (N, in), in evaluation mode, compiled and in blocks; see minidl.predict."""
+        from ..prediction import predict  # which stands above: it writes programs for modules
+
+        return predict(self, X)
+
     def accumulate(self, gradient) -> None:
         """backward() where nobody asks for the gradient of the input."""
         self.backward(gradient)
@@ -112,6 +129,8 @@ class Module:
         # class above says that it is; nor is an inherited accumulate the short form of a newer backward.
         forward, backward, accumulate = (
             next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward", "accumulate"))
+        expressed = next(c for c in cls.__mro__ if "expressed" in vars(c))
+        cls.by_operations = expressed is forward is backward
         cls.explicit = backward is not Module and (cls.keeps_backward or issubclass(backward, forward))
         if not cls.explicit:
             cls.backward, cls.accumulate = Module.backward, Module.accumulate
@@ -130,22 +149,43 @@ class Module:
         return self.forward(*inputs)
 
     def recorded(self, inputs, owner: type[Module]) -> Tensor:
-        """The output of the owner's forward as one node of the tape, whose derivative is the owner's backward.
+        """The output of the owner's forward: by operations, if it is expressed by them, or else as one node.
+
+        The derivative of a node is the owner's backward, and has no derivative itself.
 
         owner : this module's class, or one above it, whose forward a newer one calls with Tensors.
         """
         if type(self).forward is owner.forward:
             owner = type(self)
-        y = np.asarray(owner.forward(self, *(x._data if isinstance(x, Tensor) else x for x in inputs)))
-        asked = any([isinstance(x, Tensor) and x.requires_grad for x in inputs])
-        if not (recording() and (asked or self.is_trained())):
-            return Tensor(y)
-        modules = self.modules()
-        states = [(module, module.saved) for module in modules]
+        if owner.by_operations:
+            return owner.expressed(self, *inputs)
+
+        given = [x for x in inputs if isinstance(x, Tensor)]
+        asked = any([x.requires_grad for x in given])
+        taped = recording() and (asked or self.is_trained())
+        modules = self.modules() if taped else []
+        states: list[tuple[Module, Any]] = []  # what the last forward left, for the node's backward
+
+        def compute(*arrays):
+            rest = iter(arrays)
+            y = owner.forward(self, *[next(rest) if isinstance(x, Tensor) else x for x in inputs])
+            states[:] = [(module, module.saved) for module in modules]
+            return np.asarray(y)
+
+        with in_place():
+            y = compute(*[x._data for x in given])
+        output = self._node(owner, inputs, y, asked, states) if taped else Tensor(y)
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.call(self.title(), compute, given, (output,))
+        return output
+
+    def _node(self, owner: type[Module], inputs, y: np.ndarray, asked: bool, states: list) -> Tensor:
+        """The output y of the owner's forward, on the tape; asked: whether an input asks for a gradient."""
         back = owner.backward if asked or owner.accumulate is Module.accumulate else owner.accumulate
 
         def gradients(g):
-            before = [(module, module.saved) for module in modules]
+            before = [(module, module.saved) for module, _ in states]
             _put_back(states)
             try:
                 dx = back(self, g)
@@ -156,7 +196,7 @@ class Module:
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x)) for x in inputs]
         reads = self.reads
         read = [*(tensors if "x" in reads else []), *self.read_parameters(asked)]
-        return record(type(self).__name__, y, tensors, gradients, read, "y" in reads)
+        return record(type(self).__name__, y, tensors, gradients, read, "y" in reads, self.parameters)
 
     def require_saved(self):
         """What forward left for backward. RuntimeError if there was no forward."""

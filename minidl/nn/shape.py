@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from .module import Module
 
 
@@ -15,6 +16,9 @@ class Identity(Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.saved = x.shape, x.dtype
+        return x
+
+    def expressed(self, x: Tensor) -> Tensor:
         return x
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
@@ -34,13 +38,19 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        start, end = (dim + x.ndim if dim < 0 else dim for dim in (self.start_dim, self.end_dim))
-        if not 0 <= start <= end < x.ndim:
-            raise ValueError(
-                f"{self}: expected an input that has these axes, in this order, got shape {x.shape}")
-        y = x.reshape(*x.shape[:start], math.prod(x.shape[start:end + 1]), *x.shape[end + 1:])
+        y = x.reshape(self._flat(x.shape))
         self.saved = x.shape, y.shape, x.dtype
         return y
+
+    def expressed(self, x: Tensor) -> Tensor:
+        return x.reshape(self._flat(x.shape))
+
+    def _flat(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the output."""
+        start, end = (dim + len(shape) if dim < 0 else dim for dim in (self.start_dim, self.end_dim))
+        if not 0 <= start <= end < len(shape):
+            raise ValueError(f"{self}: expected an input that has these axes, in this order, got shape {shape}")
+        return (*shape[:start], math.prod(shape[start:end + 1]), *shape[end + 1:])
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         input_shape, *output = self.require_saved()

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 from .functions import sqrt
 from .group import at_least_zero, fraction
 from .optimizer import Optimizer, penalized

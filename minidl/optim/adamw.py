@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 from .adam import Adam
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import kernels, storage
+from .. import kernels
+from ..autograd import storage
 from ..kernels.memory import ABSENT, class_version
 from .chains import chain
 from .flat import Flat

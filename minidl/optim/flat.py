@@ -6,9 +6,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from .. import storage
+from ..autograd import storage
+from ..autograd.parameter import Parameter
 from ..kernels.memory import Counts
-from ..tensor import Parameter
 
 BLOCK = 16 * 1024  # elements: five float32 arrays of one block fit a 512 KiB cache
 

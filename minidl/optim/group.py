@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer

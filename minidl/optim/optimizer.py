@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import storage
+from ..autograd import storage
+from ..autograd.parameter import Parameter
+from ..autograd.tape import active_recorder
 from ..kernels.memory import advance, followed, forget, same_items
-from ..tensor import Parameter
 from . import plain
 from .compiled import Compiler
 from .flat import Flat, Part
@@ -172,6 +173,23 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that is trained from its gradient, where it has one."""
+        recorder = active_recorder()
+        if recorder is None:
+            self._step()
+            return
+        flats = self.flats()
+        recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
+        undo = [flat.undo() for flat in flats]
+
+        def put_back():
+            for each in undo:
+                each()
+
+        with recorder.calling(self.step, f"{type(self).__name__}.step", put_back,
+                              listed=not type(self).__module__.startswith(__name__.split(".")[0])):
+            self._step()
+
+    def _step(self) -> None:
         steps = self._steps
         for one in steps:
             if stale := one.ready(self):
@@ -235,16 +253,17 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
-        if set_to_none and self._steps and all([one.clear(self) for one in self._steps]):
+        recorded = active_recorder() is not None
+        if set_to_none and not recorded and self._steps and all([one.clear(self) for one in self._steps]):
             return
         for flat in self.flats():
-            if set_to_none:
+            if set_to_none and not recorded:
                 forget(flat.statuses)
                 for _, gradients in flat.runs:
                     gradients.fill(0)
             else:
                 for parameter in flat.parameters:
-                    parameter.zero_grad(set_to_none=False)
+                    parameter.zero_grad(set_to_none)
 
     def state_dict(self) -> dict[str, list[dict[str, Any]]]:
         """A copy of all that a later run needs to go on: NumPy arrays, numbers and shapes.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..tensor import Parameter
+from ..autograd.parameter import Parameter
 from .group import at_least_zero
 from .optimizer import Optimizer, penalized
 

@@ -9,7 +9,7 @@ import threading
 import exact
 import numpy as np
 
-from minidl import storage
+from minidl.autograd import storage
 
 
 def _aligned(size: int, dtype) -> np.ndarray:

@@ -12,8 +12,10 @@ import numpy as np
 from fuzz_arrays import Odd, refuse
 
 import minidl
-from minidl import nn, optim, storage
-from minidl.tensor import Parameter, Tensor
+from minidl import nn, optim
+from minidl.autograd import storage
+from minidl.autograd.parameter import Parameter
+from minidl.autograd.tensor import Tensor
 
 ALTERATIONS = {}
 

@@ -19,7 +19,8 @@ from twins import plain_step
 
 import minidl
 from minidl import nn, optim
-from minidl.tensor import Parameter, Tensor
+from minidl.autograd.parameter import Parameter
+from minidl.autograd.tensor import Tensor
 
 DURING = ("loss forward", "loss backward", "optimizer", "generator")  # of a user, in the middle of a step
 WHEN = ("between", "between", *DURING, "float", "callback", "thread", "signal")

@@ -1,42 +1,45 @@
-"""Tensor and Parameter: arrays that remember how they were computed, and the gradients they gather."""
+"""Tensor: an array that remembers how it was computed, and the gradient that it gathers."""
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
-from . import storage
-from .arrays import FLOATS
-from .counted import Counted
-from .kernels.memory import Status
-from .tape import Node, walk_back
+from ..arrays import FLOATS
+from ..kernels.memory import Status
+from . import operators
+from .operators import Operators
+from .tape import Node, active_recorder, constant, recording, recording_on_tape
+from .walk import walk_back
 
 
-class Tensor:
+class Tensor(Operators):
     """A NumPy array that remembers how it was computed.
 
     ``data``: the array. ``grad``: its gradient, an array of the same shape, or None before the first
-    backward(). ``requires_grad``: whether operations on it are recorded. An array keeps its dtype and
-    its memory; numbers and lists are copied, their floats as float32.
+    backward(); after ``backward(create_graph=True)`` a Tensor, which can be differentiated again.
+    ``requires_grad``: whether operations on it are recorded. An array keeps its dtype and its memory; numbers
+    and lists are copied, their floats as float32.
 
     Raises TypeError for what are no numbers, and where a gradient is asked of a dtype other than
     float32 and float64.
     """
 
     __slots__ = ("__weakref__", "_data", "_requires_grad", "grad", "node", "status")
-    __array_priority__ = 100  # array + tensor is the tensor's affair
+    __array_priority__ = 100  # array + tensor calls the Tensor's operator
 
     def __init__(self, data, requires_grad: bool = False):
-        data = as_array(data)
+        given, data = data, as_array(data)
+        if data is not given and active_recorder() is not None and not isinstance(given, Tensor):
+            constant(data)
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: expected numbers, got {data.dtype}")
         if requires_grad and data.dtype not in FLOATS:
             raise TypeError(f"Tensor: only float32 and float64 have gradients, got {data.dtype}")
         self._data, self._requires_grad = data, requires_grad
-        self.grad: np.ndarray | None = None
+        self.grad: Any = None
         self.node: Node | None = None
         self.status: Status | None = None  # made when its values are first changed in place
 
@@ -52,7 +55,7 @@ class Tensor:
         self._data = data
 
     def _set_requires_grad(self, value: bool) -> None:
-        _check_flag(value)
+        check_flag(value)
         if self.node is not None:
             raise RuntimeError("you can only change requires_grad flags of leaf variables; use detach() for a "
                                "Tensor that is not recorded")
@@ -60,7 +63,7 @@ class Tensor:
             raise TypeError(f"Tensor: only float32 and float64 have gradients, got {self._data.dtype}")
         self._requires_grad = value
 
-    data = property(attrgetter("_data"), _set_data)  # a getter in C, since every operation asks
+    data = property(lambda self: self._read("data"), _set_data)
     requires_grad = property(attrgetter("_requires_grad"), _set_requires_grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -81,9 +84,19 @@ class Tensor:
         return self.status
 
     def overwrite(self, values) -> None:
-        """Copy the values into the array, in place."""
-        self._data[...] = values
+        """Copy the values, of a Tensor, an array or a number, into the array, in place."""
+        self._data[...] = values._data if isinstance(values, Tensor) else values
         self.counted().advance()
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.overwrite(self, values)
+
+    def _read(self, how: str) -> np.ndarray:
+        """The array, for Python to look at the values; a recorder may refuse."""
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.read(self, how)
+        return self._data
 
     def described(self) -> str:
         """What an error calls it."""
@@ -103,43 +116,51 @@ class Tensor:
 
     def item(self) -> float:
         """The one element as a Python number. ValueError if there are more."""
-        return self._data.item()
+        return self._read("item()").item()
 
     def tolist(self):
         """The elements as Python numbers, in nested lists."""
-        return self._data.tolist()
+        return self._read("tolist()").tolist()
 
     def numpy(self) -> np.ndarray:
         """The array, without a copy. RuntimeError if it requires a gradient: detach() first."""
         if self.requires_grad:
             raise RuntimeError("numpy(): this Tensor requires grad; use detach().numpy()")
-        return self.data
+        return self._read("numpy()")
 
-    def detach(self) -> Tensor:
-        """The same array, off the tape."""
-        detached = Tensor(self._data)
-        detached.status = self.counted()
-        return detached
-
-    def backward(self, gradient=None, retain_graph: bool = False) -> None:
+    def backward(self, gradient=None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add to ``grad`` of every leaf that requires it the derivative of this Tensor.
 
         gradient : an array or Tensor of this shape and dtype, or numbers; by default 1, which a Tensor
             of one element alone may leave out.
-        retain_graph : keep what the derivatives need, for another backward() through the same graph.
+        retain_graph : keep what the derivatives need, for another backward() through the same graph; by
+            default as create_graph says.
+        create_graph : record the derivatives, so that they can be differentiated again. ``grad`` of a leaf is
+            then a Tensor; a Parameter's stays the array of its flat buffer, which gets the values:
+            ``minidl.autograd.grad`` gives the derivative for a Parameter as a Tensor.
 
         Raises RuntimeError if nothing here requires a gradient, if the gradient is left out of a
-        Tensor of several elements, or if the graph was freed by an earlier backward(); ValueError and
+        Tensor of several elements, if the graph was freed by an earlier backward(), or if it passes through
+        a backward written with arrays and create_graph is asked; ValueError and
         TypeError for a gradient of another shape or dtype; RuntimeError where what the derivatives read was
         changed in place since. The gradients are then as they were.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: this Tensor does not require grad and was not recorded")
-        gradient = self._gradient(gradient)
-        if self.node is None:
-            self.accumulate(gradient)
-        else:
-            walk_back(self.node, gradient, retain_graph)
+        retain = create_graph if retain_graph is None else retain_graph
+        if not create_graph and active_recorder() is None:
+            start = self._gradient(gradient)
+            if self.node is None:
+                self.accumulate(start)
+            else:
+                walk_back(self, start, retain)
+            return
+        with recording_on_tape(create_graph):
+            first = self.first_gradient(gradient)
+            if self.node is None:
+                self.accumulate(first)
+            else:
+                walk_back(self, first, retain, tensors=True)
 
     def _gradient(self, given) -> np.ndarray:
         """The gradient that backward() begins with."""
@@ -148,11 +169,28 @@ class Tensor:
                 raise RuntimeError(
                     f"backward: expected a gradient of shape {self.shape}, got none")
             return np.ones(self.shape, self.dtype)
-        return _like(self, given, "backward: expected a gradient")
+        return like(self, given, "backward: expected a gradient")
 
-    def accumulate(self, gradient: np.ndarray) -> None:
-        """grad += gradient, in a new array: that of the gradient may be another's too."""
-        self.grad = np.array(gradient if self.grad is None else self.grad + gradient)
+    def first_gradient(self, given) -> Tensor:
+        """The same as a Tensor; one that is given may have a graph of its own."""
+        if given is None and self._data.size == 1:
+            return operators.rows.ones_like(self)
+        array = self._gradient(given)
+        return given if isinstance(given, Tensor) else Tensor(array)
+
+    def accumulate(self, gradient) -> None:
+        """grad += gradient, in a new array: that of the gradient may be another's too.
+
+        gradient : an array; or a Tensor, where the walk computes with them. Then grad is a Tensor, with its
+            graph, if operations are recorded, and an array otherwise.
+        """
+        if isinstance(gradient, Tensor):
+            if recording() or active_recorder() is not None:
+                total = gradient.clone() if self.grad is None else gradient.__radd__(self.grad)
+                self.grad = total if recording() else total._data
+                return
+            gradient = gradient._data
+        self.grad = np.array(gradient if self.grad is None else as_array(self.grad) + gradient)
 
     def zero_(self) -> Tensor:
         """Set every element to zero, in place."""
@@ -180,7 +218,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self._read("bool()"))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -192,8 +230,19 @@ class Tensor:
         return format(self.item(), spec) if self.ndim == 0 else super().__format__(spec)
 
     def __repr__(self) -> str:
-        body = np.array2string(self._data, separator=", ", prefix="tensor(")
+        body = np.array2string(self._read("repr()"), separator=", ", prefix="tensor(")
         return f"tensor({body}{', requires_grad=True' if self.requires_grad else ''})"
+
+
+_new = Tensor.__new__
+
+
+def made(data: np.ndarray, requires_grad: bool) -> Tensor:
+    """A Tensor of an array of numbers, as the operations make it: nothing is checked."""
+    output = _new(Tensor)
+    output._data, output._requires_grad = data, requires_grad
+    output.grad = output.node = output.status = None
+    return output
 
 
 def as_array(data) -> np.ndarray:
@@ -207,7 +256,7 @@ def as_array(data) -> np.ndarray:
     return array.astype(np.float32) if listed else array
 
 
-def _like(x: Tensor, value, expected: str) -> np.ndarray:
+def like(x: Tensor, value, expected: str) -> np.ndarray:
     """The array of ``value``, which must have x's shape and dtype; mere numbers take on the dtype."""
     typed = isinstance(value, (Tensor, np.ndarray))
     array = as_array(value) if typed else np.asarray(value, x.dtype)
@@ -218,30 +267,36 @@ def _like(x: Tensor, value, expected: str) -> np.ndarray:
     return array
 
 
-def _check_flag(value) -> None:
+def check_flag(value) -> None:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"requires_grad must be a bool, got {type(value).__name__}")
 
 
 def record(name: str, value: np.ndarray, inputs: Sequence[Tensor], gradients: Callable,
-           reads: Iterable[Tensor] = (), reads_output: bool = False) -> Tensor:
-    """A Tensor of ``value``, on the tape with its inputs.
+           reads: Iterable[Tensor] = (), reads_output: bool = False, parameters: Callable = list) -> Tensor:
+    """A Tensor of ``value``, on the tape with its inputs; ``gradients`` is a function on arrays.
 
     ``reads``: the Tensors whose values the gradients are made of; ``reads_output``: whether they read the
-    output's. Where one of these has changed by then, backward() raises.
+    output's. Where one of these has changed by then, backward() raises. ``parameters()``: the Parameters to whose
+    gradients the function adds.
     """
     output = Tensor(value, requires_grad=True)
     read: list[tuple] = [(x, 0 if x.status is None else x.status.version) for x in reads]
     if reads_output:
         read.append((output.counted(), 0))
-    output.node = Node(name, inputs, gradients, read)
+    output.node = Node(name, inputs, gradients, read, parameters)
     return output
 
 
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
     """A Tensor of ``data``: an array, without a copy unless ``dtype`` asks for it, or numbers or lists."""
     if dtype is not None:
+        if active_recorder() is not None and isinstance(data, (Tensor, np.ndarray)):
+            return Tensor(data).to(dtype).requires_grad_(requires_grad)
+        listed = not isinstance(data, (Tensor, np.ndarray))
         data = np.asarray(data._data if isinstance(data, Tensor) else data, dtype)
+        if listed:
+            constant(data)
     return Tensor(data, requires_grad)
 
 
@@ -249,110 +304,3 @@ def _restore_tensor(data, grad, requires_grad: bool) -> Tensor:
     restored = Tensor(data, requires_grad)
     restored.grad = grad
     return restored
-
-
-class Parameter(Tensor):
-    """A value that is trained, with its gradient: two views of one shape into a Store.
-
-    ``data`` and ``grad`` may be assigned to: the new value, of the same shape and dtype, is copied into
-    place, so that the views stay in the store. What is assigned to ``data`` or written into it counts as a
-    change of the values, which a backward that reads them notices. ``order="F"`` keeps a matrix transposed
-    in memory: a Linear's weight has PyTorch's shape (out, in) and lies as (in, out), which its products read
-    along the rows.
-
-    ``grad`` is None, as in PyTorch, until a backward reaches the parameter, and again after zero_grad():
-    an optimizer leaves such a parameter alone. ``gradient`` is the array that backward adds to, always
-    there, zero where ``grad`` is None; what is written into it by hand counts as a gradient.
-
-    ``requires_grad = False`` freezes it: no backward computes its gradient and no optimizer moves it.
-
-    Raises TypeError unless ``data`` is an array of float32 or float64 or a list of floats.
-    """
-
-    def __init__(self, data, name: str = "parameter", order: Literal["C", "F"] = "C", requires_grad: bool = True):
-        data = as_array(data)
-        if data.dtype not in FLOATS:
-            raise TypeError(f"Parameter {name!r}: expected float32 or float64, got {data.dtype}")
-        self.status: Status = Status()
-        self.node = None
-        self.name, self.order = name, order
-        self.requires_grad = requires_grad
-        self._place(*storage.place(data.size, data.dtype), data.shape)
-        self._data[...] = data
-
-    def _place(self, store: storage.Store, start: int, shape: tuple[int, ...]) -> None:
-        self.store, self.start = store, start
-        end = start + math.prod(shape)
-        self._data = store.values[start:end].reshape(shape, order=self.order)
-        self._grad = store.gradients[start:end].reshape(shape, order=self.order)
-        self._shown: np.ndarray | None = None
-
-    def move(self, store: storage.Store, start: int) -> None:
-        """Copy value and gradient to ``store`` at ``start`` and live there from now on."""
-        data, grad = self._data, self._grad
-        self._place(store, start, data.shape)
-        self._data[...] = data
-        self._grad[...] = grad
-        storage.moved()
-
-    @property
-    def data(self) -> np.ndarray:  # type: ignore[override]
-        if self._shown is None:
-            self._shown = Counted.of(self._data, self.status)
-        return self._shown
-
-    @data.setter
-    def data(self, value) -> None:
-        self.overwrite(_like(self, value, f"Parameter {self.name!r}: expected values"))
-
-    def _set_requires_grad(self, value: bool) -> None:
-        _check_flag(value)
-        self.status.requires_grad = value
-
-    requires_grad = property(attrgetter("status.requires_grad"), _set_requires_grad)  # type: ignore[assignment]
-
-    def described(self) -> str:
-        return f"Parameter {self.name!r} of shape {self.shape}"
-
-    @property
-    def gradient(self) -> np.ndarray:
-        """The array of the gradient, which is always there."""
-        return self._grad
-
-    def has_grad(self) -> bool:
-        """Whether there is a gradient: a backward reached it, or something else was written there."""
-        return self.status.has_grad or bool(self._grad.any())
-
-    @property
-    def grad(self) -> np.ndarray | None:  # type: ignore[override]
-        return self._grad if self.has_grad() else None
-
-    @grad.setter
-    def grad(self, value) -> None:
-        if value is None:
-            self._grad[...] = 0
-        else:
-            self._grad[...] = _like(self, value, f"Parameter {self.name!r}: expected a gradient")
-        self.status.has_grad = value is not None
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """There is no gradient any more; without ``set_to_none`` one that there is becomes zero."""
-        there = not set_to_none and self.has_grad()
-        self._grad[...] = 0
-        self.status.has_grad = there
-
-    def accumulate(self, gradient: np.ndarray) -> None:
-        self._grad += gradient
-        self.status.has_grad = True
-
-    def __reduce__(self):
-        return _restore_parameter, (self._data, self.grad, self.name, self.order, self.requires_grad)
-
-    def __repr__(self) -> str:
-        return f"Parameter({self.name}, shape={self.shape}, dtype={self.dtype})"
-
-
-def _restore_parameter(data, grad, name: str, order: Literal["C", "F"], requires_grad: bool) -> Parameter:
-    parameter = Parameter(data, name, order, requires_grad)
-    parameter.grad = grad
-    return parameter

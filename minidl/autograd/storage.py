@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels.memory import EXACT, Memory
+from ..kernels.memory import EXACT, Memory
 
 if TYPE_CHECKING:
-    from .tensor import Parameter
+    from .parameter import Parameter
 
 ROOM = 64 * 1024   # elements of a new store, for the parameters that will follow
 LARGE = 1024       # elements from which a parameter begins on a cache line, for the products that read it

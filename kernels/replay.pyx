@@ -1,0 +1,564 @@
+"""What runs a recorded step: its instructions, one after the other, while what it was recorded from stands.
+
+Nothing that Python does may lead it into foreign memory. An operand is a matrix that the program holds, whose
+extent is compared with the instruction's when it is bound; its memory can't be resized, since a weak reference
+to the owner stands; labels are checked where they are used, in memory that nobody else writes; and a program that
+runs refuses a second call.
+"""
+
+import numpy
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
+from cpython.list cimport PyList_GET_ITEM
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+
+from minidl.kernels.memory import Status
+
+cdef extern from "Python.h":
+    PyObject* PyCell_GET(object cell) noexcept
+    object PyWeakref_NewRef(object referent, object callback)
+
+cdef extern from "math.h" nogil:
+    bint isfinite(double x)
+
+cdef extern from "string.h" nogil:
+    void* memset(void* memory, int value, size_t size)
+    void* memcpy(void* to, const void* source, size_t size)
+
+cdef extern from "stdlib.h" nogil:
+    void* calloc(size_t count, size_t size)
+    void* realloc(void* memory, size_t size)
+    void free(void* memory)
+
+cdef extern from * nogil:
+    """
+    #include <time.h>
+    #ifdef _WIN32
+    #include <windows.h>
+    static double now(void) {
+      LARGE_INTEGER count, frequency;
+      QueryPerformanceCounter(&count);
+      QueryPerformanceFrequency(&frequency);
+      return (double)count.QuadPart / (double)frequency.QuadPart;
+    }
+    #else
+    static double now(void) {
+      struct timespec t;
+      clock_gettime(CLOCK_MONOTONIC, &t);
+      return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    }
+    #endif
+    """
+    double now()
+
+cdef extern from *:
+    """
+    typedef float real; /* of either type here: nothing is read or written through an address to it */
+    """
+    ctypedef float real
+
+include "call.pxi"
+
+cdef struct Instruction:
+    Call call
+    int kind
+    Py_ssize_t rows
+    double* source   # of SETTING: a number in memory, a double if source_is_double
+    bint source_is_double
+
+cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+    long long version
+    int trained
+    int has_grad
+
+cdef enum Kind:
+    KERNEL    # calls its action
+    SETTING   # takes the setting of the next instruction from memory
+    PYTHON    # calls a Python function
+    REACHED   # a parameter has a gradient from here on
+    CLEARED   # and none
+    CHANGED   # a parameter's value was changed in place
+    LABELS    # labels must lie in range
+    FINITE    # the program ends here if a number is not finite
+
+cdef enum:
+    WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
+
+cdef object MISSING = object()  # the value of a key that is not there
+cdef object NDARRAY = numpy.ndarray
+cdef object BOOL = numpy.dtype(bool)
+cdef object INT64 = numpy.dtype(numpy.int64)
+cdef object DOUBLE = numpy.dtype(numpy.float64)
+
+
+cdef class Guards:
+    """What must be as it was: names in dictionaries, items of lists, cells of closures, attributes, flags.
+
+    Objects are compared by identity. ``changed()`` gives the number of the first that is another, or -1.
+    """
+
+    cdef list entries, texts
+    cdef Py_ssize_t count
+
+    def __cinit__(self):
+        self.entries, self.texts = [], []
+
+    def __len__(self):
+        return len(self.entries)
+
+    def text(self, Py_ssize_t i):
+        """What entry i is called in a message."""
+        return self.texts[i]
+
+    def name(self, namespace not None, key, str text):
+        """The value of a key of a dictionary, or that there is none."""
+        if not isinstance(namespace, dict):
+            raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
+        self.add((0, namespace, key, dict.get(namespace, key, MISSING)), text)
+
+    def size(self, namespace not None, str text):
+        """How many keys a dictionary has."""
+        if not isinstance(namespace, dict):
+            raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
+        self.add((1, namespace, len(namespace), None), text)
+
+    def items(self, list items not None, str text):
+        """The items of a list."""
+        self.add((2, items, tuple(items), None), text)
+
+    def cell(self, cell, str text):
+        """What a variable of an enclosing function stands for."""
+        self.add((3, cell, cell.cell_contents, None), text)
+
+    def attribute(self, holder, str name, str text):
+        """The value of an attribute, however it is found; None if there is none."""
+        self.add((4, holder, name, getattr(holder, name, None)), text)
+
+    def trained(self, status not None, str text):
+        """Whether a parameter is trained."""
+        if type(status) is not Status:
+            raise TypeError(f"expected a Status, got {type(status).__name__}")
+        self.add((5, status, <size_t>status.address, status.requires_grad), text)
+
+    cdef int add(self, tuple entry, str text) except -1:
+        self.entries.append(entry)
+        self.texts.append(text)
+        self.count += 1
+        return 0
+
+    cdef bint stands(self, tuple entry) except -1:
+        cdef int kind = entry[0]
+        cdef PyObject* found
+        cdef tuple were
+        cdef Py_ssize_t i
+        if kind == 0:
+            found = PyDict_GetItemWithError(entry[1], entry[2])
+            return found == <PyObject*>entry[3] or (found is NULL and entry[3] is MISSING)
+        if kind == 1:
+            return PyDict_Size(entry[1]) == <Py_ssize_t>entry[2]
+        if kind == 2:
+            were = <tuple>entry[2]
+            if len(<list>entry[1]) != len(were):
+                return False
+            for i in range(len(were)):
+                if PyList_GET_ITEM(<list>entry[1], i) != <PyObject*>were[i]:
+                    return False
+            return True
+        if kind == 3:
+            return PyCell_GET(entry[1]) == <PyObject*>entry[2]
+        if kind == 4:
+            return getattr(entry[1], entry[2], None) is entry[3]
+        return (<Facts*><size_t>entry[2]).trained == <bint>entry[3]
+
+    cpdef Py_ssize_t changed(self) except -2:
+        """The first entry that is not as it was, or -1."""
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if not self.stands(<tuple>PyList_GET_ITEM(self.entries, i)):
+                return i
+        return -1
+
+    def take(self, Guards others not None):
+        """Guard what the others guard, too."""
+        self.entries += others.entries
+        self.texts += others.texts
+        self.count = len(self.entries)
+
+    def renew(self, Py_ssize_t i, bint whatever=False):
+        """Take entry i as it is now, if it is a number or a string of the same type and value; whether it was.
+
+        whatever : take it, whatever it is.
+        """
+        cdef tuple entry = self.entries[i]
+        kind, holder, key, before = entry
+        if kind == 0:
+            now = dict.get(holder, key, MISSING)
+        elif kind == 3:
+            before, now = key, holder.cell_contents
+        elif kind == 4:
+            now = getattr(holder, key, None)
+        else:
+            return False
+        if not whatever and (type(now) is not type(before) or repr(now) != repr(before) or type(now) not in (
+                int, float, str, bool, bytes, complex)):
+            return False
+        self.entries[i] = (kind, holder, now, None) if kind == 3 else (kind, holder, key, now)
+        return True
+
+
+cdef inline double number_at(const Instruction* ins) noexcept:
+    return ins.source[0] if ins.source_is_double else (<const float*>ins.source)[0]
+
+
+cdef class Replay:
+    """The program of a recorded step.
+
+    Replay(tables): for each element type the table of the target, a capsule. ``guards`` say whether it may run.
+    Methods append an instruction each.
+    """
+
+    cdef Instruction* code
+    cdef Py_ssize_t count, room
+    cdef dict operations
+    cdef object tables
+    cdef readonly list functions, kept, inputs
+    cdef readonly Guards guards
+    cdef readonly bint running, stopped
+    cdef list labels_of
+    cdef Py_ssize_t work
+    cdef public Py_ssize_t replays, next_check
+
+    def __cinit__(self, dict tables not None):
+        cdef const Table* table
+        cdef int i
+        self.tables, self.operations = tables, {}
+        for dtype, capsule in tables.items():
+            table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+            if table.call_bytes != sizeof(Call):
+                raise ImportError("minidl's kernels are not all of one build: build them again")
+            for i in range(table.operation_count):
+                self.operations[dtype, table.operations[i].name.decode()] = <size_t>&table.operations[i]
+        self.functions, self.kept, self.inputs, self.labels_of = [], [], [], []
+        self.guards = Guards()
+        self.next_check = 1
+
+    def __dealloc__(self):
+        free(self.code)
+
+    def __len__(self):
+        return self.count
+
+    # Building
+
+    cdef Instruction* append(self, Kind kind, function) except NULL:
+        cdef void* memory
+        if self.running:
+            raise RuntimeError("a program cannot be written while it runs")
+        if self.count == self.room:
+            memory = realloc(self.code, (2 * self.room + 16) * sizeof(Instruction))
+            if memory is NULL:
+                raise MemoryError
+            self.code, self.room = <Instruction*>memory, 2 * self.room + 16
+        cdef Instruction* ins = &self.code[self.count]
+        memset(ins, 0, sizeof(Instruction))
+        ins.kind = kind
+        self.functions.append(function)
+        self.labels_of.append(None)
+        self.count += 1
+        return ins
+
+    cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
+        """Let the matrix be this array of exactly rows x cols."""
+        if type(array) is not NDARRAY or array.dtype != dtype or array.shape != (rows, cols):
+            raise ValueError(f"expected an array of {dtype} of shape {(rows, cols)}, got "
+                             f"{getattr(array, 'dtype', type(array).__name__)} of {getattr(array, 'shape', None)}")
+        cdef Py_ssize_t size = dtype.itemsize, s0 = array.strides[0], s1 = array.strides[1]
+        if not array.flags.aligned or s0 % size or s1 % size:
+            raise ValueError("expected strides of whole elements, and these aligned")
+        if rows < 2:
+            s0 = cols * size
+        if cols < 2:
+            s1 = size
+        if written and (not array.flags.writeable or s1 != size):
+            raise ValueError("expected an output to write to, whose columns have stride one")
+        matrix.at, matrix.s0, matrix.s1 = <real*><size_t>array.ctypes.data, s0 // size, s1 // size
+        owner = array
+        while isinstance(owner.base, NDARRAY):
+            owner = owner.base
+        self.kept.append((array, PyWeakref_NewRef(owner, None)))
+        return 0
+
+    def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
+               bint accumulates=False, number=None):
+        """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
+
+        elementwise     out, a and b (rows, cols); of a comparison out is of bool
+        where           the same, and c, the condition, of bool
+        to_double       out of float64, from_double a of float64
+        linear, matmul  out (rows, cols), a (rows, depth), b (depth, cols), c a row (1, cols) where sums begin;
+                        accumulates: they begin at out
+        column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
+        total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
+        with labels     the same and out (rows, cols)
+        """
+        cdef size_t address = self.operations[numpy.dtype(dtype), name]
+        cdef const Operation* operation = <const Operation*>address
+        cdef Instruction* ins
+        cdef Matrix labels
+        cdef int flags = operation.flags
+        cdef Py_ssize_t rows, cols, depth = 0
+        real_type = numpy.dtype(dtype)
+        rows, cols = (a if out is None or name in ("column_sum", "row_sum") else out).shape
+        ins = self.append(KERNEL, None)
+        ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, setting
+        try:
+            if flags & PRODUCT:
+                depth = a.shape[1]
+                ins.call.depth = depth
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+                self.bind(&ins.call.a, a, real_type, rows, depth, False)
+                self.bind(&ins.call.b, b, real_type, depth, cols, False)
+                if c is not None:
+                    self.bind(&ins.call.start, c, real_type, 1, cols, True)
+                    ins.call.start.s0 = 0
+                elif accumulates:
+                    ins.call.start = ins.call.out
+            elif name in ("column_sum", "row_sum"):
+                self.bind(&ins.call.out, out, real_type, 1, cols if name == "column_sum" else rows, True)
+                self.bind(&ins.call.a, a, real_type, rows, cols, False)
+                ins.call.fresh = not accumulates
+            elif name == "zero":
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+            elif name in ("to_double", "from_double"):
+                self.bind(&ins.call.out, out, DOUBLE if name == "to_double" else real_type, rows, cols, True)
+                self.bind(&ins.call.a, a, DOUBLE if name == "from_double" else real_type, rows, cols, False)
+            elif name == "add_at_labels":
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+                ins.call.fresh, ins.call.divide = not accumulates, BY_NOTHING
+            elif flags & BY_NAME and name != "where":
+                raise KeyError(name)
+            else:
+                if out is not None:
+                    self.bind(&ins.call.out, out, BOOL if flags & GIVES_BYTES else real_type, rows, cols, True)
+                if name == "where":
+                    self.bind(&ins.call.start, c, BOOL, rows, cols, False)
+                self.bind(&ins.call.a, a, real_type, rows, cols, False)
+                if flags & HAS_B or name == "where":
+                    self.bind(&ins.call.b, b, real_type, rows, cols, False)
+                if (out is None) != (not flags & (HAS_OUTPUT | GIVES_BYTES | BY_NAME)):
+                    raise ValueError(f"{name}: expected an output where there is one")
+            if flags & GIVES_NUMBER:
+                self.bind(&labels, number, DOUBLE, 1, 1, True)
+                ins.call.number = <double*>labels.at
+            if flags & HAS_LABELS:
+                self.bind(&labels, c, INT64, 1, rows, True)
+                ins.call.labels = <const int64_t*>labels.at
+        except BaseException:
+            self.count -= 1
+            self.functions.pop()
+            self.labels_of.pop()
+            raise
+        self.work += rows * cols * (depth if depth else 4)
+
+    def setting(self, array):
+        """The next instruction's setting is this number (1, 1) of float32 or float64."""
+        cdef Instruction* ins = self.append(SETTING, None)
+        cdef Matrix number
+        self.bind(&number, array, array.dtype, 1, 1, False)
+        ins.source, ins.source_is_double = <double*>number.at, array.dtype == DOUBLE
+
+    def labels(self, array, Py_ssize_t classes, str who):
+        """Raise ValueError unless these labels (1, rows), which the program alone writes, lie in 0..classes-1."""
+        cdef Instruction* ins = self.append(LABELS, None)
+        cdef Matrix labels
+        self.bind(&labels, array, INT64, 1, array.shape[1], True)
+        ins.call.labels, ins.rows, ins.call.cols = <const int64_t*>labels.at, array.shape[1], classes
+        self.labels_of[self.count - 1] = who
+
+    def finite(self, array):
+        """End here unless this number (1, 1) is finite."""
+        cdef Instruction* ins = self.append(FINITE, None)
+        cdef Matrix number
+        self.bind(&number, array, array.dtype, 1, 1, False)
+        ins.source, ins.source_is_double = <double*>number.at, array.dtype == DOUBLE
+
+    def call(self, function not None):
+        """Call a Python function of no arguments."""
+        self.append(PYTHON, function)
+
+    def mark(self, str kind not None, status not None):
+        """"reached", "cleared" or "changed", of a parameter."""
+        if type(status) is not Status:
+            raise TypeError(f"expected a Status, got {type(status).__name__}")
+        cdef Instruction* ins = self.append({"reached": REACHED, "cleared": CLEARED, "changed": CHANGED}[kind], None)
+        ins.source = <double*><size_t>status.address
+        self.kept.append(status)
+
+    def argument(self, array):
+        """The next argument: an array of this program's that it is copied into, or a static one, told as (value,)."""
+        if type(array) is NDARRAY:
+            view = array
+            if not array.flags.c_contiguous or not array.flags.writeable:
+                raise ValueError("expected a contiguous array")
+            owner = array
+            while isinstance(owner.base, NDARRAY):
+                owner = owner.base
+            self.inputs.append((view, array.dtype, <size_t>array.ctypes.data, <size_t>array.nbytes,
+                                PyWeakref_NewRef(owner, None)))
+        else:
+            self.inputs.append(array)
+
+    # Running
+
+    cpdef bint take(self, tuple args) except -1:
+        """Copy the arguments in; False, if they are not of the kind that the program was recorded for."""
+        cdef Py_ssize_t i, j
+        cdef Py_buffer buffer
+        cdef tuple entry
+        cdef bint fits
+        if len(args) != len(self.inputs):
+            return False
+        for i in range(len(args)):
+            entry = <tuple>PyList_GET_ITEM(self.inputs, i)
+            if len(entry) == 1:
+                if type(args[i]) is not type(entry[0]) or args[i] != entry[0]:
+                    return False
+                continue
+            given = args[i]
+            if type(given) is not NDARRAY or given.dtype != entry[1] or given.shape != entry[0].shape:
+                return False
+        for i in range(len(args)):
+            entry = <tuple>PyList_GET_ITEM(self.inputs, i)
+            if len(entry) == 1:
+                continue
+            PyObject_GetBuffer(args[i], &buffer, PyBUF_STRIDED_RO)
+            fits, size = True, buffer.itemsize
+            for j in range(buffer.ndim - 1, -1, -1):
+                fits = fits and (buffer.strides[j] == size or buffer.shape[j] == 1)
+                size *= buffer.shape[j]
+            fits = fits and buffer.len == <Py_ssize_t>entry[3]
+            if fits:
+                memcpy(<void*><size_t>entry[2], buffer.buf, buffer.len)
+            PyBuffer_Release(&buffer)
+            if not fits:
+                (<object>entry[0])[...] = args[i]
+        return True
+
+    cpdef bint due(self):
+        """Whether the next replay is one that is checked against Python."""
+        return self.replays + 1 == self.next_check
+
+    cpdef bint run(self) except -1:
+        """Run all; False if a number that must be finite was not."""
+        if self.running:
+            raise RuntimeError(
+                "capture: this step is running already: it was called again from within it, or by another thread")
+        self.running = True
+        try:
+            self.replays += 1
+            return self.walk()
+        finally:
+            self.running = False
+
+    cdef bint walk(self) except -1:
+        return self.walk_from(0)
+
+    cdef bint walk_from(self, Py_ssize_t i) except -1:
+        cdef Instruction* ins
+        cdef Facts* facts
+        cdef bint large = self.work > WORK_TO_RELEASE
+        while i < self.count:
+            ins = &self.code[i]
+            if ins.kind == KERNEL:
+                if large:
+                    with nogil:
+                        while i < self.count and self.code[i].kind == KERNEL:
+                            self.code[i].call.run(&self.code[i].call, self.code[i].rows)
+                            i += 1
+                    continue
+                ins.call.run(&ins.call, ins.rows)
+            elif ins.kind == SETTING:
+                if i + 1 < self.count:
+                    self.code[i + 1].call.settings.value = number_at(ins)
+            elif ins.kind == PYTHON:
+                self.functions[i]()
+            elif ins.kind == LABELS:
+                self.check_labels(ins, i)
+            elif ins.kind == FINITE:
+                if not isfinite(number_at(ins)):
+                    return False
+            else:
+                facts = <Facts*>ins.source
+                if ins.kind == CHANGED:
+                    facts.version += 1
+                else:
+                    facts.has_grad = ins.kind == REACHED
+            i += 1
+        return True
+
+    def clocked(self):
+        """Run all, and tell how many seconds each instruction took."""
+        cdef double[::1] seconds = numpy.zeros(self.count)
+        cdef Py_ssize_t i, count = self.count
+        cdef double begin
+        if self.running:
+            raise RuntimeError("capture: this step is running already")
+        self.running = True
+        try:
+            for i in range(count):
+                begin = now()
+                self.count = i + 1
+                self.walk_from(i)
+                seconds[i] = now() - begin
+        finally:
+            self.count, self.running = count, False
+        return numpy.asarray(seconds)
+
+    cdef int check_labels(self, const Instruction* ins, Py_ssize_t number) except -1:
+        cdef Py_ssize_t i
+        cdef const int64_t* labels = ins.call.labels
+        for i in range(ins.rows):
+            if not 0 <= labels[i] < ins.call.cols:
+                raise ValueError(
+                    f"{self.labels_of[number]}: expected labels from 0 to {ins.call.cols - 1}, got {labels[i]}")
+        return 0
+
+
+def peak(capsule, dtype):
+    """Operations per second of one core that does multiply-adds in registers alone: the best of ten."""
+    cdef const Table* table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+    cdef Call call
+    cdef double start, best = 1e9
+    cdef int turn
+    cdef Py_ssize_t rows = 100_000
+    halves, out = numpy.full(16, 0.5, dtype), numpy.zeros(16, dtype)
+    call.a.at, call.out.at = <real*><size_t>halves.ctypes.data, <real*><size_t>out.ctypes.data
+    for turn in range(10):
+        start = now()
+        table.peak(&call, rows)
+        best = min(best, now() - start)
+    return rows * table.peak_operations / best
+
+
+cdef class ReplayedCall:
+    """A callable that goes straight to the program that ran last, and to Python where that does not fit.
+
+    A subclass gives ``slow(args)`` and sets ``program`` and ``result``, which makes the output.
+    """
+
+    cdef public Replay program
+    cdef public object result
+
+    def __call__(self, *args):
+        cdef Replay program = self.program
+        if (program is not None and not program.due() and not program.running
+                and program.guards.changed() < 0 and program.take(args)):
+            program.run()
+            return self.result()
+        return self.slow(args)
+
+    def slow(self, args):
+        """The output all the same."""
+        raise NotImplementedError(f"{type(self).__name__}.slow: expected a subclass to define it")

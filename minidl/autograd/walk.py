@@ -1,0 +1,160 @@
+"""The walk back along the tape.
+
+It computes with arrays, as fast as it can; or with Tensors, so that the derivatives are operations
+themselves: they are put on the tape where derivatives of derivatives are asked for, and the thread's
+recorder sees them where a step is being recorded.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .tape import Node, recording
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+_number = attrgetter("serial")
+
+
+def walk_back(last: Tensor, gradient, retain_graph: bool, tensors: bool = False) -> None:
+    """Add to every leaf that ``last`` came from its derivative, for the gradient of last.
+
+    tensors : gradients are Tensors, and so are the derivatives; they are recorded if recording() says so.
+
+    A gradient is never written to once it is made: several inputs may have received the same array.
+    """
+    outputs = _outputs([last])
+    order = _order(outputs)
+    for node in order:
+        if node.read:
+            node.check()
+    waiting = {last.node: gradient}
+    add = not (tensors and recording())
+    for node in order:
+        g = waiting.pop(node, None)  # None: no operation gave it a gradient
+        if g is not None:
+            found = (node.gradients_of_tensors(g, outputs[node], None, add) if tensors
+                     else node.gradients(g, None))
+            for tensor, dx in zip(node.inputs, found, strict=True):
+                if dx is None or not tensor.requires_grad:
+                    continue
+                dx = _checked(node, dx if tensors else np.asarray(dx), tensor)
+                if tensor.node is None:
+                    tensor.accumulate(dx)
+                else:
+                    before = waiting.get(tensor.node)
+                    waiting[tensor.node] = dx if before is None else _sum(before, dx)
+        if not retain_graph:
+            node.free()
+
+
+def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor], retain_graph: bool,
+                 tensors: bool) -> list:
+    """The gradients of the targets for those of the roots; None for one that no root depends on.
+
+    Nothing is added to any leaf, and what does not lead to a target is not computed.
+    """
+    outputs = _outputs([root for root, _ in roots])
+    order = _order(outputs)
+    leads = _leads(order, targets)
+    for node in order:
+        if node in leads:
+            node.check()
+    waiting: dict = {}  # by the node, or the leaf's id
+    for root, gradient in roots:
+        key = root.node or id(root)
+        before = waiting.get(key)
+        waiting[key] = gradient if before is None else _sum(before, gradient)
+    keys = [target.node or id(target) for target in targets]
+    found: dict = {}
+    for node in order:
+        g = waiting.pop(node, None)
+        if g is None:
+            continue
+        if node in keys:
+            found[node] = g
+        if node in leads:
+            wanted = leads[node]
+            given = (node.gradients_of_tensors(g, outputs[node], wanted, False) if tensors
+                     else _untouched(node, g, wanted, waiting))
+            for tensor, dx, asked in zip(node.inputs, given, wanted, strict=True):
+                if dx is None or not asked:
+                    continue
+                dx = _checked(node, dx if tensors else np.asarray(dx), tensor)
+                key = tensor.node or id(tensor)
+                before = waiting.get(key)
+                waiting[key] = dx if before is None else _sum(before, dx)
+            if not retain_graph:
+                node.free()
+    return [found.get(key, waiting.get(key)) for key in keys]
+
+
+def _untouched(node: Node, g: np.ndarray, wanted: Sequence[bool], waiting: dict) -> Sequence:
+    """The node's gradients; what its function adds to parameters goes to ``waiting``, and they stay as they are."""
+    before = [(parameter, parameter.grad) for parameter in node.parameters()]
+    before = [(parameter, None if grad is None else grad.copy()) for parameter, grad in before]
+    for parameter, _ in before:
+        parameter.grad = None
+    try:
+        given = node.gradients(g, wanted)
+        for parameter, _ in before:
+            if parameter.grad is not None:
+                key, mine = id(parameter), parameter.grad.copy()
+                waiting[key] = mine if key not in waiting else _sum(waiting[key], mine)
+    finally:
+        for parameter, grad in before:
+            parameter.grad = grad
+    return given
+
+
+def _leads(order: list[Node], targets: Sequence[Tensor]) -> dict[Node, list[bool]]:
+    """The nodes through which gradients reach the targets, and through which of their inputs."""
+    keys = {target.node or id(target) for target in targets}
+    leads: dict[Node, list[bool]] = {}
+    for node in reversed(order):
+        wanted = [tensor.requires_grad and (tensor.node in leads or (tensor.node or id(tensor)) in keys)
+                  for tensor in node.inputs]
+        if any(wanted) or any([id(parameter) in keys for parameter in node.parameters()]):
+            leads[node] = wanted
+    return leads
+
+
+def _sum(before, dx):
+    total = before + dx
+    return np.asarray(total) if type(before) is np.ndarray else total  # NumPy makes a scalar of arrays without axes
+
+
+def _outputs(roots: Sequence[Tensor]) -> dict[Node, Tensor]:
+    """The nodes that the roots came from, each with its output."""
+    found = {root.node: root for root in roots if root.node is not None}
+    stack = list(found)
+    while stack:
+        node = stack.pop()
+        if node.inputs is None:
+            raise RuntimeError(
+                f"backward: the graph was freed by an earlier backward (at {node.name}); "
+                "pass retain_graph=True to the first one to go through it again")
+        for tensor in node.inputs:
+            before = tensor.node
+            if before is not None and before not in found:
+                found[before] = tensor
+                stack.append(before)
+    return found
+
+
+def _order(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes, none before one that uses it."""
+    return sorted(nodes, key=_number, reverse=True)
+
+
+def _checked(node: Node, dx, x: Tensor):
+    """dx, if it has the shape and the dtype of the input that it is the gradient of."""
+    if dx.shape != x._data.shape:
+        raise ValueError(f"{node.name}: its backward gave shape {dx.shape} for an input of shape {x.shape}")
+    if dx.dtype != x._data.dtype:
+        raise TypeError(f"{node.name}: its backward gave {dx.dtype} for an input of {x.dtype}")
+    return dx

@@ -1,0 +1,1 @@
+"""Steps and predictions as compiled programs: recorded, checked, run and explained."""

@@ -1,0 +1,117 @@
+"""Where a program's arrays lie: one block of memory, in which those that are not alive together share places."""
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd import storage
+
+LINE = 64  # bytes of a cache line
+
+
+class Arena:
+    """Places for arrays of known life times, then the arrays themselves.
+
+    ``place(size)`` gives an offset, ``free(offset)`` gives it back; ``allocate()`` claims the memory.
+    """
+
+    def __init__(self):
+        self.end = 0
+        self._holes: list[tuple[int, int]] = []  # (offset, bytes) that are free, in order
+        self._sizes: dict[int, int] = {}
+
+    def place(self, size: int) -> int:
+        """The offset of ``size`` bytes that nobody else has."""
+        size = max(-(-size // LINE) * LINE, LINE)
+        fitting = [hole for hole in self._holes if hole[1] >= size]
+        if fitting:
+            offset, room = min(fitting, key=lambda hole: hole[1])
+            self._holes.remove((offset, room))
+            if room > size:
+                self._holes.append((offset + size, room - size))
+        else:
+            offset, self.end = self.end, self.end + size
+        self._sizes[offset] = size
+        return offset
+
+    def free(self, offset: int) -> None:
+        """Nobody needs what lies here any more."""
+        begin, end = offset, offset + self._sizes.pop(offset)
+        for hole in [hole for hole in self._holes if hole[0] == end or hole[0] + hole[1] == begin]:
+            self._holes.remove(hole)
+            begin, end = min(begin, hole[0]), max(end, hole[0] + hole[1])
+        self._holes.append((begin, end - begin))
+
+    def allocate(self) -> None:
+        self.memory = storage.aligned(self.end, np.uint8)
+
+    def array(self, offset: int, shape, dtype, strides=None) -> np.ndarray:
+        """An array whose first element lies at this offset."""
+        return np.ndarray(shape, dtype, self.memory, offset, strides)
+
+
+def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray | None:
+    """The memory that an array begins in with another shape and other strides; None where that can't be said."""
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    flat = owner.T if owner.flags.f_contiguous and not owner.flags.c_contiguous else owner
+    if not flat.flags.c_contiguous or 0 in shape:
+        return None
+    offset = array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
+    return np.ndarray(shape, array.dtype, np.asarray(flat), offset, strides)
+
+
+def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.ndarray] | None:
+    """The arrays, broadcast to a shape, as matrices of one shape (rows, cols).
+
+    The first is the output: its columns have stride one. None where no two axes tell all of them.
+    """
+    views = [np.broadcast_to(array, shape) for array in arrays]
+    axes = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: -abs(views[0].strides[i]))
+    lengths: list[int] = []
+    steps: list[list[int]] = [[] for _ in arrays]
+    for axis in axes:
+        strides = [view.strides[axis] for view in views]
+        if lengths and all(mine[-1] == stride * shape[axis] for mine, stride in zip(steps, strides, strict=True)):
+            lengths[-1] *= shape[axis]
+            for mine, stride in zip(steps, strides, strict=True):
+                mine[-1] = stride
+        else:
+            lengths.append(shape[axis])
+            for mine, stride in zip(steps, strides, strict=True):
+                mine.append(stride)
+    if len(lengths) > 2:
+        return None
+    while len(lengths) < 2:
+        lengths.insert(0, 1)
+        for mine in steps:
+            mine.insert(0, 0)
+    matrices = []
+    for array, mine in zip(arrays, steps, strict=True):
+        # a matrix of one row: its step is never taken
+        if lengths[0] == 1:
+            mine[0] = lengths[1] * array.itemsize
+        if lengths[1] == 1:
+            mine[1] = array.itemsize
+        matrix = strided(array, (lengths[0], lengths[1]), (mine[0], mine[1]))
+        if matrix is None:
+            return None
+        matrices.append(matrix)
+    first = matrices[0]
+    return matrices if first.strides[1] == first.itemsize else None
+
+
+def rows_of(array: np.ndarray) -> np.ndarray | None:
+    """(..., n) as a matrix (rows, n), without a copy; None where its strides do not allow it."""
+    if array.ndim == 2:
+        return strided(array, array.shape, array.strides)
+    if array.ndim == 1:
+        return strided(array, (1, *array.shape), (0, *array.strides))
+    if array.ndim == 0:
+        return strided(array, (1, 1), (array.itemsize, array.itemsize))
+    lead = array.shape[:-1]
+    step = array.strides[-2]
+    for i in range(len(lead) - 1, 0, -1):
+        if array.strides[i - 1] != array.strides[i] * lead[i] and lead[i - 1] != 1:
+            return None
+    return strided(array, (int(np.prod(lead)), array.shape[-1]), (step, array.strides[-1]))

@@ -1,0 +1,5 @@
+"""What goes wrong where a step is recorded."""
+
+
+class CaptureError(RuntimeError):
+    """The function does something that a recorded step could not do again; the message says what, and the ways out."""

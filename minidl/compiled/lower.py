@@ -1,0 +1,284 @@
+"""How a line of a recording becomes instructions: by a kernel where there is one, else by a call of NumPy.
+
+A lowering is told the program, the operands where they lie, the settings and the output; it appends
+instructions and returns True, or appends nothing and returns False: the line is then called in its place, as the
+Python that its row is.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..arrays import FLOATS
+from .arena import as_matrices, rows_of, strided
+
+_LOWERINGS: dict[str, Callable] = {}
+
+
+def lowering(*names: str):
+    """Register the lowering of the operations of these names."""
+    def register(function):
+        for name in names:
+            _LOWERINGS[name] = function
+        return function
+    return register
+
+
+def lower(builder, name: str, operands: list, settings: dict, output: np.ndarray, **how) -> bool:
+    """Append the instructions of one operation; False if it has none."""
+    function = _LOWERINGS.get(name)
+    if function is None or not output.size or any(not isinstance(x, (np.ndarray, int, float)) for x in operands):
+        return False
+    return function(builder, name, operands, settings, output, **how)
+
+
+def _all_of(dtype, *arrays) -> bool:
+    return dtype in FLOATS and all(x.dtype == dtype for x in arrays)
+
+
+KERNELS = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "absolute"}
+
+
+def _elementwise(builder, name: str, operands: list, output: np.ndarray, setting: float = 0.0) -> bool:
+    """y = f(operands), of one float dtype, in which a number is rounded."""
+    given = [x for x in operands if isinstance(x, np.ndarray)]
+    if not given or not _all_of(given[0].dtype, *given):
+        return False
+    dtype = given[0].dtype
+    arrays = [x if isinstance(x, np.ndarray) else builder.number(x, dtype) for x in operands]
+    matrices = as_matrices(output.shape, [output, *arrays])
+    if matrices is None:
+        return False
+    builder.program.kernel(KERNELS.get(name, name), dtype, *matrices, setting=setting)
+    return True
+
+
+@lowering("neg", "abs", "sqrt", "exp", "log", "sign", "relu", "selu", "tanh", "sigmoid", "add", "sub", "mul", "div",
+          "relu_backward", "selu_backward", "tanh_backward", "sigmoid_backward")
+def _plain(builder, name, operands, settings, output):
+    return _all_of(output.dtype, output) and _elementwise(builder, name, operands, output)
+
+
+@lowering("leaky_relu", "elu", "leaky_relu_backward", "elu_backward")
+def _with_setting(builder, name, operands, settings, output):
+    default = 0.01 if name.startswith("leaky") else 1.0
+    return _elementwise(builder, name, operands, output, float(next(iter(settings.values()), default)))
+
+
+@lowering("pow")
+def _power(builder, name, operands, settings, output):
+    a, b = operands
+    if isinstance(b, np.ndarray) or b != 2 or not isinstance(a, np.ndarray):
+        return False
+    return _elementwise(builder, "square", [a], output)
+
+
+@lowering("clone", "contiguous", "copy")
+def _copied(builder, name, operands, settings, output):
+    return operands[0].dtype == output.dtype and _elementwise(builder, "copy", operands, output)
+
+
+@lowering("ones_like", "zeros_like")
+def _filled(builder, name, operands, settings, output):
+    if not _all_of(output.dtype, output):
+        return False
+    return _elementwise(builder, "copy", [builder.number(float(name == "ones_like"), output.dtype)], output)
+
+
+@lowering("dropout")
+def _dropped(builder, name, operands, settings, output):
+    return _elementwise(builder, "mul", operands, output)
+
+
+@lowering("to")
+def _cast(builder, name, operands, settings, output):
+    x, = operands
+    if not {x.dtype, output.dtype} <= set(FLOATS):
+        return False
+    matrices = as_matrices(output.shape, [output, x])
+    if matrices is None:
+        return False
+    if x.dtype == output.dtype:
+        builder.program.kernel("copy", x.dtype, *matrices)
+    elif x.dtype == np.float64:
+        builder.program.kernel("from_double", output.dtype, *matrices)
+    else:
+        builder.program.kernel("to_double", x.dtype, *matrices)
+    return True
+
+
+@lowering("lt", "le", "gt", "ge", "eq", "ne")
+def _comparison(builder, name, operands, settings, output):
+    if name in ("gt", "ge"):
+        name, operands = {"gt": "lt", "ge": "le"}[name], operands[::-1]
+    name = {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal"}[name]
+    return _elementwise(builder, name, operands, output)
+
+
+@lowering("where")
+def _where(builder, name, operands, settings, output):
+    condition, *values = operands
+    arrays = [x if isinstance(x, np.ndarray) else builder.number(x, output.dtype) for x in values]
+    if not isinstance(condition, np.ndarray) or condition.dtype != bool or not _all_of(output.dtype, output, *arrays):
+        return False
+    matrices = as_matrices(output.shape, [output, *arrays, condition])
+    if matrices is None:
+        return False
+    builder.program.kernel("where", output.dtype, *matrices)
+    return True
+
+
+# Products
+
+
+def _product(builder, y, a, b, start=None, accumulates: bool = False) -> bool:
+    """y = start + a b for matrices, of which y may lie transposed."""
+    if any(x is None for x in (y, a, b)) or not _all_of(y.dtype, y, a, b):
+        return False
+    if y.strides[1] != y.itemsize and y.shape[1] > 1:
+        if start is not None:
+            return False
+        y, a, b = y.T, b.T, a.T
+        if y.strides[1] != y.itemsize and y.shape[1] > 1:
+            return False
+    builder.program.kernel("matmul", y.dtype, y, a, b, start, accumulates=accumulates)
+    return True
+
+
+@lowering("linear")
+def _linear(builder, name, operands, settings, output):
+    x, weight, *bias = operands
+    start = rows_of(bias[0]) if bias else None
+    if start is not None and start.strides[1] != start.itemsize and start.shape[1] > 1:
+        return False
+    return _product(builder, rows_of(output), rows_of(x), strided(weight, weight.shape, weight.strides).T, start)
+
+
+@lowering("linear_input_gradient")
+def _linear_input(builder, name, operands, settings, output):
+    g, weight = operands[:2]
+    return _product(builder, rows_of(output), rows_of(g), strided(weight, weight.shape, weight.strides))
+
+
+@lowering("linear_weight_gradient")
+def _linear_weight(builder, name, operands, settings, output, accumulates: bool = False):
+    g, x = [rows_of(x) for x in operands]
+    if x is None or g is None:
+        return False
+    dweight = strided(output, output.shape, output.strides)
+    if output.strides[0] == output.itemsize or output.shape[0] == 1:  # lies as (in, out)
+        return _product(builder, dweight.T, x.T, g, accumulates=accumulates)
+    return _product(builder, dweight, g.T, x, accumulates=accumulates)
+
+
+@lowering("linear_bias_gradient")
+def _column_sum(builder, name, operands, settings, output, accumulates: bool = False):
+    g, y = rows_of(operands[0]), rows_of(output)
+    if g is None or y is None or not _all_of(y.dtype, y, g):
+        return False
+    builder.program.kernel("column_sum", y.dtype, y, g, accumulates=accumulates)
+    return True
+
+
+@lowering("matmul")
+def _matmul(builder, name, operands, settings, output):
+    a, b = operands
+    if a.ndim != 2 or b.ndim != 2:
+        return False
+    return _product(builder, *(strided(x, x.shape, x.strides) for x in (output, a, b)))
+
+
+# Rows
+
+
+@lowering("softmax", "log_softmax", "softmax_backward", "log_softmax_backward")
+def _of_rows(builder, name, operands, settings, output):
+    if settings.get("dim", -1) not in (-1, output.ndim - 1) or not output.ndim:
+        return False
+    matrices = [rows_of(x) for x in (output, *operands)]
+    if any(x is None for x in matrices) or not _all_of(output.dtype, *matrices):
+        return False
+    builder.program.kernel(name, output.dtype, *matrices)
+    return True
+
+
+@lowering("sum")
+def _sum(builder, name, operands, settings, output):
+    x, = operands
+    dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
+    if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not output.flags.c_contiguous or not x.flags.c_contiguous:
+        return False
+    axes = range(x.ndim) if dims is None else sorted(d % x.ndim for d in np.atleast_1d(dims))
+    axes = list(axes)
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        return False
+    lead = int(np.prod(x.shape[:axes[0]]))
+    middle = int(np.prod(x.shape[axes[0]:axes[-1] + 1]))
+    trail = int(np.prod(x.shape[axes[-1] + 1:]))
+    if trail == 1:
+        matrix = strided(x, (lead, middle), (middle * x.itemsize, x.itemsize))
+        builder.program.kernel("row_sum", y.dtype, y, matrix)
+        return True
+    if lead == 1:
+        matrix = strided(x, (middle, trail), (trail * x.itemsize, x.itemsize))
+        builder.program.kernel("column_sum", y.dtype, y, matrix)
+        return True
+    return False
+
+
+# Losses
+
+
+def _labels(builder, name: str, labels, classes: int):
+    """Labels that the program alone writes, as a row, after an instruction that checks them; None for others."""
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
+        return None
+    row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))
+    if labels.strides[0] != labels.itemsize:
+        return None
+    builder.program.labels(row, classes, "CrossEntropyLoss" if name == "cross_entropy_gradient" else "loss")
+    return row
+
+
+@lowering("total")
+def _total(builder, name, operands, settings, output):
+    matrix = rows_of(operands[0])
+    if matrix is None or not _all_of(matrix.dtype, matrix):
+        return False
+    builder.program.kernel("total", matrix.dtype, None, matrix, number=rows_of(output))
+    return True
+
+
+@lowering("picked_total")
+def _picked_total(builder, name, operands, settings, output):
+    z, labels = operands
+    row = _labels(builder, name, labels, z.shape[1]) if _all_of(z.dtype, z) and z.ndim == 2 else None
+    if row is None:
+        return False
+    builder.program.kernel(name, z.dtype, None, rows_of(z), c=row, number=rows_of(output))
+    return True
+
+
+@lowering("minus_one_hot")
+def _minus_one_hot(builder, name, operands, settings, output):
+    row = _labels(builder, name, operands[0], settings["classes"]) if _all_of(output.dtype, output) else None
+    if row is None:
+        return False
+    builder.program.kernel("add_at_labels", output.dtype, rows_of(output), c=row, setting=-1)
+    return True
+
+
+@lowering("cross_entropy_gradient")
+def _cross_entropy_gradient(builder, name, operands, settings, output):
+    log_p, labels, share = operands
+    if not isinstance(share, np.ndarray):
+        share = builder.number(share, output.dtype)
+    if share.size != 1 or not _all_of(output.dtype, output, log_p, share):
+        return False
+    row = _labels(builder, name, labels, log_p.shape[1])
+    if row is None:
+        return False
+    builder.program.setting(rows_of(share.reshape(())))
+    builder.program.kernel(name, output.dtype, rows_of(output), rows_of(log_p), c=row)
+    return True

@@ -1,0 +1,132 @@
+"""The training step of any model, loss and optimizer, recorded: ``zero_grad, forward, loss, backward, step``."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import arrays
+from ..autograd.tape import active_recorder, in_place, no_grad
+from ..autograd.tensor import Tensor
+from ..nn.losses import Loss
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
+from .errors import CaptureError
+from .step import RecordedStep
+
+
+class NotFinite(FloatingPointError):
+    """The loss of a step that is being recorded is not finite: nothing is trained, and nothing recorded."""
+
+    def __init__(self, loss: float, output: np.ndarray):
+        super().__init__(f"the loss became {loss}")
+        self.loss, self.output = loss, output
+
+
+class ModelStep:
+    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``; ``step(x, y, index)`` trains on those rows.
+
+    ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
+    """
+
+    wrong = None  # nobody counts the misclassified samples
+
+    def __init__(self, model: Module, criterion: Module, optimizer: Optimizer, function: Callable | None = None):
+        """function : the loss as a function of two Tensors, where the criterion wraps one."""
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.output: np.ndarray = np.empty(0)
+        loss_of = _loss_of(criterion, function)
+
+        def train(*batch):
+            *inputs, target = batch
+            output = model(*inputs)
+            if not isinstance(output, Tensor):
+                raise CaptureError(f"capture: expected a model that gives a Tensor, got {type(output).__name__}")
+            loss, backward = loss_of(output, target)
+            _stop_unless_finite(loss, output)
+            optimizer.zero_grad()
+            backward()
+            optimizer.step()
+            return loss, output
+
+        self.step = RecordedStep(train)
+
+    def __call__(self, *batch) -> float:
+        """One step; FloatingPointError for a loss that is not finite. Nothing was updated then."""
+        loss = self.run(*batch)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"capture: the loss became {loss}; the weights are those before this step")
+        return loss
+
+    def run(self, *batch) -> float:
+        """One step; a loss that is not finite is returned, and nothing was updated."""
+        try:
+            loss, output = self.step(*batch)
+        except NotFinite as stopped:
+            self.output = stopped.output
+            return stopped.loss
+        self.output = output._data
+        return loss._data.item()
+
+    @property
+    def path(self) -> str:
+        """How it runs: see RecordedStep."""
+        return self.step.path
+
+    def __repr__(self) -> str:
+        return f"<step of {type(self.model).__name__}: {self.path}>"
+
+    __str__ = __repr__
+
+
+def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
+    recorder = active_recorder()
+    if recorder is not None:
+        recorder.finite(loss)
+    value = float(loss._data)
+    if not math.isfinite(value):
+        raise NotFinite(value, output._data)
+
+
+def _loss_of(criterion: Module, function: Callable | None) -> Callable:
+    """(output, target) -> the loss as a Tensor, and what runs the backward pass."""
+    if function is None and not isinstance(criterion, Loss) and criterion.explicit:
+        return _by_its_own_backward(criterion)
+
+    def on_tensors(output, target):
+        loss = (criterion if function is None else function)(output, target)
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"criterion: expected a function that gives a Tensor, got {type(loss).__name__}")
+        return loss, loss.backward
+
+    return on_tensors
+
+
+def _by_its_own_backward(criterion: Module) -> Callable:
+    """A loss on arrays: its forward and its backward are called in their place."""
+    def on_arrays(output, target):
+        def value(z, t):
+            with no_grad():
+                return np.asarray(float(criterion(z, t)), z.dtype if z.dtype in arrays.FLOATS else np.float32)
+
+        def derivative(z):
+            given = criterion.backward()
+            criterion.check_gradient(given, z.shape, z.dtype)
+            return given
+
+        name = type(criterion).__name__
+        loss = _called(f"{name}.forward", value, output, target)
+        return loss, lambda: output.backward(_called(f"{name}.backward", derivative, output))
+
+    return on_arrays
+
+
+def _called(name: str, function: Callable, *tensors: Tensor) -> Tensor:
+    """What a function on arrays gives, in its place in the recording."""
+    recorder = active_recorder()
+    with in_place():
+        made = Tensor(function(*[x._data for x in tensors]))
+    if recorder is not None:
+        recorder.call(name, function, tensors, (made,))
+    return made

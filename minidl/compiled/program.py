@@ -1,0 +1,219 @@
+"""A recording made into a program: its lines in order, each as instructions, over arrays of one block of memory."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import arrays, kernels
+from ..autograd import storage
+from ..kernels.replay import Replay
+from .arena import Arena, strided
+from .lower import _LOWERINGS, lower
+from .recorder import Line, Recorder, _owner
+
+class Builder:
+    """Lays out a recording's arrays and writes its program. ``results``: the arrays that the step returns."""
+
+    def __init__(self, recorder: Recorder, results: list[np.ndarray]):
+        self.recorder, self.results = recorder, results
+        self.lines = _needed(recorder, results)
+        self.program = Replay({dtype: kernels.of(dtype).TABLE for dtype in arrays.FLOATS})
+        self.arena = Arena()
+        self.numbers: dict[tuple, np.ndarray] = {}
+        self.listing: list[tuple[Line, int, int, bool]] = []  # with the instructions that it became
+        self._moved: dict[int, int] = {}  # the offsets of roots
+        self._lay_out()
+
+    # Where arrays lie
+
+    def _lay_out(self) -> None:
+        roots, arena = self.recorder.roots, self.arena
+        last: dict[int, int] = {}
+        for number, line in enumerate(self.lines):
+            for array in _arrays(line):
+                last[id(_owner(array))] = number
+        lasting = {id(_owner(array)) for array in self.results}
+        for array in self.recorder.arguments:
+            if array is not None:
+                self._moved[id(array)] = arena.place(array.nbytes)
+        for key, root in roots.items():
+            if root.key[0] == "constant" and key in last:
+                self._moved[key] = arena.place(root.array.nbytes)
+        ends: dict[int, list[int]] = {}
+        for key, number in last.items():
+            if roots[key].key[0] == "line" and key not in lasting:
+                ends.setdefault(number, []).append(key)
+        for number, line in enumerate(self.lines):
+            for array in _arrays(line):
+                key = id(_owner(array))
+                if roots[key].key[0] == "line" and key not in self._moved:
+                    self._moved[key] = arena.place(roots[key].array.nbytes)
+            for key in ends.get(number, ()):
+                arena.free(self._moved[key])
+        for array in self.results:
+            key = id(_owner(array))
+            if key not in self._moved and roots[key].key[0] == "line":
+                self._moved[key] = arena.place(roots[key].array.nbytes)
+        arena.allocate()
+        for key, root in roots.items():
+            if key in self._moved and root.key[0] == "constant":
+                self.array(root.array)[...] = root.array
+
+    def array(self, array: np.ndarray) -> np.ndarray:
+        """Where the program has an array of the recording."""
+        owner = _owner(array)
+        offset = self._moved.get(id(owner))
+        if offset is None:
+            return array
+        begin = owner.__array_interface__["data"][0]
+        return self.arena.array(offset + array.__array_interface__["data"][0] - begin, array.shape, array.dtype,
+                                array.strides)
+
+    def number(self, value, dtype) -> np.ndarray:
+        """A number as an array of one element, rounded to the element type."""
+        array = np.asarray(value, dtype)
+        key = array.dtype.str, array.tobytes()
+        made = self.numbers.get(key)
+        if made is None:
+            made = self.numbers[key] = storage.aligned(1, dtype).reshape(())
+            made[...] = array
+        return made
+
+    def owns(self, array: np.ndarray) -> bool:
+        """Whether the program alone writes to this array's memory."""
+        return _owner(array) is self.arena.memory
+
+    # Instructions
+
+    def build(self) -> Replay:
+        """The program, without its guards."""
+        for array in self.recorder.arguments:
+            self.program.argument((None,) if array is None else self.array(array))
+        for line in self.lines:
+            begin, compiled = len(self.program), True
+            if line.what == "operation":
+                compiled = self._operation(line)
+            elif line.what == "accumulate":
+                compiled = self._accumulate(line)
+            elif line.what == "overwrite":
+                self._copy(self.array(line.outputs[0]), line.operands[0])
+            elif line.what == "call":
+                self.program.call(line.operation)
+                compiled = False
+            elif line.what == "function":
+                self._call_function(line)
+                compiled = False
+            elif line.what == "zero":
+                self._zero(line.outputs[0])
+            elif line.what == "finite":
+                self.program.finite(self.array(line.operands[0]).reshape(1, 1))
+            else:
+                self.program.mark(line.what, line.operation.status)
+            self.listing.append((line, begin, len(self.program), compiled))
+        return self.program
+
+    def _moved_in(self, value):
+        """A setting or an operand with its arrays where the program has them."""
+        if isinstance(value, np.ndarray):
+            return self.array(value)
+        if isinstance(value, (tuple, list)):
+            return type(value)(self._moved_in(item) for item in value)
+        return value
+
+    def _operation(self, line: Line) -> bool:
+        operands = [self._moved_in(x) for x in line.operands]
+        settings = {name: self._moved_in(value) for name, value in line.settings.items()}
+        output = self.array(line.outputs[0])
+        if lower(self, line.operation.name, operands, settings, output):
+            return True
+        value = line.operation.value
+
+        def call():
+            output[...] = value(*operands, **settings)
+
+        self.program.call(call)
+        return False
+
+    def _call_function(self, line: Line) -> None:
+        operands = [self._moved_in(x) for x in line.operands]
+        outputs = [None if x is None else self.array(x) for x in line.outputs]
+        function = line.operation
+
+        def call():
+            found = function(*operands)
+            for output, value in zip(outputs, [found] if isinstance(found, np.ndarray) else found, strict=True):
+                if output is not None:
+                    output[...] = value
+
+        self.program.call(call)
+
+    def _zero(self, target: np.ndarray) -> None:
+        flat = strided(target, (1, target.size), (0, target.itemsize))
+        if flat is not None:
+            self.program.kernel("zero", flat.dtype, flat)
+
+    def _accumulate(self, line: Line) -> bool:
+        """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place."""
+        target, = line.outputs
+        operands = [self._moved_in(x) for x in line.operands]
+        operation = line.operation
+        if operation is None:
+            if lower(self, "add", [target, operands[0]], {}, target):
+                return True
+            given, = operands
+
+            def add():
+                np.add(target, given, out=target)
+
+            self.program.call(add)
+            return False
+        lowered = _LOWERINGS.get(operation.name)
+        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=True):
+            return True
+
+        def call():
+            operation.add(target, *operands)
+
+        self.program.call(call)
+        return False
+
+    def _copy(self, target: np.ndarray, value) -> None:
+        value = self._moved_in(value)
+        if isinstance(value, np.ndarray) and lower(self, "clone", [value], {}, target):
+            return
+
+        def copy():
+            target[...] = value
+
+        self.program.call(copy)
+
+
+def _arrays(line: Line) -> list[np.ndarray]:
+    """All arrays that a line reads or writes."""
+    found: list[np.ndarray] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            for item in value:
+                collect(item)
+
+    collect(line.operands)
+    collect(list(line.settings.values()))
+    collect(line.outputs)
+    return found
+
+
+def _needed(recorder: Recorder, results: list[np.ndarray]) -> list[Line]:
+    """The lines without those whose output nobody reads."""
+    read = {id(_owner(array)) for array in results}
+    lines = []
+    for line in reversed(recorder.lines):
+        if line.what == "operation" and not any(
+                id(_owner(x)) in read for x in line.outputs):
+            continue
+        lines.append(line)
+        read.update(id(_owner(array)) for array in _arrays(line))
+    return lines[::-1]

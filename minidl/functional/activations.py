@@ -1,0 +1,98 @@
+"""The activations, and the functions of a row along any axis.
+
+The derivative of each is an operation with a kernel of its own, linear in g. So its own derivative for g is
+itself, of u instead of g (u: the gradient of what it gives); the one for x, or y, holds the second derivative.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from .. import arrays
+from .elementwise import exp, where, zeros_like
+from .operation import Operation
+
+# Of x: 0 or g; slope g or g; alpha e^x g or g
+
+relu_backward = Operation(
+    "relu_backward", arrays.relu_backward,
+    lambda u, d, g, x: relu_backward(u, x), lambda u, d, g, x: zeros_like(x), reads=("1", ""))
+relu = Operation("relu", arrays.relu, lambda g, y, x: relu_backward(g, x), settings=("inplace",), reads=("0",))
+
+leaky_relu_backward = Operation(
+    "leaky_relu_backward", lambda g, x, negative_slope: arrays.leaky_relu_backward(g, x, negative_slope),
+    lambda u, d, g, x, negative_slope: leaky_relu_backward(u, x, negative_slope=negative_slope),
+    lambda u, d, g, x, negative_slope: zeros_like(x),
+    settings=("negative_slope",), reads=("1", ""))
+leaky_relu = Operation(
+    "leaky_relu", lambda x, negative_slope=0.01: arrays.leaky_relu(x, negative_slope),
+    lambda g, y, x, negative_slope=0.01: leaky_relu_backward(g, x, negative_slope=negative_slope),
+    settings=("negative_slope", "inplace"), reads=("0",))
+
+elu_backward = Operation(
+    "elu_backward", lambda g, x, alpha: arrays.elu_backward(g, x, alpha),
+    lambda u, d, g, x, alpha: elu_backward(u, x, alpha=alpha),
+    lambda u, d, g, x, alpha: where(x > 0, 0, elu_backward(u * g, x, alpha=alpha)),
+    settings=("alpha",), reads=("1", "01"))
+elu = Operation(
+    "elu", lambda x, alpha=1.0: arrays.elu(x, alpha),
+    lambda g, y, x, alpha=1.0: elu_backward(g, x, alpha=alpha),
+    settings=("alpha", "inplace"), reads=("0",))
+
+selu_backward = Operation(
+    "selu_backward", arrays.selu_backward,
+    lambda u, d, g, x: selu_backward(u, x),
+    lambda u, d, g, x: where(x > 0, 0, selu_backward(u * g, x)),
+    reads=("1", "01"))
+selu = Operation("selu", arrays.selu, lambda g, y, x: selu_backward(g, x), settings=("inplace",), reads=("0",))
+
+# Of y: g (1 - y²), g y (1 - y)
+
+tanh_backward = Operation(
+    "tanh_backward", arrays.tanh_backward,
+    lambda u, d, g, y: tanh_backward(u, y), lambda u, d, g, y: u * g * (-2 * y), reads=("1", "01"))
+tanh = Operation("tanh", arrays.tanh, lambda g, y, x: tanh_backward(g, y), reads=("y",))
+
+sigmoid_backward = Operation(
+    "sigmoid_backward", arrays.sigmoid_backward,
+    lambda u, d, g, y: sigmoid_backward(u, y), lambda u, d, g, y: u * g * (1 - 2 * y), reads=("1", "01"))
+sigmoid = Operation("sigmoid", arrays.sigmoid, lambda g, y, x: sigmoid_backward(g, y), reads=("y",))
+
+
+# Functions of a row
+
+
+def _along(kernel):
+    """A kernel of the last axis as a function along ``dim``."""
+    def call(*inputs, dim=-1):
+        if dim in (-1, np.ndim(inputs[0]) - 1):
+            return kernel(*inputs)
+        moved = (np.ascontiguousarray(np.moveaxis(x, dim, -1)) for x in inputs)
+        return np.moveaxis(kernel(*moved), -1, dim)
+    return call
+
+
+def _row_sum(x, dim):
+    return x.sum(axis=dim, keepdims=True) if x.ndim else x
+
+
+# y (g - Σ g y)
+softmax_backward = Operation(
+    "softmax_backward", _along(arrays.softmax_backward),
+    lambda u, d, g, y, dim: softmax_backward(u, y, dim=dim),
+    lambda u, d, g, y, dim: u * (g - _row_sum(g * y, dim)) - g * _row_sum(u * y, dim),
+    settings=("dim",), reads=("1", "01"))
+softmax = Operation(
+    "softmax", _along(arrays.softmax),
+    lambda g, y, x, dim=-1: softmax_backward(g, y, dim=dim),
+    settings=("dim",), reads=("y",))
+
+# g - e^y Σ g
+log_softmax_backward = Operation(
+    "log_softmax_backward", _along(arrays.log_softmax_backward),
+    lambda u, d, g, y, dim: u - _row_sum(u * exp(y), dim),
+    lambda u, d, g, y, dim: -u * exp(y) * _row_sum(g, dim),
+    settings=("dim",), reads=("1", "01"))
+log_softmax = Operation(
+    "log_softmax", _along(arrays.log_softmax),
+    lambda g, y, x, dim=-1: log_softmax_backward(g, y, dim=dim),
+    settings=("dim",), reads=("y",))

@@ -1,0 +1,266 @@
+"""Random steps as a user would write them: the text of a function over modules, operations and optimizers.
+
+Each line computes a node (N, 4) from earlier ones, {a} and {b}; the numbers stay small. Operations and modules that
+minidl gains later are found in ``functional`` and ``nn``; one that these lines cannot call gets a line here.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from twins import OPTIMIZERS
+
+import minidl
+from minidl import functional as F
+from minidl import nn
+
+WRITTEN = [
+    "-{a}", "abs({a})", "{a} / 3", "2 - {a}", "1 / ({a} * {a} + 1)", "2 ** F.tanh({a})", "{a} + 0.5",
+    "F.neg({a})", "F.abs({a})", "0.5 * F.add({a}, {b})", "0.5 * F.sub({a}, {b})", "F.tanh(F.mul({a}, {b}))",
+    "0.5 * F.div({a}, {b} * {b} + 0.5)", "F.pow(F.tanh({a}), 2)", "(F.tanh({a}) + 1.5) ** F.tanh({b})",
+    "F.sqrt(abs({a}) + 0.1)", "F.exp(F.tanh({a}))", "F.log({a} * {a} + 0.1)", "F.where({a} > {b}, {a}, {b})",
+    "F.where(mask, {a}, 0.0)", "F.where(F.all({a} > -1), {a}, {b})", "F.where(F.any({a} > 1), {a}, {b})",
+    "({a} <= {b}).to(DTYPE) * {a}", "{a} + 0.1 * F.argmax({b}, dim=1, keepdim=True).to(DTYPE)",
+    "{a} + 0.1 * F.argmin({b}, dim=0).to(DTYPE)",
+    "F.tanh({a})", "F.sigmoid({a})", "F.relu({a})", "F.selu({a})", "F.elu({a}, 0.7)", "F.leaky_relu({a}, 0.2)",
+    "F.softmax({a}, dim=1)", "F.log_softmax({a}, dim=0)", "{a}.softmax(-1)",
+    "{a} - F.mean({a}, dim=0)", "{a} - {b}.mean()", "0.2 * F.sum({a}, dim=1, keepdim=True) + {b}", "{a} / {a}.shape[0]",
+    "{a} - F.max({a}, dim=1, keepdim=True)[0]", "{a} - {b}.max()", "0.5 * (F.min({a}, 0)[0] + {b})", "{a} - F.min({b})",
+    "F.cat([{a}, {b}], dim=1)[:, ::2]", "F.concat([{a}, {b}], 1)[:, 2:6]",
+    "F.concatenate([{a}[:, :1], {b}[:, 1:]], axis=1)", "F.stack([{a}, {b}], 1).mean(1)",
+    "F.flatten({a}).reshape(-1, 4)", "F.reshape({a}, -1).view({a}.shape)", "F.permute({a}, 1, 0).T",
+    "F.transpose({a}, 0, 1).transpose(1, 0)", "F.squeeze(F.unsqueeze({a}, 1), 1)", "{a}[:, [0, 2, 1, 0]]",
+    "{a}[:, rows]", "0.5 * ({a}[:, 1:2] + {b})", "0.5 * ({a}[-1] + {b})",
+    "F.linear({a}, weight)", "F.linear({a}, F.tanh({b}.T @ {b}), table)", "F.matmul({a}, F.tanh(weight))",
+    "F.tanh({a} @ {b}.T) @ {a} / {a}.shape[0]", "F.tanh({a} * weight[0]) + weight.sum() * 0.1",
+    "F.tanh({a} * F.mse_loss({a}, {b}))", "{a} + 0.1 * F.cross_entropy({b}, t)",
+    "{a} - 0.1 * F.nll_loss(F.log_softmax({b}, dim=1), t, reduction='sum')",
+    "F.dropout({a}, 0.3, generator=generator)", "F.dropout({a}, 0.2, generator=3)", "F.dropout({a}, 0.2)",
+    "{a} + 0.1 * minidl.randn(*{a}.shape, generator=generator, dtype=DTYPE)", "{a} * minidl.ones(4, dtype=DTYPE)",
+    "{a} * table", "{a} * scale", "{a}.detach() * 0.5 + {b}", "{a} * 1 if len({a}) > 3 else {b}",
+    "looped(m0, {a}, 3)", "looped(m1, {b}, 2)",
+]
+MODULES = 4  # m0 and m1 are Linear, the others are drawn
+
+
+def _found() -> list[str]:
+    """Lines for the operations that none of the lines above calls."""
+    text, lines = " ".join(WRITTEN), []
+    for name in F.__all__:
+        operation = getattr(F, name)
+        if f"F.{name}(" not in text and not isinstance(operation, type):
+            one = getattr(operation, "arity", 1) == 1
+            lines.append(f"F.{name}(F.tanh({{a}}))" if one else f"{{a}} + 0.1 * F.{name}({{a}}, {{b}}.detach())")
+    return lines
+
+
+LINES = WRITTEN + _found() + 5 * [f"m{i}({{a}})" for i in range(MODULES)]
+
+
+class Residual(nn.Module):
+    def __init__(self, dtype):
+        self.linear, self.gain = nn.Linear(4, 4, dtype=dtype), 0.5
+
+    def forward(self, x):
+        return x + F.tanh(self.linear(x)) * self.gain
+
+
+class OnArrays(nn.Module):
+    """A forward and a backward of NumPy, which a program calls in its place."""
+
+    def forward(self, x):
+        self.saved = d = 1 + abs(x)
+        return x / d
+
+    def backward(self, gradient):
+        d = self.require_saved()
+        return gradient / (d * d)
+
+
+def _simple() -> dict:
+    """The modules of nn that four columns go through, which the classes tell: made of nothing, or of their number."""
+    found = {}
+    for name in nn.__all__:
+        kind = getattr(nn, name)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)) or issubclass(kind, nn.Loss):
+            continue
+        for given in ((), (4,)):
+            try:
+                shape = kind(*given)(minidl.ones(3, 4)).shape
+            except (TypeError, NotImplementedError):
+                continue
+            if shape == (3, 4):
+                found[name] = (lambda dtype, seed, kind=kind, given=given: kind(*given))
+            break
+    return found
+
+
+BUILT = _simple() | {
+    "Linear": lambda dtype, seed: nn.Linear(4, 4, dtype=dtype),
+    "Linear without bias": lambda dtype, seed: nn.Linear(4, 4, bias=False, dtype=dtype),
+    "Dropout": lambda dtype, seed: nn.Dropout(0.3, generator=seed),
+    "Sequential": lambda dtype, seed: nn.Sequential(
+        nn.Linear(4, 7, dtype=dtype), nn.ReLU(), nn.Dropout(0.2, generator=seed), nn.Linear(7, 4, dtype=dtype)),
+    "Residual": lambda dtype, seed: Residual(dtype),
+    "OnArrays": lambda dtype, seed: OnArrays(),
+}
+
+LOSS = "F.cross_entropy(p, t) + 0.1 * F.mse_loss(q, y)"
+ENDS = {
+    "one loss": f"""
+    loss = {LOSS}
+    o0.zero_grad(); o1.zero_grad()
+    loss.backward()
+    o0.step(); o1.step()
+    return loss""",
+    "two losses": """
+    first, second = F.cross_entropy(p, t), F.mse_loss(q, y, reduction='sum')
+    o0.zero_grad(); o1.zero_grad(set_to_none=False)
+    first.backward(retain_graph=True)
+    second.backward()
+    o0.step(); o1.step()
+    return {'first': first, 'second': second, 'both': [first + second, (p, q * 2)]}""",
+    "accumulated": f"""
+    loss = {LOSS}
+    o0.zero_grad(); o1.zero_grad()
+    loss.backward()
+    p, q = forward(y, x, t)
+    other = F.mse_loss(p, q.detach())
+    other.backward()
+    o1.step(); o0.step()
+    return loss, other""",
+    "in turns": f"""
+    loss = {LOSS}
+    o0.zero_grad()
+    loss.backward()
+    o0.step()
+    p, q = forward(x, y, t)
+    other = F.nll_loss(F.log_softmax(p + q, dim=1), t)
+    o1.zero_grad()
+    other.backward()
+    o1.step()
+    return [loss, other], p""",
+    "never cleared": f"""
+    loss = {LOSS}
+    loss.backward()
+    o0.step()
+    return loss, None, 1.5""",
+    "forward alone": """
+    return p, {'q': q, 'largest': F.argmax(p, dim=1)}""",
+    "gradients": f"""
+    loss = {LOSS}
+    found = minidl.autograd.grad(loss, [p for p in m0.parameters() if p.requires_grad])
+    return loss, found""",
+    "weighted gradients": """
+    x.requires_grad_()
+    p, q = forward(x, y, t)
+    return minidl.autograd.grad([p, q], [x], grad_outputs=[y, F.tanh(p).detach()])""",
+    "penalty": f"""
+    x.requires_grad_()
+    p, q = forward(x, y, t)
+    slope, = minidl.autograd.grad(p.sum(), [x], create_graph=True)
+    loss = {LOSS} + 0.1 * (slope * slope).mean()
+    o0.zero_grad(); o1.zero_grad()
+    loss.backward()
+    o0.step(); o1.step()
+    return loss, slope""",
+    "curvature": f"""
+    loss = {LOSS}
+    slopes = minidl.autograd.grad(loss, [p for p in m0.parameters() if p.requires_grad], create_graph=True)
+    total = loss + 0.01 * sum((slope * slope).sum() for slope in slopes)
+    o0.zero_grad(); o1.zero_grad()
+    total.backward()
+    o0.step(); o1.step()
+    return total""",
+}
+TWICE = ("gradients", "weighted gradients", "penalty", "curvature")  # which OnArrays has no derivative for
+CHANGES = ["none", "none", "none", "rate", "eval", "train", "table", "new table", "scale", "freeze", "thaw", "swap"]
+
+
+@dataclass
+class Step:
+    """A step: its text, what it is over, and what happens between its calls."""
+
+    text: str
+    modules: list[str]
+    optimizers: list[str]
+    dtype: type
+    rows: list[int]
+    changes: list[str]
+    seed: int
+
+    def __repr__(self) -> str:
+        return (f"{self.modules} {self.optimizers} {self.dtype.__name__} rows={self.rows} changes={self.changes} "
+                f"seed={self.seed}\n{self.text}")
+
+    def build(self, capture) -> dict:
+        """The names that the step reads, and under "step" itself."""
+        minidl.manual_seed(self.seed)
+        rng = np.random.default_rng(self.seed)
+        modules = {f"m{i}": BUILT[name](self.dtype, self.seed + i) for i, name in enumerate(self.modules)}
+        parameters = {id(p): p for module in modules.values() for p in module.parameters()}
+        weight = nn.Parameter(rng.standard_normal((4, 4)).astype(self.dtype))
+        own = modules["m0"].parameters()
+        others = [p for p in parameters.values() if not any(p is q for q in own)]
+        names = modules | {
+            "F": F, "minidl": minidl, "DTYPE": self.dtype, "weight": weight, "scale": 0.5,
+            "table": rng.standard_normal(4).astype(self.dtype), "mask": np.array([True, False, True, True]),
+            "rows": np.array([3, 0, 0, 1]), "generator": np.random.default_rng(self.seed),
+            "o0": OPTIMIZERS[self.optimizers[0]](own), "o1": OPTIMIZERS[self.optimizers[1]]([*others, weight])}
+        exec(compile(self.text, f"<step {self.seed}>", "exec"), names)
+        names["step"] = capture(names["step"])
+        return names
+
+
+def change(names: dict, what: str, rng) -> None:
+    """What happens to the names of a step between two calls."""
+    modules = [names[f"m{i}"] for i in range(MODULES)]
+    if what == "rate":
+        names["o0"].lr = names["o1"].lr = 0.003
+    elif what in ("eval", "train"):
+        for module in modules:
+            module.train(what == "train")
+    elif what == "table":
+        names["table"][...] = rng.standard_normal(4)
+    elif what == "new table":
+        names["table"] = rng.standard_normal(4).astype(names["DTYPE"])
+    elif what == "scale":
+        names["scale"] = 0.25 * int(rng.integers(1, 4))
+    elif what in ("freeze", "thaw"):
+        names["m0"].weight.requires_grad = what == "thaw"  # its bias is trained, so that there is a way back
+    elif what == "swap":
+        names["m2"], names["m3"] = names["m3"], names["m2"]
+
+
+HELPER = """
+def looped(module, h, n):
+    for _ in range(n):
+        h = F.tanh(module(h) + h)
+    return h
+"""
+
+
+@st.composite
+def steps(draw, ends=tuple(ENDS)) -> Step:
+    end = draw(st.sampled_from(sorted(ends)))
+    kinds = sorted(BUILT.keys() - ({"OnArrays"} if end in TWICE else set()))
+    drawn = draw(st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 99), st.integers(0, 99),
+                                    st.sampled_from([False] * 7 + [True])), min_size=1, max_size=14))
+    lines = []
+    for number, (line, a, b, untaped) in enumerate(drawn, start=2):
+        text = f"n{number} = {line.format(a=f'n{a % number}', b=f'n{b % number}')}"
+        lines += ["with minidl.no_grad():", f"    {text}"] if untaped else [text]
+    last = len(drawn) + 1
+    # Whatever was drawn, p depends on x and on the first module, and q on the second.
+    forward = ["n0, n1 = x, y", *lines, f"return m0(n{last}) + x, m1(n{(last + 1) // 2})"]
+    text = "\n".join([HELPER, "def forward(x, y, t):", *(f"    {line}" for line in forward), "",
+                      "def step(x, y, t):", "    p, q = forward(x, y, t)"]) + ENDS[end]
+    calls = 6
+    return Step(
+        text=text, modules=["Linear", "Linear", *(draw(st.sampled_from(kinds)) for _ in range(MODULES - 2))],
+        optimizers=[draw(st.sampled_from(sorted(OPTIMIZERS))) for _ in range(2)],
+        dtype=draw(st.sampled_from([np.float32, np.float64])),
+        rows=draw(st.lists(st.sampled_from([1, 2, 5, 8, 17]), min_size=calls, max_size=calls)),
+        changes=draw(st.just(["none"] * calls) | st.lists(st.sampled_from(CHANGES), min_size=calls, max_size=calls)),
+        seed=draw(st.integers(0, 2**16)))
