@@ -9,6 +9,7 @@ import types
 import numpy as np
 from recorded_twins import right
 
+import minidl
 from minidl import functional as F
 from minidl import nn
 
