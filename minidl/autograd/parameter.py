@@ -61,13 +61,17 @@ class Parameter(Tensor):
 
     @property
     def data(self) -> np.ndarray:  # type: ignore[override]
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.read(self, "data")
         if self._shown is None:
             self._shown = Counted.of(self._data, self.status)
         return self._shown
 
     @data.setter
     def data(self, value) -> None:
-        self.overwrite(like(self, value, f"Parameter {self.name!r}: expected values"))
+        array = like(self, value, f"Parameter {self.name!r}: expected values")
+        self.overwrite(value if isinstance(value, Tensor) else array)
 
     def _set_requires_grad(self, value: bool) -> None:
         check_flag(value)
@@ -89,15 +93,21 @@ class Parameter(Tensor):
 
     @property
     def grad(self) -> np.ndarray | None:  # type: ignore[override]
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.read(self, "grad")
         return self._grad if self.has_grad() else None
 
     @grad.setter
     def grad(self, value) -> None:
         if value is None:
-            self._grad[...] = 0
-        else:
-            self._grad[...] = like(self, value, f"Parameter {self.name!r}: expected a gradient")
-        self.status.has_grad = value is not None
+            self.zero_grad()
+            return
+        self._grad[...] = like(self, value, f"Parameter {self.name!r}: expected a gradient")
+        self.status.has_grad = True
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.set_grad(self, value)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """There is no gradient any more; without ``set_to_none`` one that there is becomes zero."""

@@ -12,6 +12,7 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     accumulate(tensor, gradient)                     the Tensor ``gradient`` was added to the leaf's gradient
     accumulate_by(name, inputs, parameter)           an operation's result was added to it in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
+    set_grad(parameter, values)                      its gradient was assigned to (not None)
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
     read(tensor, how)                                its values are about to be read by Python
 """
@@ -122,14 +123,16 @@ def recording_into(recorder):
         thread.recorder = None
 
 
-@contextmanager
-def unseen():
+class unseen:
     """Within it this thread has no recorder: what a Python function does that is called in its place."""
-    before, thread.recorder = thread.recorder, None
-    try:
-        yield
-    finally:
-        thread.recorder = before
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before, thread.recorder = thread.recorder, None
+
+    def __exit__(self, *exception) -> None:
+        thread.recorder = self.before
 
 
 def modified(what: str, now: int, expected: int) -> RuntimeError:
