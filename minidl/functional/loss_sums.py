@@ -46,13 +46,9 @@ def _minus_one_hot(t, classes: int, dtype):
     return found
 
 
-def _count(z: np.ndarray, by: str) -> int:
-    return len(z) if by == "rows" else z.size
-
-
 over = Operation(  # x over the number of "rows", or "elements", of z
-    "over", lambda x, z, by: x / _count(z, by), lambda g, y, x, z, by: over(g, z, by=by), no_derivative,
-    reads=("", ""))
+    "over", lambda x, z, by: x / (len(z) if by == "rows" else z.size), lambda g, y, x, z, by: over(g, z, by=by),
+    no_derivative, reads=("", ""))
 
 
 def divided(x, z, reduction: str, mean: str):
@@ -60,7 +56,7 @@ def divided(x, z, reduction: str, mean: str):
     if reduction == "sum":
         return x
     by = mean if reduction == "mean" else "rows"
-    return over(x, z, by=by) if isinstance(x, Tensor) else x / _count(z, by)
+    return over(x, z, by=by) if isinstance(x, Tensor) else over.value(x, z, by)
 
 
 def reduced(name: str, z, reduction: str, mean: str, total):
