@@ -24,16 +24,16 @@ NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from ..arrays import FLOATS
 from ..autograd.parameter import Parameter
-from ..autograd.tape import Node, serial, thread
+from ..autograd.tape import thread
 from ..autograd.tensor import Tensor, made
+from .applied import Applied
 
 ndarray = np.ndarray  # as one name, which is looked up at each call
 INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
@@ -200,70 +200,6 @@ class Joining(Operation):
         return partial(self.derivatives[0], i)
 
 
-class Applied(Node):
-    """An operation on the tape.
-
-    ``applied``: the operation, its inputs, their arrays, the settings, and what the value kept: of arrays and of
-    Tensors, None where it is not at hand. ``asked``: the positions of those inputs that ask for a gradient.
-    """
-
-    __slots__ = ("applied", "asked")
-    name: Any = property(lambda self: self.applied[0].name)
-    parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
-
-    def __init__(self, applied: tuple, asked: list[int], inputs: list[Tensor], read: list[tuple]):
-        self.serial, self.applied, self.asked, self.inputs, self.read = next(serial), applied, asked, inputs, read
-
-    def gradients(self, g: np.ndarray, wanted: Sequence[bool] | None) -> list:
-        operation, _, values, settings, kept, _ = self.applied
-        if kept is None and operation.keeps:
-            kept = operation.value(*values, **settings)[1]
-        if operation.adds and wanted is None:
-            wanted = self._add_to_parameters(g, kept, values)
-        found: list = []
-        for n, i in enumerate(self.asked):
-            if wanted is None or wanted[n]:
-                dx, x = operation.derivative(i)(g, kept, *values, **settings), values[i]
-                if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
-                    dx = np.asarray(unbroadcast(dx, x))
-                found.append(dx)
-            else:
-                found.append(None)
-        return found
-
-    def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> list:
-        operation, sources, _, settings, _, kept = self.applied
-        y = output
-        if operation.keeps:
-            y = kept
-            if y is None:
-                y = operation.value(*sources, **settings)[1]
-        if operation.adds and add and wanted is None:
-            wanted = self._add_to_parameters(g, y, sources)
-        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
-                if x.requires_grad and (wanted is None or wanted[n]) else None
-                for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True))]
-
-    def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
-        """Add to the gradients of Parameters what can be added in place; which gradients are still wanted."""
-        operation = self.applied[0]
-        totals: list = [None] * len(values)
-        wanted = []
-        for i, x in zip(self.asked, self.inputs, strict=True):
-            if isinstance(x, Parameter) and i in operation.adds:
-                wanted.append(False)
-                if x.requires_grad:  # it may have been frozen since
-                    totals[i] = x
-            else:
-                wanted.append(True)
-        operation.add_all(totals, g, y, *values)
-        return wanted
-
-    def free(self) -> None:
-        self.inputs = self.read = None
-        self.applied = self.applied[:1]  # for its name
-
-
 def by_input(backward: Operation) -> Callable:
     """The derivative of a function of x by an operation of g and x."""
     compute = backward.value
@@ -287,15 +223,3 @@ def by_output(backward: Operation) -> Callable:
 def shares(y: np.ndarray, x) -> bool:
     """Whether y, made of x, is x or a view of its memory."""
     return y is x or (y.base is not None and (y.base is x or y.base is getattr(x, "base", None)))
-
-
-def unbroadcast(g, x):
-    """g in x's dtype, summed over the axes along which x was broadcast; arrays or Tensors."""
-    if g.shape != x.shape:
-        g = g.sum(axis=tuple(range(g.ndim - x.ndim)))
-        g = g.sum(axis=tuple(i for i, n in enumerate(x.shape) if n == 1 and g.shape[i] != 1), keepdims=True)
-        if g.shape != x.shape:
-            raise ValueError(f"a derivative gave shape {g.shape} for an input of shape {x.shape}")
-    if g.dtype == x.dtype:
-        return g
-    return g.to(x.dtype) if isinstance(g, Tensor) else g.astype(x.dtype)
