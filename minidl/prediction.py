@@ -12,7 +12,6 @@ from .capture_layers import Builder, leaves, widths, write_forward
 from .conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
 from .nn.module import Module
 
-ndarray = np.ndarray  # as one name, which predict looks up at each call
 BLOCK = 256  # rows that pass through the network together, so that what is between layers stays in cache
 
 
@@ -36,28 +35,17 @@ def predict(model: Module, X) -> np.ndarray:
     model at once. Raises TypeError for what are no numbers, ValueError for rows of several lengths and
     masked values, RuntimeError for a Tensor that requires a gradient, and what the modules raise.
     """
-    try:
-        idle = model._predictors
-        forward = idle.pop()  # of this thread alone, until it is put back
-    except (AttributeError, IndexError):
-        idle = model.__dict__.setdefault("_predictors", [])
-        forward = None
-    try:
-        y = forward(X) if type(X) is ndarray else None
-    except (IndexError, TypeError, ValueError):
-        y = None
-    if y is None:
-        y, forward = _predicted(model, forward, array_of("predict", "X", X))
-    if forward is not None:
-        idle.append(forward)
-    return y
+    return Module.predict(model, X)  # which holds the programs, and comes here where it needs another
 
 
-def _predicted(model: Module, forward: Callable | None, X: np.ndarray) -> tuple[np.ndarray, Callable | None]:
-    """The outputs and what computes them from now on: at the first call, of another model, or what must be cast.
+def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable | None]:
+    """The outputs, and what computes them from now on, where ``forward`` does not.
+
+    At the first call, of a model that has changed, and for what must be cast.
 
     None in its place where there is no program; then the modules compute, who name a mistake, too.
     """
+    X = array_of("predict", "X", X)
     y = _or_none(forward, as_floats(X, dtype_of(model)))
     if y is not None:
         return y, forward
