@@ -44,10 +44,11 @@ class Tape:
         pass
 
     def leaf(self, tensor, gradient):
-        return False
+        self.note("accumulate", lambda at: tensor.accumulate(np.array(value(gradient, at))), tensor, gradient)
+        return True
 
     def asked_for_gradient(self, parameter):
-        pass
+        self.read(parameter, "grad")
 
     def call(self, name, function, inputs, outputs, listed=True):
         def run(at):

@@ -116,7 +116,7 @@ class Watch:
                 if isinstance(function, FunctionType) and function.__code__ is code:
                     self._visit_function(function)
         if isinstance(first, Module) or id(first) in self.seen:
-            names = frozenset(_names(code))
+            names = frozenset(_code_names(code))
             self._visit_object(first, names)
             if not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
                 self._visit_class(type(first), names, 0)
