@@ -85,3 +85,14 @@ def _plainly(model: Module, X: np.ndarray, block: int) -> np.ndarray:
         if X.ndim < 2 or len(X) <= block:
             return model(X)
         return np.concatenate([model(X[i:i + block]) for i in range(0, len(X), block)])
+
+
+def predicted(model: Module, inputs: list[np.ndarray]) -> np.ndarray:
+    """The outputs for one batch of one input or several, as a model takes them, in evaluation mode."""
+    return predict(model, *inputs) if len(inputs) == 1 else _plainly_all(model, inputs)
+
+
+@no_grad()
+def _plainly_all(model, inputs):
+    with evaluating(model):
+        return model(*inputs)

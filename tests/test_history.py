@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from minidl import cli, nn, sweep_task
-from minidl.callbacks import EarlyStopping
-from minidl.history import EPOCH_COLUMNS, History, decoded, encoded
 from minidl.sweep import sweep
+from minidl.training.callbacks import EarlyStopping
+from minidl.training.history import EPOCH_COLUMNS, History, decoded, encoded
 
 NAN, INF = math.nan, math.inf
 VALUES = [None, 0.0, -0.0, 1.5, 1e-310, 1.7976931348623157e308, NAN, INF, -INF, np.float32(0.1), np.float64(NAN), 3]

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .data.idx import part_of
+from ..data.idx import part_of
 
 EPOCH_COLUMNS = ("loss", "error", "validation_loss", "validation_error", "lr", "seconds")
 
@@ -21,6 +21,8 @@ class History:
     lr : the learning rate of the epoch's last step. seconds : since the start.
     iteration_loss, iteration_lr : of every step.
     stopped : why training ended before its last epoch, or "".
+    path : how the steps ran: "compiled", "compiled; in place: ..." with the Python that the compiled step calls,
+        or "plain: ..." with the reason. "" in files of earlier versions. It makes no two histories different.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -32,6 +34,7 @@ class History:
     iteration_loss: list[float] = field(default_factory=list)
     iteration_lr: list[float] = field(default_factory=list)
     stopped: str = ""
+    path: str = field(default="", compare=False)
 
     def __len__(self) -> int:
         """The number of completed epochs."""
