@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import arrays
 from ..autograd.tape import active_recorder, no_grad, unseen
 from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .errors import CaptureError
+from .snapshot import Snapshot
 from .step import RecordedStep
 
 
@@ -36,9 +36,13 @@ class ModelStep:
         """function : the loss as a function of two Tensors, where the criterion wraps one."""
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
         self.output: np.ndarray = np.empty(0)
+        self._before: Snapshot | None = None  # the recording's
         loss_of = _loss_of(criterion, function)
 
         def train(*batch):
+            if active_recorder() is not None:
+                with unseen():
+                    self._before = Snapshot(model, criterion, function, optimizer)
             *inputs, target = batch
             output = model(*inputs)
             if not isinstance(output, Tensor):
@@ -47,7 +51,7 @@ class ModelStep:
             _stop_unless_finite(loss, output)
             optimizer.zero_grad()
             backward()
-            optimizer.step()
+            _update(optimizer)
             return loss, output
 
         self.step = RecordedStep(train)
@@ -66,6 +70,12 @@ class ModelStep:
         except NotFinite as stopped:
             self.output = stopped.output
             return stopped.loss
+        except CaptureError:
+            if self._before is not None:  # so that the step can be run plain, with the same bits
+                self._before.put_back()
+            raise
+        finally:
+            self._before = None
         self.output = output._data
         return loss._data.item()
 
@@ -78,6 +88,24 @@ class ModelStep:
         return f"<step of {type(self.model).__name__}: {self.path}>"
 
     __str__ = __repr__
+
+
+def _update(optimizer: Optimizer) -> None:
+    """optimizer.step(), called in its place if its class defines a step of its own."""
+    recorder = active_recorder()
+    if recorder is None or (getattr(optimizer.step, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]:
+        optimizer.step()
+        return
+    flats = optimizer.flats()
+    recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
+    undo = [flat.undo() for flat in flats]
+
+    def put_back():
+        for each in undo:
+            each()
+
+    with recorder.calling(optimizer.step, f"{type(optimizer).__name__}.step", put_back), unseen():
+        optimizer.step()
 
 
 def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
@@ -108,7 +136,7 @@ def _by_its_own_backward(criterion: Module) -> Callable:
     def on_arrays(output, target):
         def value(z, t):
             with no_grad():
-                return np.asarray(float(criterion(z, t)), z.dtype if z.dtype in arrays.FLOATS else np.float32)
+                return np.asarray(float(criterion(z, t)))  # in double, as the loss gave it
 
         def derivative(z):
             given = criterion.backward()
