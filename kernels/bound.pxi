@@ -67,4 +67,5 @@ def bound(capsule):
         found[name] = function
     return {
         "TABLE": capsule, **found, "OPERATIONS": tuple(found), "Layer": partial(Layer, operations),
-        "Program": partial(Program, operations), "Update": partial(Update, operations)}
+        "Program": partial(Program, operations), "Update": partial(Update, operations),
+        "Chain": partial(Chain, operations), "GroupStep": GroupStep}

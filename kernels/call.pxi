@@ -96,6 +96,8 @@ cdef struct Rule:
     const char* settings  # their names in the parameter group; a pair counts as two numbers
     preparation prepare
 
+include "fused_call.pxi"
+
 cdef enum:
     MOST_OPERATIONS = 96
     MOST_RULES = 16
@@ -108,6 +110,7 @@ cdef struct Table:  # what the module of a target consists of
     int operation_count, rule_count
     Operation operations[MOST_OPERATIONS]
     Rule rules[MOST_RULES]
+    FusedTable fused
 
 
 cdef inline Matrix from_element(const Matrix* m, Py_ssize_t i, Py_ssize_t j) noexcept nogil:

@@ -18,6 +18,8 @@ cdef extern from "stdlib.h":
 
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
+    ctypedef struct PyTypeObject:
+        unsigned int tp_version_tag  # 0: not known
 
 EXACT = bool(MEMORY_IS_EXACT)  # built to find reads behind an array: nothing lies between two arrays
 
@@ -109,6 +111,16 @@ def forget(list statuses):
     """None of them has a gradient any more."""
     for status in statuses:
         (<Status?>status).facts.has_grad = False
+
+
+ABSENT = object()  # what a name stands for that a dictionary does not have
+
+
+def class_version(type kind not None):
+    """A number that becomes another one as soon as an attribute of the class, or of its bases, is another."""
+    if (<PyTypeObject*>kind).tp_version_tag == 0:
+        raise ValueError(f"expected a class whose attributes have been looked up, got {kind}")
+    return (<PyTypeObject*>kind).tp_version_tag
 
 
 cdef bint same(list items, tuple were):

@@ -1,8 +1,8 @@
 """What runs a recorded step: its instructions, one after the other, while what it was recorded from stands.
 
 Nothing that Python does may lead it into foreign memory. An operand is a matrix that the program holds, whose
-extent is compared with the instruction's when it is bound; its memory can't be resized, since a weak reference
-to the owner stands; labels are checked where they are used, in memory that nobody else writes; and a program that
+extent is compared with the instruction's when it is bound; its memory is where it was, which a guard says, and can't
+be resized while the program runs, since a weak reference to the owner stands; labels are checked where they are used, in memory that nobody else writes; and a program that
 runs refuses a second call.
 """
 
@@ -19,6 +19,10 @@ from minidl.kernels.memory import Status
 cdef extern from "Python.h":
     PyObject* PyCell_GET(object cell) noexcept
     object PyWeakref_NewRef(object referent, object callback)
+
+cdef extern from "memory.h":
+    ctypedef struct ArrayHead:
+        char* data
 
 cdef extern from "math.h" nogil:
     bint isfinite(double x)
@@ -88,6 +92,7 @@ cdef enum:
 
 cdef object MISSING = object()  # the value of a key that is not there
 cdef object NDARRAY = numpy.ndarray
+cdef tuple PLAIN = (int, float, str, bool, bytes, complex, type(None))
 cdef object BOOL = numpy.dtype(bool)
 cdef object INT64 = numpy.dtype(numpy.int64)
 cdef object DOUBLE = numpy.dtype(numpy.float64)
@@ -142,6 +147,26 @@ cdef class Guards:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
         self.add((5, status, <size_t>status.address, status.requires_grad), text)
 
+    def reached(self, status not None, bint value, str text):
+        """Whether a parameter has a gradient."""
+        if type(status) is not Status:
+            raise TypeError(f"expected a Status, got {type(status).__name__}")
+        self.add((6, status, <size_t>status.address, value), text)
+
+    def value(self, function not None, str text):
+        """What a function of no arguments gives, by ==."""
+        self.add((7, function, function(), None), text)
+
+    def place(self, array not None, str text):
+        """Where an array lies, and how."""
+        if type(array) is not NDARRAY:
+            raise TypeError(f"expected an array, got {type(array).__name__}")
+        self.add((8, array, <size_t>(<ArrayHead*><PyObject*>array).data, (array.shape, array.strides)), text)
+
+    def content(self, array not None, str text):
+        """The elements of an array, bit for bit."""
+        self.add((9, array, (array.shape, array.dtype, array.tobytes()), None), text)
+
     cdef int add(self, tuple entry, str text) except -1:
         self.entries.append(entry)
         self.texts.append(text)
@@ -170,7 +195,18 @@ cdef class Guards:
             return PyCell_GET(entry[1]) == <PyObject*>entry[2]
         if kind == 4:
             return getattr(entry[1], entry[2], None) is entry[3]
-        return (<Facts*><size_t>entry[2]).trained == <bint>entry[3]
+        if kind == 5:
+            return (<Facts*><size_t>entry[2]).trained == <bint>entry[3]
+        if kind == 6:
+            return (<Facts*><size_t>entry[2]).has_grad == <bint>entry[3]
+        if kind == 7:
+            now = entry[1]()
+            return type(now) is type(entry[2]) and now == entry[2]
+        array = entry[1]
+        if kind == 8:
+            return (<size_t>(<ArrayHead*><PyObject*>array).data == <size_t>entry[2]
+                    and (array.shape, array.strides) == entry[3])
+        return (array.shape, array.dtype, array.tobytes()) == entry[2]
 
     cpdef Py_ssize_t changed(self) except -2:
         """The first entry that is not as it was, or -1."""
@@ -224,6 +260,8 @@ cdef class Replay:
     cdef dict operations
     cdef object tables
     cdef readonly list functions, kept, inputs
+    cdef list outside
+    cdef dict owners
     cdef readonly Guards guards
     cdef readonly bint running, stopped
     cdef list labels_of
@@ -241,6 +279,7 @@ cdef class Replay:
             for i in range(table.operation_count):
                 self.operations[dtype, table.operations[i].name.decode()] = <size_t>&table.operations[i]
         self.functions, self.kept, self.inputs, self.labels_of = [], [], [], []
+        self.outside, self.owners = [], {}
         self.guards = Guards()
         self.next_check = 1
 
@@ -287,7 +326,11 @@ cdef class Replay:
         owner = array
         while isinstance(owner.base, NDARRAY):
             owner = owner.base
-        self.kept.append((array, PyWeakref_NewRef(owner, None)))
+        self.kept.append(array)
+        if id(owner) not in self.owners:
+            self.owners[id(owner)] = owner
+            if owner.flags.owndata:  # it may be resized in place, but while a weak reference to it stands
+                self.outside.append(owner)
         return 0
 
     def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
@@ -422,11 +465,12 @@ cdef class Replay:
             return False
         for i in range(len(args)):
             entry = <tuple>PyList_GET_ITEM(self.inputs, i)
+            given = args[i]
             if len(entry) == 1:
-                if type(args[i]) is not type(entry[0]) or args[i] != entry[0]:
+                if given is not entry[0] and (type(given) not in PLAIN or type(given) is not type(entry[0])
+                                              or repr(given) != repr(entry[0])):
                     return False
                 continue
-            given = args[i]
             if type(given) is not NDARRAY or given.dtype != entry[1] or given.shape != entry[0].shape:
                 return False
         for i in range(len(args)):
@@ -463,6 +507,7 @@ cdef class Replay:
             self.running = False
 
     cdef bint walk(self) except -1:
+        locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
         return self.walk_from(0)
 
     cdef bint walk_from(self, Py_ssize_t i) except -1:
@@ -542,23 +587,37 @@ def peak(capsule, dtype):
     return rows * table.peak_operations / best
 
 
+cdef int recordings = 0  # that go on now, in any thread
+
+
+def recording_begins():
+    """Until it ends, no step is replayed without a look at whether its thread is being recorded."""
+    global recordings
+    recordings += 1
+
+
+def recording_ends():
+    global recordings
+    recordings -= 1
+
+
 cdef class ReplayedCall:
     """A callable that goes straight to the program that ran last, and to Python where that does not fit.
 
-    A subclass gives ``slow(args)`` and sets ``program`` and ``result``, which makes the output.
+    A subclass gives ``slow(args, named)`` and sets ``program`` and ``result``, which makes the output.
     """
 
     cdef public Replay program
     cdef public object result
 
-    def __call__(self, *args):
+    def __call__(self, *args, **named):
         cdef Replay program = self.program
-        if (program is not None and not program.due() and not program.running
+        if (program is not None and not named and recordings == 0 and not program.due() and not program.running
                 and program.guards.changed() < 0 and program.take(args)):
             program.run()
             return self.result()
-        return self.slow(args)
+        return self.slow(args, named)
 
-    def slow(self, args):
+    def slow(self, args, named):
         """The output all the same."""
         raise NotImplementedError(f"{type(self).__name__}.slow: expected a subclass to define it")

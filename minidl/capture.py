@@ -123,7 +123,7 @@ def loss_name(criterion: Module) -> str:
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
     """Whether the optimizer's update can be compiled: it is one of minidl's, with no method of its own."""
-    return type(optimizer) in RULES and not {"step", "update", "zero_grad", "decay"} & vars(optimizer).keys()
+    return type(optimizer) in RULES and not {"step", "update", "formula", "zero_grad", "decay"} & vars(optimizer).keys()
 
 
 def _write_update(program, optimizer: optim.Optimizer) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import random
-from .autograd.tape import constant, drawn
-from .autograd.tensor import Tensor
+from .autograd.tape import constant
+from .autograd.tensor import Tensor, drawn
 
 float32, float64, int64 = np.float32, np.float64, np.int64
 long = int64
@@ -38,7 +38,7 @@ def randn(*size, generator=None, dtype=float32, requires_grad: bool = False) -> 
     def draw():
         return np.asarray(random.generator(generator).standard_normal(shape, dtype))
 
-    return Tensor(drawn("randn", draw), requires_grad)
+    return drawn("randn", draw).requires_grad_(requires_grad)
 
 
 def _filled(array: np.ndarray, requires_grad: bool) -> Tensor:

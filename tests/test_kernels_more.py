@@ -1,4 +1,6 @@
 """What is not in the table of test_kernels.py: kernels of several steps, those of labels, outputs made."""
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -174,6 +176,18 @@ def test_an_output_of_none_is_made(target, dtype, shape):
         np.testing.assert_array_equal(module.cross_entropy(x, labels, None)[1], given)
         module.cross_entropy_gradient(x, labels, given, 0.1)
         np.testing.assert_array_equal(module.cross_entropy_gradient(x, labels, None, 0.1), given)
+
+
+@every_target
+@every_dtype
+def test_the_module_of_a_target_is_a_table(target, dtype):
+    suffix = {np.float32: "f32", np.float64: "f64"}[dtype]
+    module = import_module(f"minidl.kernels.{target}_{suffix}")
+    assert [name for name in vars(module) if name[0] != "_"] == ["table"]
+    other = import_module(f"minidl.kernels.{'f64' if suffix == 'f32' else 'f32'}")
+    for table in (module.table, None, object(), 1):
+        with pytest.raises(ValueError, match="PyCapsule_GetPointer"):
+            other.bound(table)
 
 
 def packed(rows, cols):

@@ -40,7 +40,16 @@ class Tape:
 
         self.note(operation.name, run, inputs, output)
 
-    def call(self, name, function, inputs, outputs):
+    def drawing(self):
+        pass
+
+    def leaf(self, tensor, gradient):
+        return False
+
+    def asked_for_gradient(self, parameter):
+        pass
+
+    def call(self, name, function, inputs, outputs, listed=True):
         def run(at):
             given = function(*[value(x, at) for x in inputs])
             given = given if isinstance(given, (tuple, list)) else (given,)
@@ -51,11 +60,14 @@ class Tape:
     def accumulate(self, tensor, gradient):
         self.note("accumulate", lambda at: tensor.accumulate(np.array(value(gradient, at))), tensor, gradient)
 
-    def accumulate_by(self, name, inputs, parameter):
+    def accumulate_by(self, operation, inputs, parameter):
         def run(at):
-            ADDED[name].add_to(parameter, *[value(x, at) for x in inputs])
+            operation.add_to(parameter, *[value(x, at) for x in inputs])
 
-        self.note(f"accumulate_by {name}", run, inputs, parameter)
+        self.note(f"accumulate_by {operation.name}", run, inputs, parameter)
+
+    def constant(self, array):
+        pass
 
     def zero_grad(self, parameter, set_to_none):
         self.note("zero_grad", lambda at: parameter.zero_grad(set_to_none), parameter)

@@ -63,6 +63,7 @@ SIGNATURES = {
     optim.Adam: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0)",
     optim.AdamW: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)",
     optim.Adadelta: "(params, lr=1.0, rho=0.9, eps=1e-06, weight_decay=0)",
+    optim.RMSprop: "(params, lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0, momentum=0, centered=False)",
     optim.Optimizer.zero_grad: "(self, set_to_none=True)",
     lr_scheduler.StepLR: "(optimizer, step_size, gamma=0.1)",
     lr_scheduler.DecayOnRise: "(optimizer, factor=0.5)",

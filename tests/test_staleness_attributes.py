@@ -9,6 +9,7 @@ import types
 import numpy as np
 from recorded_twins import right
 
+import minidl
 from minidl import functional as F
 from minidl import nn
 
@@ -27,7 +28,7 @@ class Scaled(nn.Module):
         self.linear = nn.Linear(4, 4)
 
     def forward(self, x):
-        return self.linear(x) * self.scale + self.table * self.shift
+        return self.linear(x) * self.scale + minidl.tensor(self.table) * self.shift
 
 
 @right

@@ -61,6 +61,9 @@ class Parameter(Tensor):
 
     @property
     def data(self) -> np.ndarray:  # type: ignore[override]
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.read(self, "data")
         if self._shown is None:
             self._shown = Counted.of(self._data, self.status)
         return self._shown
@@ -89,6 +92,9 @@ class Parameter(Tensor):
 
     @property
     def grad(self) -> np.ndarray | None:  # type: ignore[override]
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.asked_for_gradient(self)
         return self._grad if self.has_grad() else None
 
     @grad.setter

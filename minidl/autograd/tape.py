@@ -9,12 +9,16 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     operation(operation, inputs, settings, output)   an Operation gave the Tensor ``output``
     call(name, function, inputs, outputs)            a Python function on arrays did: function(*arrays) gives one
                                                      array, or as many as there are outputs (None: no output there)
+    drawing()                                        random numbers are about to be drawn, which a call() will tell
     constant(array)                                  an array was made of numbers in the text of the function
     accumulate(tensor, gradient)                     the Tensor ``gradient`` was added to the leaf's gradient
     accumulate_by(operation, inputs, parameter)      an operation's result was added to it in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
+    leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
+                                                     True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
+    asked_for_gradient(parameter)                    Python asks whether it has a gradient
 """
 from __future__ import annotations
 
@@ -127,15 +131,6 @@ def constant(array: np.ndarray) -> None:
     """Tell the recorder of an array that was made of numbers in a function's text: it is the same at each call."""
     if thread.recorder is not None:
         thread.recorder.constant(array)
-
-
-def drawn(name: str, draw: Callable, *inputs: Tensor) -> np.ndarray:
-    """The array draw(*arrays), of random numbers; where a step is recorded, each of its runs draws anew."""
-    with unseen():
-        array = draw(*[x._data for x in inputs])
-    if thread.recorder is not None:
-        thread.recorder.call(name, draw, inputs, (array,), listed=False)
-    return array
 
 
 @contextmanager

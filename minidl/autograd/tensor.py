@@ -11,7 +11,7 @@ from ..arrays import FLOATS
 from ..kernels.memory import Status
 from . import operators
 from .operators import Operators
-from .tape import Node, active_recorder, constant, recording, recording_on_tape
+from .tape import Node, active_recorder, constant, recording, recording_on_tape, unseen
 from .walk import walk_back
 
 
@@ -185,7 +185,8 @@ class Tensor(Operators):
             graph, if operations are recorded, and an array otherwise.
         """
         if isinstance(gradient, Tensor):
-            if recording() or active_recorder() is not None:
+            recorder = active_recorder()
+            if (recording() or recorder is not None) and not (recorder is not None and recorder.leaf(self, gradient)):
                 total = gradient.clone() if self.grad is None else gradient.__radd__(self.grad)
                 self.grad = total if recording() else total._data
                 return
@@ -298,6 +299,18 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
         if listed:
             constant(data)
     return Tensor(data, requires_grad)
+
+
+def drawn(name: str, draw: Callable[..., np.ndarray], *inputs: Tensor) -> Tensor:
+    """The random numbers draw(*arrays) as a Tensor; where a step is recorded, each of its runs draws anew."""
+    recorder = active_recorder()
+    if recorder is not None:
+        recorder.drawing()
+    with unseen():
+        output = Tensor(draw(*[x._data for x in inputs]))
+    if recorder is not None:
+        recorder.call(name, draw, inputs, (output,), listed=False)
+    return output
 
 
 def _restore_tensor(data, grad, requires_grad: bool) -> Tensor:

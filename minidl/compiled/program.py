@@ -34,6 +34,9 @@ class Builder:
             for array in _arrays(line):
                 last[id(_owner(array))] = number
         lasting = {id(_owner(array)) for array in self.results}
+        for line in self.lines:  # what a Python function was given it may keep, for its derivative
+            if line.what == "function":
+                lasting.update(id(_owner(array)) for array in _arrays(line))
         for array in self.recorder.arguments:
             if array is not None:
                 self._moved[id(array)] = arena.place(array.nbytes)
@@ -88,8 +91,6 @@ class Builder:
 
     def build(self) -> Replay:
         """The program, without its guards."""
-        for array in self.recorder.arguments:
-            self.program.argument((None,) if array is None else self.array(array))
         for line in self.lines:
             begin, compiled = len(self.program), True
             if line.what == "operation":

@@ -57,6 +57,9 @@ class Recorder:
         self.places: list[tuple[Parameter, int]] = []
         self.in_place: list[str] = []  # what is called in its place, by name
         self.undo: list[Callable[[], None]] = []
+        self.streams: dict[Any, tuple[Callable[[], Any], str]] = {}
+        self.settled: set[int] = set()  # parameters of which the step itself says whether they have a gradient
+        self.asked: dict[int, tuple[Parameter, bool]] = {}  # others of which the function has asked
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
 
@@ -79,12 +82,12 @@ class Recorder:
         """An operation on Tensors, arrays and numbers has made ``output``."""
         if self.paused:
             return
-        operands = tuple([self._operand(x, operation.name) for x in inputs])
+        operands = tuple([self.operand(x, operation.name) for x in inputs])
         settings = {name: self._setting(value, operation.name) for name, value in settings.items()}
         if id(_owner(output._data)) in self.roots:  # a view of what is known already
             return
         self._append(Line("operation", operation, operands, settings, (output._data,)),
-                     ("operation", operation.name, self._told(operands), self._told(settings)))
+                     ("operation", operation.name, self.told(operands), self.told(settings)))
 
     def call(self, name: str, function: Callable, inputs, outputs, listed: bool = True) -> None:
         """A Python function on arrays has made the outputs (None: none there) of the inputs.
@@ -93,10 +96,10 @@ class Recorder:
         """
         if self.paused:
             return
-        operands = tuple([self._operand(x, name) for x in inputs])
+        operands = tuple([self.operand(x, name) for x in inputs])
         made = tuple([x._data if isinstance(x, Tensor) else x for x in outputs])
         self._refresh()  # a module's own backward adds to its parameters' gradients
-        self._append(Line("function", function, operands, {}, made), ("function", name, self._told(operands)))
+        self._append(Line("function", function, operands, {}, made), ("function", name, self.told(operands)))
         if listed and name not in self.in_place:
             self.in_place.append(name)
 
@@ -145,25 +148,31 @@ class Recorder:
 
     def _write(self, what: str, operation, operands, target: np.ndarray) -> None:
         """Something was added to an array, or copied over it."""
-        operands = tuple([self._operand(x, what) for x in operands])
+        operands = tuple([self.operand(x, what) for x in operands])
         self._verify(target, skip=True)
         root = self.roots[id(_owner(target))]
-        root.shadow = root.array.copy(order="K")
+        if root.key[0] == "argument":
+            raise CaptureError(
+                "capture: the function writes into an argument, which at a later call is a copy of what was given: "
+                "clone() it first")
+        _shadow_of(target, root)[...] = target
         self.lines.append(Line(what, operation, operands, {}, (target,)))
         name = getattr(operation, "name", None)
-        self.signature.append((what, name, self._told(operands), self._place(target)))
+        self.signature.append((what, name, self.told(operands), self._place(target)))
 
     def mark(self, what: str, parameter: Parameter) -> None:
         """"reached", "cleared" or "changed"."""
-        self._parameter(parameter)
+        self.settled.add(id(parameter))
+        if isinstance(parameter, Parameter):
+            self._parameter(parameter)
         self.lines.append(Line(what, parameter))
         self.signature.append((what, id(parameter)))
 
     def finite(self, number: Tensor) -> None:
         """The step ends here unless this number is finite."""
-        operand = self._operand(number, "finite")
+        operand = self.operand(number, "finite")
         self.lines.append(Line("finite", None, (operand,)))
-        self.signature.append(("finite", self._told((operand,))))
+        self.signature.append(("finite", self.told((operand,))))
 
     @contextmanager
     def calling(self, function: Callable[[], Any], name: str, put_back: Callable[[], None] | None = None,
@@ -190,10 +199,35 @@ class Recorder:
             self.in_place.append(name)
 
     def _refresh(self) -> None:
-        """Take parameters and gradients as they are now."""
-        for root in self.roots.values():
-            if root.key[0] in ("values", "gradients"):
-                root.shadow = root.array.copy(order="K")
+        """Take parameters, gradients and streams of random numbers as they are now."""
+        for parameter in self.parameters.values():
+            for array in (parameter._data, parameter._grad):
+                _shadow_of(array, self.roots[id(_owner(array))])[...] = array
+        for key, (stream, _) in self.streams.items():
+            self.streams[key] = stream, repr(stream())
+
+    def stream(self, key, state: Callable[[], Any]) -> None:
+        """A generator that the function sees; ``state()`` tells where its stream is."""
+        if key not in self.streams:
+            self.streams[key] = state, repr(state())
+
+    def leaf(self, tensor: Tensor, gradient: Tensor) -> bool:
+        """A leaf that is no Parameter gathers a gradient; whether it outlives the step, and is given it at each run."""
+        root = self.roots.get(id(_owner(tensor._data)))
+        if self.paused or root is None or root.key[0] != "outside":
+            return False
+
+        def accumulate(array):
+            tensor.accumulate(array)
+            return ()
+
+        self.call("a gradient", accumulate, (gradient,), (), listed=False)
+        return True
+
+    def asked_for_gradient(self, parameter: Parameter) -> None:
+        """The function asks whether a parameter has a gradient before it has made one."""
+        if not self.paused and id(parameter) not in self.settled and id(parameter) not in self.asked:
+            self.asked[id(parameter)] = parameter, parameter.status.has_grad
 
     def add_parameters(self, parameters) -> None:
         """Parameters that a call will change."""
@@ -233,7 +267,7 @@ class Recorder:
 
         self.undo.append(put_back)
 
-    def _operand(self, x, who: str):
+    def operand(self, x, who: str):
         """An operand as an array or a number; CaptureError for an array that is made anew at each call."""
         if isinstance(x, Parameter):
             self._parameter(x)
@@ -255,31 +289,43 @@ class Recorder:
                     f"capture: {who}: the function makes an array of shape {array.shape} outside minidl, which would "
                     f"stay the same at each later call: {WAYS_OUT}")
             root = self._root(owner, ("outside", id(owner)))
-        elif not skip and not _same(array, owner, root.shadow):
+        elif not skip and not _same(array, root):
             raise CaptureError(
                 f"capture: {who}: an array of shape {array.shape} was written to outside minidl, which a later call "
                 "would not do: write it with operations on Tensors (within no_grad() for a parameter or a gradient)")
 
     def _verify_all(self) -> None:
         for root in list(self.roots.values()):
-            if root.key[0] != "constant":
+            if root.key[0] not in ("constant", "values", "gradients"):
                 self._verify(root.array, "before the end of the step")
+        for parameter in self.parameters.values():
+            self._verify(parameter._data, f"before the end of the step: {parameter.described()}")
+            self._verify(parameter._grad, f"before the end of the step: the gradient of {parameter.described()}")
+        self.drawing()
+
+    def drawing(self) -> None:
+        """That nobody but minidl drew from a generator that the function sees."""
+        for stream, state in self.streams.values():
+            if repr(stream()) != state:
+                raise CaptureError(
+                    "capture: the function draws random numbers outside minidl, which would stay the same at each "
+                    f"later call: {WAYS_OUT}")
 
     def _setting(self, value, who: str):
         if isinstance(value, (Tensor, np.ndarray)):
-            return self._operand(value, who)
+            return self.operand(value, who)
         if isinstance(value, (tuple, list)):
             return type(value)(self._setting(item, who) for item in value)
         return value
 
-    def _told(self, value):
+    def told(self, value):
         """What a recording is compared by."""
         if isinstance(value, np.ndarray):
             return self._place(value)
         if isinstance(value, (tuple, list)):
-            return tuple([self._told(item) for item in value])
+            return tuple([self.told(item) for item in value])
         if isinstance(value, dict):
-            return tuple([(name, self._told(item)) for name, item in value.items()])
+            return tuple([(name, self.told(item)) for name, item in value.items()])
         return type(value).__name__, repr(value)
 
     def _place(self, array: np.ndarray) -> tuple:
@@ -311,14 +357,20 @@ def _owner(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _same(array: np.ndarray, owner: np.ndarray, shadow: np.ndarray) -> bool:
-    """Whether an array, a view of its owner, has the bits of the owner's copy."""
+def _shadow_of(array: np.ndarray, root: Root) -> np.ndarray:
+    """The part of a root's copy that stands for this view of its array; all of it where it can't be told apart."""
+    owner, shadow = root.array, root.shadow
     if array is owner:
-        theirs = shadow
-    else:
-        flat = shadow.T if shadow.flags.f_contiguous and not shadow.flags.c_contiguous else shadow
-        if not flat.flags.c_contiguous or not owner.flags.forc:
-            return bool(np.array_equal(owner, shadow, equal_nan=owner.dtype.kind == "f"))
-        offset = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
-        theirs = np.ndarray(array.shape, array.dtype, flat, offset, array.strides)
+        return shadow
+    flat = shadow.T if shadow.flags.f_contiguous and not shadow.flags.c_contiguous else shadow
+    if shadow.strides != owner.strides or not flat.flags.c_contiguous:
+        raise CaptureError("capture: the function uses a part of an array whose elements do not lie side by side: "
+                           "make it contiguous")
+    offset = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    return np.ndarray(array.shape, array.dtype, flat, offset, array.strides)
+
+
+def _same(array: np.ndarray, root: Root) -> bool:
+    """Whether an array has the bits that its root's copy says."""
+    theirs = _shadow_of(array, root)
     return bool(np.array_equal(array, theirs, equal_nan=array.dtype.kind == "f"))

@@ -8,87 +8,129 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from ..autograd import storage
-from ..kernels.replay import ReplayedCall
-from ..autograd.tape import recording_into
+from ..autograd.tape import active_recorder, recording, recording_into
 from ..autograd.tensor import Tensor
+from ..kernels.replay import ReplayedCall, recording_begins, recording_ends
 from .errors import CaptureError
+from .nesting import Place, arrays_of, rebuilt, told
 from .program import Builder
-from .recorder import Line, Recorder
 from .watch import Watch
 
-KEPT = 8   # programs of one step
-PATIENCE = 3  # times that a check may find another step than was recorded; then it runs plain
-MOVES = 0  # the number of the guard of where parameters lie
+KEPT = 8      # programs of one step
+PATIENCE = 3  # times that a check may find another step than was recorded; then the step runs plain
+MOVES = 0     # the number of the guard of where parameters lie
+RUNNING = "capture: this step is running already: it was called again from within it, or by another thread"
 
 
 class Recording:
-    """One run of the function by Python, and the program made of it: ``replay``, and ``result()`` for its output."""
+    """One run of the function by Python, and the program made of it: ``replay``, and ``result()`` for its output.
 
-    def __init__(self, function: Callable, given: tuple):
-        self.arguments = tuple([_copied(x) for x in given])
-        with _without_gc(), Watch(function) as watch:
-            self.recorder = Recorder(watch.knows)
-            for x in self.arguments:
-                self.recorder.argument(x._data if isinstance(x, Tensor) else None)
+    nesting : the arguments, with a Place for each array. arrays : those, of which copies are taken.
+    """
+
+    def __init__(self, function: Callable, nesting: tuple, arrays: list[np.ndarray]):
+        self.arrays = [np.array(array, order="C") for array in arrays]
+        self.nesting = nesting
+        statics: list[Any] = []
+        told(nesting, statics)
+        with _without_gc(), Watch(function, statics) as self.watch:
+            self.recorder = recorder = self.watch.recorder
+            for array in self.arrays:
+                recorder.argument(array)
+            recording_begins()
             try:
-                with recording_into(self.recorder):
-                    output = function(*self.arguments)
-                self.recorder.finish()
-                watch.check_unchanged()
-                self.tensors: list[Tensor] = []
-                self.shape = _shape_of(output, self.tensors)
-                self.told = self._told()
-            except BaseException:
-                self.recorder.roll_back()
+                args, named = rebuilt(nesting, [Tensor(array) for array in self.arrays])
+                with recording_into(recorder):
+                    output = function(*args, **named)
+                recorder.finish()
+                self.watch.end()
+                self.tensors: list[np.ndarray] = []
+                self.shape = arrays_of(output, self.tensors, given=False)
+                self.signature = self._told()
+            except CaptureError:  # another is the function's own, which leaves what plain Python leaves
+                recorder.roll_back()
                 raise
-        self.output = output
-        self.watch = watch
+            finally:
+                recording_ends()
+        self.watch.forget()
 
     def _told(self) -> tuple:
         """What two recordings are compared by."""
         recorder = self.recorder
-        outputs = tuple([recorder._told(recorder._operand(tensor, "the step's output")) for tensor in self.tensors])
+        outputs = tuple([recorder.told(recorder.operand(array, "the step's output")) for array in self.tensors])
         return tuple(recorder.signature), outputs, repr(self.shape)
 
     def build(self) -> None:
         """Make the program."""
-        builder = Builder(self.recorder, [tensor._data for tensor in self.tensors])
+        builder = Builder(self.recorder, self.tensors)
         self.replay = builder.build()
         self.listing = builder.listing
-        for i, x in enumerate(self.arguments):
-            if not isinstance(x, Tensor):
-                self.replay.inputs[i] = (x,)
         self.replay.guards.name(vars(storage), "_moves", "where parameters lie")  # guard MOVES
+        self.replay.guards.value(recording, "whether operations are put on the tape")
         self.replay.guards.take(self.watch.guards)
-        self.results = [builder.array(tensor._data) for tensor in self.tensors]
+        self.results = [builder.array(array) for array in self.tensors]
+        args, named = self.nesting
+        self.flat = not named and all(type(x) is Place or not isinstance(x, (tuple, list, dict)) for x in args)
+        if self.flat:
+            for x in args:
+                self.replay.argument(builder.array(self.arrays[x]) if type(x) is Place else (x,))
+        else:
+            for array in self.arrays:
+                self.replay.argument(builder.array(array))
 
     def fresh(self):
         """The output of the recorded run, as its own Tensors."""
-        return _rebuilt(self.shape, iter([tensor._data.copy() for tensor in self.tensors]))
+        return rebuilt(self.shape, [Tensor(array.copy()) for array in self.tensors])
 
     def result(self):
         """The output of the last replay, in arrays of its own."""
-        return _rebuilt(self.shape, iter([array.copy() for array in self.results]))
+        return rebuilt(self.shape, [Tensor(array.copy()) for array in self.results])
 
 
 class RecordedStep(ReplayedCall):
-    """``step(*arguments)``: see ``capture``."""
+    """``step(*arguments)``: the function, compiled.
+
+    Arrays and Tensors among the arguments, also in lists, tuples and dictionaries, come to the function as
+    Tensors without a graph. Numbers, texts and all else are static: another value is another program, of which
+    KEPT are kept. Tensors in the output are new ones at each call.
+
+    ``recordings`` counts those that led to a program. ``path`` says how the step runs.
+
+    Raises CaptureError, while recording, for what a recorded step could not do again: the message names the ways
+    out. RuntimeError for a step that is called from within itself or by two threads at once.
+    """
 
     def __init__(self, function: Callable):
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.recordings = 0
         self.reason = ""
+        self.busy = False
         self._kept: OrderedDict[tuple, Recording] = OrderedDict()
         self._differed = 0
+        self._bound: dict[int, tuple] = {}
+
+    def __get__(self, instance, owner=None):
+        """The step of one object, of a class whose method it is."""
+        if instance is None:
+            return self
+        found = self._bound.get(id(instance))
+        if found is None or found[0]() is not instance:
+            key, bound = id(instance), self._bound
+            there = weakref.ref(instance, lambda _: bound.pop(key, None))
+            found = self._bound[key] = there, _BoundStep(self.function, there)
+        return _Access(found[1], instance)
 
     @property
     def path(self) -> str:
@@ -100,49 +142,65 @@ class RecordedStep(ReplayedCall):
         names = sorted({name for recording in self._kept.values() for name in recording.recorder.in_place})
         return f"compiled; in place: {', '.join(names)}" if names else "compiled"
 
-    def slow(self, args: tuple):
+    def called(self) -> Callable:
+        """The function as it is called."""
+        return self.function
+
+    def slow(self, args: tuple, named: dict):
         """A call that the last program does not take: another kind of arguments, a check, a change outside."""
-        if self.program is not None and self.program.running:
-            raise RuntimeError("capture: this step is running already: it was called again from within it, or by "
-                               "another thread")
-        given = tuple([x._data if isinstance(x, Tensor) else x for x in args])
-        for x in given:
-            _check_argument(x)
-        if self.reason:
-            return self.function(*[Tensor(x) if isinstance(x, np.ndarray) else x for x in given])
-        key = tuple([(x.shape, x.dtype) if isinstance(x, np.ndarray) else (type(x), x) for x in given])
-        kept = self._kept.get(key)
-        if kept is not None and self._stands(kept):
-            self._kept.move_to_end(key)
-            if not kept.replay.due() and kept.replay.take(given):
-                self.program, self.result = kept.replay, kept.result
-                kept.replay.run()
-                return kept.result()
-        return self._record(key, given, kept)
+        if self.busy or (self.program is not None and self.program.running):
+            raise RuntimeError(RUNNING)
+        if active_recorder() is not None:  # a step within a step: a part of the other
+            return self.called()(*args, **named)
+        self.busy = True
+        try:
+            arrays: list[np.ndarray] = []
+            nesting = arrays_of((args, named), arrays)
+            if self.reason:
+                args, named = rebuilt(nesting, [Tensor(array) for array in arrays])
+                return self.called()(*args, **named)
+            statics: list[Any] = []
+            key = (told(nesting, statics), tuple([(array.shape, array.dtype) for array in arrays]), recording())
+            kept = self._kept.get(key)
+            stands = kept is not None and self._stands(kept)
+            if kept is not None and stands:
+                self._kept.move_to_end(key)
+                given = args if kept.flat else arrays
+                if not kept.replay.due() and kept.replay.take(_plain_arguments(given)):
+                    self._shortcut(kept)
+                    kept.replay.run()
+                    return kept.result()
+            return self._record(key, nesting, arrays, kept if stands else None)
+        finally:
+            self.busy = False
+
+    def _shortcut(self, kept: Recording) -> None:
+        """Let the next call go straight to this program."""
+        self.program, self.result = (kept.replay, kept.result) if kept.flat else (None, None)
 
     def _stands(self, kept: Recording) -> bool:
         """Whether what the function reads is as it was; numbers and strings may be other objects of the same value."""
-        replay = kept.replay
-        while (i := replay.guards.changed()) >= 0:
+        guards = kept.replay.guards
+        while (i := guards.changed()) >= 0:
             lies = i == MOVES and kept.recorder.lies_where_it_lay()  # other models' parameters moved
-            if not replay.guards.renew(i, lies):
+            if not guards.renew(i, lies):
                 return False
         return True
 
-    def _record(self, key: tuple, given: tuple, kept: Recording | None):
-        """Let Python run the function, recorded, in place of a replay."""
+    def _record(self, key: tuple, nesting, arrays: list[np.ndarray], kept: Recording | None):
+        """Let Python run the function, recorded, in place of a replay; kept: the recording that it is to agree with."""
         self.program = None
-        checking = kept is not None and self._stands(kept)
-        new = Recording(self.function, given)
-        if checking and new.told == kept.told:
+        new = Recording(self.called(), nesting, arrays)
+        if kept is not None and new.signature == kept.signature:
             kept.replay.replays += 1
             kept.replay.next_check *= 2
-            self.program, self.result = kept.replay, kept.result
+            self._shortcut(kept)
             return new.fresh()
-        if checking:
+        if kept is not None:
             self._differed += 1
             if self._differed == PATIENCE:
-                self.reason = self._difference(kept, new)
+                self.reason = ("the function does not do the same at each call, though nothing that it is seen to read "
+                               f"has changed: {_difference(kept.signature[0], new.signature[0])}")
                 self._kept.clear()
                 return new.fresh()
         new.build()
@@ -151,15 +209,15 @@ class RecordedStep(ReplayedCall):
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         self.recordings += 1
-        self.program, self.result = new.replay, new.result
+        self._shortcut(new)
         return new.fresh()
 
-    def _difference(self, old: Recording, new: Recording) -> str:
-        for before, now in zip(old.told[0], new.told[0], strict=False):
-            if before != now:
-                return f"the function did not do the same at another call, though nothing that it reads had changed: " \
-                       f"{before[:2]} became {now[:2]}"
-        return "the function did not do the same at another call, though nothing that it reads had changed"
+    def arguments(self) -> list[str]:
+        """The names of the function's arguments."""
+        try:
+            return list(inspect.signature(self.called()).parameters)
+        except (TypeError, ValueError):
+            return []
 
     def __repr__(self) -> str:
         count = sum(len(recording.replay) for recording in self._kept.values())
@@ -169,6 +227,47 @@ class RecordedStep(ReplayedCall):
     def __reduce__(self):
         raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "
                         "pickle what it is made of, and capture that")
+
+
+class _BoundStep(RecordedStep):
+    """The step of one object, which it does not keep alive."""
+
+    def __init__(self, function: Callable, instance: Callable):
+        super().__init__(function)
+        self.instance = instance
+
+    def called(self) -> Callable:
+        return MethodType(self.function, self.instance())
+
+
+class _Access:
+    """A step of an object, as its attribute: it keeps the object alive as long as it is at hand."""
+
+    def __init__(self, step: RecordedStep, instance):
+        self._step, self._instance = step, instance
+
+    def __call__(self, *args, **named):
+        return self._step(*args, **named)
+
+    def __getattr__(self, name: str):
+        return getattr(self._step, name)
+
+    def __repr__(self) -> str:
+        return repr(self._step)
+
+    def __str__(self) -> str:
+        return str(self._step)
+
+
+def _plain_arguments(given) -> tuple:
+    return tuple([x._data if isinstance(x, Tensor) else x for x in given])
+
+
+def _difference(old: tuple, new: tuple) -> str:
+    for before, now in zip(old, new, strict=False):
+        if before != now:
+            return f"{before[:2]} became {now[:2]}"
+    return f"{len(old)} operations became {len(new)}"
 
 
 @contextmanager
@@ -181,52 +280,3 @@ def _without_gc():
     finally:
         if enabled:
             gc.enable()
-
-
-def _check_argument(x) -> None:
-    if isinstance(x, np.ndarray):
-        if type(x) is not np.ndarray:
-            raise TypeError(f"capture: expected plain arrays, got {type(x).__name__}")
-        if x.dtype.kind not in "fiub":
-            raise TypeError(f"capture: expected arrays of numbers, got {x.dtype}")
-        return
-    if not isinstance(x, (int, float, str, bool, bytes, type(None))):
-        raise TypeError(f"capture: expected arrays, Tensors, numbers, strings or None as arguments, "
-                        f"got {type(x).__name__}")
-
-
-def _copied(x):
-    return Tensor(np.array(x, order="C")) if isinstance(x, np.ndarray) else x
-
-
-def _shape_of(value, tensors: list[Tensor]) -> Any:
-    """The nesting of an output, its Tensors by their number; they are collected in the list."""
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        return _Place(len(tensors) - 1)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*[_shape_of(item, tensors) for item in value])
-    if isinstance(value, (tuple, list)):
-        return type(value)([_shape_of(item, tensors) for item in value])
-    if isinstance(value, dict):
-        return {name: _shape_of(item, tensors) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        raise CaptureError("capture: the function returns an array, which would stay the same at each later call: "
-                           "return the Tensor")
-    return value
-
-
-class _Place(int):
-    """Where an output has a Tensor: its number."""
-
-
-def _rebuilt(shape, arrays):
-    if type(shape) is _Place:
-        return Tensor(next(arrays))
-    if isinstance(shape, tuple) and hasattr(shape, "_fields"):
-        return type(shape)(*[_rebuilt(item, arrays) for item in shape])
-    if isinstance(shape, (tuple, list)):
-        return type(shape)([_rebuilt(item, arrays) for item in shape])
-    if isinstance(shape, dict):
-        return {name: _rebuilt(item, arrays) for name, item in shape.items()}
-    return shape

@@ -1,64 +1,88 @@
 """What a recorded function reads besides its arguments: found while it runs, and guarded afterwards.
 
 While the function is recorded, a profiler notes which Python functions run. What their text names is looked
-up where it stands: globals, variables of enclosing functions, attributes of the objects that they were given,
-items of lists and dictionaries. Each becomes a guard: should another object stand there at a later call, the
-program is recorded anew. An array found so is read where it lies; one that is not found anywhere was made by
-the function itself, outside minidl, and would stay what it was at the recording.
+up where it stands: globals, variables of enclosing functions, attributes of the objects found so, items of
+lists and dictionaries. Each becomes a guard: should another object stand there at a later call, the program
+is recorded anew. An array found so is read where it lies, if an operation reads it; one that only Python
+reads is guarded by its content. An array that is not found anywhere was made by the function itself, outside
+minidl, and would stay what it was at the recording.
 """
 from __future__ import annotations
 
+import collections
+import contextvars
+import functools
 import gc
+import os
 import random as python_random
 import sys
 import sysconfig
 import time
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from .. import __path__ as _own_path
-from ..kernels.replay import Guards
+from .. import random as own_random
+from ..autograd.parameter import Parameter
+from ..autograd.tape import active_recorder
+from ..autograd.tensor import Tensor
+from ..kernels.replay import Guards, ReplayedCall
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from ..autograd.parameter import Parameter
-from ..autograd.tensor import Tensor
-from ..autograd.tape import active_recorder
 from .errors import CaptureError
+from .recorder import Recorder
 
 OWN = str(Path(next(iter(_own_path))).resolve())
 LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-FORGOTTEN = ("saved", "_predictors", "_kernels", "_coding")  # attributes of modules that steer nothing
+FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
+SETTINGS = frozenset(("param_groups", "lr", "defaults", "state", "state_dict", "flats", "get_last_lr"))
 DEPTH = 12  # of objects within objects that are looked through
 
 
 class Watch:
-    """Run as ``with Watch(function) as watch:`` around the recording; then ``watch.guard(guards)``."""
+    """Run as ``with Watch(function, arguments) as watch:`` around the recording, of which ``recorder`` is told.
 
-    def __init__(self, function):
-        self.function = function
-        self.codes: dict[CodeType, dict] = {}
-        self.functions: dict[CodeType, FunctionType] = {}
+    guards : what must be as it was. effects : what else the function itself must leave as it is.
+    """
+
+    def __init__(self, function, objects=()):
+        self.function, self.arguments = function, objects
+        self.recorder = Recorder(self.knows)
+        self.codes: set[CodeType] = set()
+        self.functions: set[CodeType] = set()
         self.nested: set[CodeType] = set()  # of functions that are made anew at each call
         self.modules: list[tuple[Module, set]] = []  # with the names of their attributes
-        self.impure: list[str] = []
-        self.seen: dict[int, Any] = {}  # ids of all that was found, with what it was: arrays, Tensors, containers
-        self.guards = Guards()
+        self.seen: dict[int, Any] = {}  # all that was found, by its id
+        self.arrays: dict[int, tuple[np.ndarray, tuple]] = {}  # arrays among it, with what they held
+        self.caches: list = []
+        self.guards, self.effects = Guards(), Guards()
         self._guarded: set[tuple] = set()
-        self._looked: set[int] = set()
 
     def __enter__(self) -> Watch:
+        self.recorder.stream("numpy", lambda: [str(part) for part in np.random.get_state()])
+        self.effects.name(vars(own_random), "_stream", "minidl's own stream of random numbers (manual_seed)")
+        self.recorder.stream("own", lambda: own_random.generator().bit_generator.state)
         function = self.function
-        while isinstance(function, MethodType):
-            self._visit_object(function.__self__, frozenset(function.__func__.__code__.co_names))
-            function = function.__func__
+        while isinstance(function, (MethodType, functools.partial)):
+            if isinstance(function, functools.partial):
+                self._visit_object((*function.args, *function.keywords.values()), frozenset())
+                function = function.func
+            else:
+                names = frozenset(_names(function.__func__)) if isinstance(function.__func__, FunctionType) else ()
+                self._visit_object(function.__self__, frozenset(names))
+                self._visit_class(type(function.__self__), frozenset(names), 0)
+                function = function.__func__
         if isinstance(function, FunctionType):
             self._visit_function(function)
-        elif not isinstance(function, MethodType):
-            self._visit_object(function, frozenset())
+        else:
+            self._visit_object(function, frozenset(("forward", "__call__")))
+        names = frozenset(_names(function)) if isinstance(function, FunctionType) else frozenset()
+        for value in self.arguments:
+            self._visit_object(value, names)
         self._before = sys.getprofile()
         sys.setprofile(self._event)
         return self
@@ -73,7 +97,7 @@ class Watch:
             return
         if event == "call":
             self._called(frame)
-        elif event == "c_call" and not self.impure:
+        elif event == "c_call":
             self._called_in_c(frame, arg)
 
     def _called(self, frame: FrameType) -> None:
@@ -81,46 +105,48 @@ class Watch:
         own = code.co_filename.startswith(OWN)
         if not own and code.co_filename.startswith(LIBRARIES):
             return
-        values = frame.f_locals
+        first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
         if own:  # minidl's own: only the settings of its modules matter
-            first = values.get("self")
             if isinstance(first, Module):
                 self._visit_object(first, frozenset())
             return
-        if code not in self.codes:
-            self._visit_code(code, frame.f_globals)
+        self._visit_code(code, frame.f_globals)
         if code.co_freevars and code not in self.functions and code not in self.nested:
-            self._find_function(code)
-        first = values.get(code.co_varnames[0]) if code.co_argcount else None
-        if first is not None and not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
-            if isinstance(first, Module):
-                self._visit_object(first, frozenset())
-            self._visit_class(type(first), frozenset(_names(code)), 0)
+            for function in gc.get_referrers(code):
+                if isinstance(function, FunctionType) and function.__code__ is code:
+                    self._visit_function(function)
+        if isinstance(first, Module) or id(first) in self.seen:
+            names = frozenset(_names(code))
+            self._visit_object(first, names)
+            if not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
+                self._visit_class(type(first), names, 0)
 
     def _called_in_c(self, frame: FrameType, function) -> None:
         owner = getattr(function, "__self__", None)
+        if isinstance(owner, contextvars.ContextVar):
+            if self._new("value", id(owner)):
+                self.guards.value(owner.get, f"the variable {owner.name!r} of the context")
+            return
         kind = type(owner).__module__ or ""
         impure = (owner is time or getattr(function, "__module__", "") == "time"
                   or isinstance(owner, python_random.Random) or kind.startswith("numpy.random"))
         if impure and not frame.f_code.co_filename.startswith(OWN):
-            self.impure.append(f"{kind if kind != 'module' else owner.__name__}.{function.__name__}")
+            name = f"{owner.__name__ if isinstance(owner, ModuleType) else kind}.{function.__name__}"
             raise CaptureError(
-                f"capture: the function asked {self.impure[0]} for a value, which would stay the same at each later "
-                "call: give it as an argument, or draw with minidl (minidl.randn, Dropout)")
-
-    def _find_function(self, code: CodeType) -> None:
-        """The function of a piece of code, whose cells hold the variables of the functions around it."""
-        for function in gc.get_referrers(code):
-            if isinstance(function, FunctionType) and function.__code__ is code:
-                self._visit_function(function)
+                f"capture: the function asks {name} for a value, which would stay the same at each later call: give "
+                "it as an argument, or draw with minidl (minidl.randn, Dropout)")
 
     # What the text names
 
     def _visit_function(self, function: FunctionType) -> None:
         code = function.__code__
-        self.functions[code] = function
+        if code in self.functions:
+            return
+        self.functions.add(code)
+        names = frozenset(_names(function))
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            self.guards.attribute(function, name, f"the {name.strip('_')} of {function.__qualname__}")
         self._visit_code(code, function.__globals__)
-        names = frozenset(_names(code))
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit_object(value, names)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
@@ -133,90 +159,131 @@ class Watch:
             self._visit_object(value, names)
 
     def _visit_code(self, code: CodeType, namespace: dict) -> None:
-        self.codes[code] = namespace
+        if code in self.codes:
+            return
+        self.codes.add(code)
         self.nested.update(_inside(code))
-        names = frozenset(_names(code))
-        for name in names & namespace.keys():
+        names = frozenset(_code_names(code))
+        for name in names:
             if self._new("name", id(namespace), name):
                 self.guards.name(namespace, name, f"the global {name!r}")
-            self._visit_object(namespace[name], names)
+            if name in namespace:
+                self._visit_object(namespace[name], names)
+        if names & {"environ", "getenv"} and self._new("value", "environ"):
+            self.guards.value(lambda: dict(os.environ), "the environment")
 
     def _visit_object(self, value, names: frozenset, depth: int = 0) -> None:
         """Guard what is read through an object by code that uses these names."""
         if isinstance(value, PLAIN) or depth > DEPTH:
             return
-        key = (id(value), names if not isinstance(value, (Module, list, dict, tuple, np.ndarray)) else None)
-        if key in self._looked:
+        if not self._new("visit", id(value), names if not isinstance(value, (list, tuple, np.ndarray)) else None):
             return
-        self._looked.add(key)
         self.seen[id(value)] = value
-        text = f"{type(value).__name__}"
+        text = type(value).__name__
         if isinstance(value, Tensor):
             self._visit_tensor(value)
         elif isinstance(value, np.ndarray):
-            pass  # read where it lies
-        elif isinstance(value, (tuple, set, frozenset)):
+            self.arrays.setdefault(id(value), (value, (value.shape, value.dtype, value.tobytes())))
+        elif isinstance(value, (tuple, list)):
+            if isinstance(value, list):
+                self.guards.items(value, f"the items of a {text}")
             for item in value:
                 self._visit_object(item, names, depth + 1)
-        elif isinstance(value, list):
-            self.guards.items(value, f"the items of a {text}")
-            for item in value:
-                self._visit_object(item, names, depth + 1)
+            if hasattr(value, "_fields"):
+                self._visit_class(type(value), names, depth)
         elif isinstance(value, dict):
             self._visit_dict(value, names, depth, f"an item of a {text}")
+        elif isinstance(value, (set, frozenset, collections.deque)):
+            items = list(value)
+            self.guards.value(lambda: [id(item) for item in value], f"the items of a {text}")
+            self.seen[id(items)] = items  # which keeps them alive, and their ids theirs
+            for item in items:
+                self._visit_object(item, names, depth + 1)
         elif isinstance(value, FunctionType):
-            if value.__code__ not in self.functions and not _is_library(value.__code__.co_filename):
+            if not _is_library(value.__code__.co_filename):
                 self._visit_function(value)
         elif isinstance(value, MethodType):
-            self._visit_object(value.__self__, names | frozenset(_names_of(value.__func__)), depth + 1)
+            self._visit_object(value.__self__, names | frozenset(_names(value.__func__)), depth + 1)
+            self._visit_object(value.__func__, names, depth + 1)
+        elif isinstance(value, functools.partial):
+            self._visit_object((value.func, *value.args, *value.keywords.values()), names, depth + 1)
         elif isinstance(value, Optimizer):
-            self._visit_optimizer(value)
+            self._visit_optimizer(value, names)
         elif isinstance(value, ModuleType):
-            if not _is_library(getattr(value, "__file__", None) or OWN):
-                for name in names & vars(value).keys():
-                    self._visit_name(vars(value), name, names, depth, f"{value.__name__}.{name}")
+            self._visit_python_module(value, names, depth)
         elif isinstance(value, type):
             self._visit_class(value, names, depth)
-        elif isinstance(value, (BuiltinFunctionType, np.ufunc, np.random.Generator)):
+        elif isinstance(value, np.random.Generator):
+            self.recorder.stream(id(value), lambda: value.bit_generator.state)
+        elif isinstance(value, (BuiltinFunctionType, np.ufunc, ReplayedCall, contextvars.ContextVar)):
             pass
+        elif hasattr(type(value), "__next__"):
+            raise CaptureError(f"capture: the function uses a {text} from outside, which each call moves on: give "
+                               "what it yields as an argument")
         else:
+            if isinstance(value, functools._lru_cache_wrapper):
+                self.caches.append(value)
+            wrapped = _own_dict(value).get("__wrapped__")
+            if wrapped is not None:
+                self._visit_object(wrapped, names, depth + 1)
             self._visit_instance(value, names, depth)
 
     def _visit_instance(self, value, names: frozenset, depth: int) -> None:
-        own = vars(value) if hasattr(value, "__dict__") else None
-        text = type(value).__name__
+        text, own = type(value).__name__, _own_dict(value)
+        if self._new("class of", id(value)):
+            self.guards.attribute(value, "__class__", f"the class of a {text}")
         if isinstance(value, Module):
-            self.guards.name(own, "training", f"the mode of a {text}")  # which may stand in the class alone
-            steering = [name for name in own if name not in FORGOTTEN]
-            self.modules.append((value, set(steering)))
-            for name in steering:
-                self._visit_name(own, name, names, depth, f"{text}.{name}")
-        elif isinstance(own, dict) and not _is_library(getattr(sys.modules.get(type(value).__module__), "__file__", "")
-                                                       or ""):
+            self._visit_module(value, names, depth)
+        elif isinstance(value, SimpleNamespace) or not _is_library(_file_of(type(value))):
             self._visit_dict(own, names, depth, text)
-        for name in getattr(type(value), "__slots__", ()) if own is None else ():
-            if isinstance(name, str) and hasattr(value, name):
-                self.guards.attribute(value, name, f"{text}.{name}")
+        else:  # a library's: what the function names of it
+            for name in names & own.keys():
+                self._visit_name(own, name, names, depth, f"{text}.{name}")
+        slots = [name for kind in type(value).__mro__ for name in _slots_of(kind)] if not isinstance(
+            value, Module) else ()
+        for name in slots:
+            if name not in ("__dict__", "__weakref__") and _has_slot(value, name):
+                if self._new("slot", id(value), name):
+                    self.guards.attribute(value, name, f"{text}.{name}")
                 self._visit_object(getattr(value, name), names, depth + 1)
         self._visit_class(type(value), names, depth)
 
+    def _visit_module(self, module: Module, names: frozenset, depth: int) -> None:
+        own, text = vars(module), type(module).__name__
+        in_place = module.explicit and not module.by_operations and not _is_library(_file_of(type(module)))
+        for name in ("training", "forward", "backward", *sorted(names)):  # also those that are not there yet
+            if name not in own and self._new("name", id(own), name):
+                self.guards.name(own, name, f"{text}.{name}")
+        if in_place:  # what it does is its own affair; only its parameters must be known
+            for parameter in module.parameters():
+                self._visit_object(parameter, frozenset())
+            return
+        steering = [name for name in own if name not in FORGOTTEN]
+        if self._new("attributes", id(module)):
+            self.modules.append((module, set(steering)))
+        for name in steering:
+            self._visit_name(own, name, names, depth, f"{text}.{name}")
+        self._visit_class(type(module), names | {"forward", "backward", "__call__", "training"}, depth)
+
     def _visit_class(self, kind: type, names: frozenset, depth: int) -> None:
         for base in kind.__mro__:
-            file = getattr(sys.modules.get(base.__module__), "__file__", None)
-            if file is None or file.startswith(OWN) or _is_library(file):
-                if base.__module__ != "__main__":
-                    continue
+            if base.__module__ != "__main__" and (_is_library(_file_of(base)) or base is object):
+                continue
             for name in names & vars(base).keys():
                 member = vars(base)[name]
-                if isinstance(member, (FunctionType, property, staticmethod, classmethod)):
-                    continue  # a function is looked at when it runs
+                if name in _slots_of(base):
+                    continue
                 if self._new("class", id(kind), name):
-                    self.guards.attribute(kind, name, f"{kind.__name__}.{name}")
-                self._visit_object(member, names, depth + 1)
+                    holder = _Static(kind, name)
+                    self.guards.attribute(holder, "found", f"{kind.__name__}.{name}")
+                if not isinstance(member, (FunctionType, property, staticmethod, classmethod)):
+                    self._visit_object(member, names, depth + 1)
 
     def _visit_dict(self, value: dict, names: frozenset, depth: int, text: str) -> None:
         if self._new("size", id(value)):
             self.guards.size(value, f"the keys of {text}")
+            if isinstance(value, collections.OrderedDict):
+                self.guards.value(lambda: list(value), f"the order of {text}")
         for key in list(value):
             self._visit_name(value, key, names, depth, f"{text}[{key!r}]")
 
@@ -224,6 +291,20 @@ class Watch:
         if self._new("name", id(namespace), name):
             self.guards.name(namespace, name, text)
         self._visit_object(namespace[name], names, depth + 1)
+
+    def _visit_python_module(self, module: ModuleType, names: frozenset, depth: int) -> None:
+        own = vars(module)
+        if own.get("__name__", "").split(".")[0] == own_random.__name__.split(".")[0]:
+            if "get_num_threads" in names and "get_num_threads" in own and self._new("value", "threads"):
+                self.guards.value(own["get_num_threads"], "the number of threads")
+            return
+        if _is_library(getattr(module, "__file__", None) or "") or module.__name__ in sys.builtin_module_names:
+            return
+        for name in names:
+            if name in own:
+                self._visit_name(own, name, names, depth, f"{module.__name__}.{name}")
+            elif self._new("name", id(own), name):
+                self.guards.name(own, name, f"{module.__name__}.{name}")
 
     def _visit_tensor(self, value: Tensor) -> None:
         if isinstance(value, Parameter):
@@ -233,14 +314,18 @@ class Watch:
         else:
             self.guards.attribute(value, "_data", "the array of a Tensor")
             self.guards.attribute(value, "requires_grad", "whether a Tensor requires a gradient")
-        self.seen[id(value._data)] = value._data
+            self.seen[id(value._data)] = value._data
 
-    def _visit_optimizer(self, value: Optimizer) -> None:
+    def _visit_optimizer(self, value: Optimizer, names: frozenset) -> None:
         self.guards.name(vars(value), "param_groups", "the groups of an optimizer")
         self.guards.items(value.param_groups, "the groups of an optimizer")
         for group in value.param_groups:
             self.guards.name(group, "params", "the parameters of a group")
             self.guards.items(group["params"], "the parameters of a group")
+            settings = self.guards if names & SETTINGS else self.effects
+            for name in group:
+                if name != "params":
+                    settings.name(group, name, f"{type(value).__name__}'s {name}")
             for parameter in group["params"]:
                 self._visit_object(parameter, frozenset())
 
@@ -260,25 +345,96 @@ class Watch:
             array = array.base
         return False
 
-    def check_unchanged(self) -> None:
-        """CaptureError if the function itself changed what it reads."""
-        i = self.guards.changed()
-        text = self.guards.text(i) if i >= 0 else ""
+    def end(self) -> None:
+        """Guard the arrays that were found. CaptureError if the function itself changed what it reads."""
+        for cache in self.caches:
+            self.guards.value(lambda cache=cache: cache.cache_info()[1::2], f"the cache of {cache.__name__}")
+        for guards in (self.guards, self.effects):
+            i = guards.changed()
+            if i >= 0:
+                self._refuse(guards.text(i))
         for module, names in self.modules:
-            new = vars(module).keys() - names - set(FORGOTTEN)
-            text = text or (f"{type(module).__name__}.{min(new)}" if new else "")
-        if text:
-            raise CaptureError(
-                f"capture: the function changes {text}, which it reads: a later call would not do so. "
-                "Keep such state in a Tensor that it changes in place, return it, or change it outside the step")
+            new = vars(module).keys() - names - FORGOTTEN
+            if new:
+                self._refuse(f"{type(module).__name__}.{min(new)}")
+        used = self.recorder.roots
+        for array, (shape, dtype, content) in self.arrays.values():
+            owner = array
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            if id(owner) not in used:
+                if (array.shape, array.dtype, array.tobytes()) != (shape, dtype, content):
+                    self._refuse("the elements of an array")
+                if type(array) is np.ndarray and array.dtype != object:
+                    self.guards.content(array, "the elements of an array")
+        for root in used.values():
+            if root.key[0] == "outside" and type(root.array) is np.ndarray:
+                self.guards.place(root.array, "where an array lies")
+        for parameter, flag in self.recorder.asked.values():
+            self.guards.reached(parameter.status, flag, f"whether {parameter.described()} has a gradient")
+
+    def _refuse(self, text: str) -> None:
+        raise CaptureError(
+            f"capture: the function changes {text}, which it reads: a later call would not do so. Keep such state in "
+            "a Tensor that it changes in place, return it, or change it outside the step")
+
+    def forget(self) -> None:
+        """Let go of all that was found; the guards hold what they need."""
+        self.seen, self.arrays, self.modules = {}, {}, []
+
+
+class _Static:
+    """A name of a class, as the class has it: no descriptor is asked."""
+
+    def __init__(self, kind: type, name: str):
+        self.kind, self.name = kind, name
+
+    @property
+    def found(self):
+        for base in self.kind.__mro__:
+            if self.name in vars(base):
+                return vars(base)[self.name]
+        return None
 
 
 def _is_library(file: str) -> bool:
     return file.startswith(LIBRARIES) or file.startswith(OWN)
 
 
-def _names_of(function) -> list[str]:
-    return _names(function.__code__) if isinstance(function, FunctionType) else []
+def _file_of(kind: type) -> str:
+    """Where a class comes from; a library for what is built in."""
+    module = sys.modules.get(kind.__module__)
+    if module is None:
+        return ""
+    return getattr(module, "__file__", None) or (OWN if kind.__module__ in sys.builtin_module_names else "")
+
+
+def _has_slot(value, name: str) -> bool:
+    try:
+        object.__getattribute__(value, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _own_dict(value) -> dict:
+    """The attributes of an object; whatever its class says of attributes is not asked."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return own if isinstance(own, dict) else {}
+
+
+def _slots_of(kind: type) -> tuple:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _names(function) -> list[str]:
+    """What the text of a function names."""
+    code = getattr(function, "__code__", None)
+    return [] if code is None else _code_names(code)
 
 
 def _inside(code: CodeType) -> list[CodeType]:
@@ -287,10 +443,12 @@ def _inside(code: CodeType) -> list[CodeType]:
     return found + [inner for constant in found for inner in _inside(constant)]
 
 
-def _names(code: CodeType) -> list[str]:
-    """What a piece of code names, and the functions that stand inside it."""
+def _code_names(code: CodeType) -> list[str]:
+    """What a piece of code names, and the functions that stand inside it; texts that might be names of attributes."""
     found = list(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found += _names(constant)
+            found += _code_names(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            found.append(constant)
     return found

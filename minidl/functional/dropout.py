@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from .. import random
 from ..arrays import FLOATS, unsupported
-from ..autograd.tape import drawn
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, drawn
 from .operation import Operation, no_derivative
 
 _scaled = Operation(
@@ -45,4 +44,4 @@ def dropped(x, draw: Callable):
     """x times the array draw(x), for an array x; where a step is recorded, each of its runs draws anew."""
     if not isinstance(x, Tensor):
         return _scaled(x, draw(x))
-    return _scaled(x, Tensor(drawn("dropout_scale", draw, x)))
+    return _scaled(x, drawn("dropout_scale", draw, x))

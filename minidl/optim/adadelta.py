@@ -4,11 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..autograd.parameter import Parameter
-from .adam import running_mean
-from .flat import Part
+from .functions import sqrt
 from .group import at_least_zero, fraction
 from .optimizer import Optimizer, penalized
 
@@ -34,15 +31,10 @@ class Adadelta(Optimizer):
                  rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0):
         super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
-    def update(self, group: dict[str, Any], part: Part) -> None:
-        lr, rho, eps = group["lr"], group["rho"], group["eps"]
-        for w, g, (v, u), s, t in part.blocks(*self.state_names):
-            g = penalized(g, w, group["weight_decay"], out=t)
-            running_mean(v, rho, np.multiply(g, g, out=s), out=s)
-            np.add(v, eps, out=s)
-            np.divide(g, np.sqrt(s, out=s), out=s)
-            np.add(u, eps, out=t)
-            np.multiply(s, np.sqrt(t, out=t), out=s)
-            running_mean(u, rho, np.multiply(s, s, out=t), out=t)
-            np.multiply(s, lr, out=s)
-            np.subtract(w, s, out=w)
+    def formula(self, w: Any, g: Any, state: Any, s: Any) -> Any:
+        g = penalized(g, w, s.weight_decay)
+        u = state.acc_delta
+        v = state.square_avg = s.rho * state.square_avg + (1 - s.rho) * g**2
+        step = g / sqrt(v + s.eps) * sqrt(u + s.eps)
+        state.acc_delta = s.rho * u + (1 - s.rho) * step**2
+        return w - s.lr * step

@@ -1,14 +1,11 @@
 """Adam: steps scaled by running means of the gradient and of its square."""
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..autograd.parameter import Parameter
-from .flat import Part
+from .functions import sqrt
 from .group import at_least_zero, fraction
 from .optimizer import Optimizer, penalized
 
@@ -18,13 +15,6 @@ def two_fractions(what: str, value: Any) -> tuple[float, float]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"{what} to be a pair of numbers, got {value!r}")
     return fraction(what, value[0]), fraction(what, value[1])
-
-
-def running_mean(mean: np.ndarray, rho: float, new: np.ndarray, out: np.ndarray) -> None:
-    """mean ← rho mean + (1 - rho) new; ``out`` is scratch and may be ``new``."""
-    np.multiply(mean, rho, out=mean)
-    np.multiply(new, 1 - rho, out=out)
-    np.add(mean, out, out=mean)
 
 
 class Adam(Optimizer):
@@ -47,21 +37,13 @@ class Adam(Optimizer):
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def update(self, group: dict[str, Any], part: Part) -> None:
-        (beta1, beta2), eps = group["betas"], group["eps"]
-        rate = group["lr"] / (1 - beta1 ** part.step)
-        root = math.sqrt(1 - beta2 ** part.step)
-        for w, g, (m, v), s, t in part.blocks(*self.state_names):
-            g = self.decay(group, w, g, out=t)
-            running_mean(m, beta1, g, out=s)
-            running_mean(v, beta2, np.multiply(g, g, out=s), out=s)
-            np.sqrt(v, out=s)
-            np.divide(s, root, out=s)
-            np.add(s, eps, out=s)
-            np.divide(m, s, out=s)
-            np.multiply(s, rate, out=s)
-            np.subtract(w, s, out=w)
+    def formula(self, w: Any, g: Any, state: Any, s: Any) -> Any:
+        (beta1, beta2), t = s.betas, s.step
+        w, g = self.decay(w, g, s)
+        m = state.exp_avg = beta1 * state.exp_avg + (1 - beta1) * g
+        v = state.exp_avg_sq = beta2 * state.exp_avg_sq + (1 - beta2) * g**2
+        return w - s.lr / (1 - beta1**t) * (m / (sqrt(v) / sqrt(1 - beta2**t) + s.eps))
 
-    def decay(self, group: dict[str, Any], w: np.ndarray, g: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Apply the weight decay; return the gradient that the moments see."""
-        return penalized(g, w, group["weight_decay"], out)
+    def decay(self, w: Any, g: Any, s: Any) -> tuple[Any, Any]:
+        """The values and the gradients that the moments see, after the weight decay."""
+        return w, penalized(g, w, s.weight_decay)

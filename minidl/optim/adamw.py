@@ -4,8 +4,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..autograd.parameter import Parameter
 from .adam import Adam
 
@@ -21,6 +19,5 @@ class AdamW(Adam):
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2):
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def decay(self, group: dict[str, Any], w: np.ndarray, g: np.ndarray, out: np.ndarray) -> np.ndarray:
-        np.multiply(w, 1 - group["lr"] * group["weight_decay"], out=w)
-        return g
+    def decay(self, w: Any, g: Any, s: Any) -> tuple[Any, Any]:
+        return (1 - s.lr * s.weight_decay) * w, g

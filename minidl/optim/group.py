@@ -50,6 +50,19 @@ def parameters(owner: str, members: Any) -> list[Parameter]:
     return members
 
 
+def check_groups(owner: str, groups: Any) -> None:
+    """Refuse groups that are not a list of dicts, with each parameter once."""
+    if type(groups) is not list:
+        raise TypeError(f"{owner}: expected param_groups to be a list, got {type(groups).__name__}")
+    for group in groups:
+        if not isinstance(group, dict) or type(group.get("params")) is not list:
+            raise TypeError(f"{owner}: expected groups to be dicts with a list of 'params', got {group!r}")
+        parameters(owner, group["params"])
+    every = [id(parameter) for group in groups for parameter in group["params"]]
+    if len(set(every)) < len(every):
+        raise ValueError(f"{owner}: expected each parameter once, got one twice or more")
+
+
 class Group(dict):
     """A parameter group: "params", and settings that are checked when they are written.
 

@@ -1,8 +1,8 @@
-"""What all optimizers share: parameter groups, state kept flat, and the walk over both in blocks.
+"""What all optimizers share: parameter groups, state kept flat, and the step over both.
 
-An optimizer is an update rule written for flat arrays. The base class finds the flat arrays behind the
-parameters and cuts them into blocks that stay in cache; the rule sees one block at a time. Since every
-rule is elementwise, neither the blocks nor the place of a parameter in memory changes a bit.
+An optimizer is a formula for flat arrays. The base class finds the flat arrays behind the parameters; the
+formula is recorded, and runs compiled over them, block by block in the cache. Since it is elementwise,
+neither the blocks nor the place of a parameter in memory changes a bit.
 """
 from __future__ import annotations
 
@@ -15,20 +15,31 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder
 from ..kernels.memory import advance, followed, forget, same_items
+from . import plain
+from .compiled import Compiler
 from .flat import Flat, Part
-from .group import Group, parameters
+from .group import Group, check_groups
+from .saved import fitting
 
 
-def penalized(g: np.ndarray, w: np.ndarray, weight_decay: float, out: np.ndarray) -> np.ndarray:
-    """g + λ w in ``out``: the gradient of the loss plus λ/2 |w|². For λ = 0 it is ``g`` itself."""
-    if weight_decay == 0:
-        return g
-    np.multiply(w, weight_decay, out=out)
-    return np.add(g, out, out=out)
+def penalized(g: Any, w: Any, weight_decay: Any) -> Any:
+    """g + λ w: the gradient of the loss plus λ/2 |w|². For λ = 0 it is ``g`` itself."""
+    return g + weight_decay * w if weight_decay else g
 
 
 class Optimizer:
-    """The base of all optimizers. A subclass gives ``rules``, ``state_names`` and ``update``.
+    """The base of all optimizers. A subclass gives ``rules``, ``state_names`` and ``formula``.
+
+        class Momentum(Optimizer):
+            rules: ClassVar = {"lr": at_least_zero, "momentum": fraction}
+            state_names: ClassVar = ("velocity",)
+
+            def formula(self, w, g, state, s):
+                state.velocity = s.momentum * state.velocity + g
+                return w - s.lr * state.velocity
+
+    ``formula`` is recorded, and runs compiled; ``reason`` says why, where it runs as Python instead, with the
+    same bits. ``compiled = False`` makes it run as Python.
 
     ``params`` is an iterable of Parameters, or a list of dicts: parameter groups, each with its
     "params" and the settings in which it differs from the defaults. The settings live in
@@ -38,7 +49,7 @@ class Optimizer:
     A parameter whose ``requires_grad`` is False, or which has no gradient, is left alone: no decay, no
     state, no step. The parameters stay where they lie in memory.
 
-    Numbers of the update are computed in double and rounded to the dtype of the arrays; the rest is
+    Numbers of the formula are computed in double and rounded to the dtype of the arrays; the rest is
     + - * / and the square root of that dtype. Overflow goes to inf and on, without a warning: whether
     training diverged is judged by the loss.
 
@@ -49,6 +60,7 @@ class Optimizer:
 
     rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}  # the check of each setting
     state_names: ClassVar[tuple[str, ...]] = ()  # the flat arrays that the update keeps
+    compiled: bool = True  # whether step() may run the formula compiled
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], **settings: Any):
         grouped = isinstance(params, (list, tuple)) and params and all(isinstance(p, dict) for p in params)
@@ -59,6 +71,8 @@ class Optimizer:
         self._flats: list[Flat] = []
         self._plan: list[tuple[dict[str, Any], bool, Flat]] = []  # settings as they were checked last,
         self._seen: tuple = ()  # and the items of the groups then
+        self._compiler = Compiler(Optimizer.settings)
+        self._steps: list[Any] = []  # the compiled steps, one for each group
         self._follow()
         storage.end_model()
 
@@ -87,6 +101,17 @@ class Optimizer:
         """Whether an update with these settings reads and writes the state."""
         return True
 
+    def state_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The names of the state that an update with these settings keeps."""
+        return self.state_names if self.keeps_state(group) else ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why the last step() ran its formula as Python; None where it ran compiled."""
+        if self._steps:
+            return None
+        return "compiled is False" if not self.compiled else self._compiler.reason
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Train these parameters, too: "params", and the settings in which they differ from the defaults.
 
@@ -104,14 +129,14 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's parameters live elsewhere, and its state is made anew from these arrays.
-        made = ("_flats", "_followed", "_moves", "_plan", "_seen")
+        made = ("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps")
         kept = {name: value for name, value in vars(self).items() if name not in made}
         return kept | {"saved": [(list(flat.counts), flat.state) for flat in self._flats]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saved = state.pop("saved")
         vars(self).update(state)
-        self._flats = []
+        self._flats, self._compiler, self._steps = [], Compiler(Optimizer.settings), []
         self._follow()
         for flat, (counts, arrays) in zip(self._flats, saved, strict=True):
             flat.go_on(counts, arrays)
@@ -138,16 +163,8 @@ class Optimizer:
 
     def _follow(self) -> None:
         """Take the groups and their lists of parameters as they are now; nothing changes if they are refused."""
-        name, groups = type(self).__name__, self.param_groups
-        if type(groups) is not list:
-            raise TypeError(f"{name}: expected param_groups to be a list, got {type(groups).__name__}")
-        for group in groups:
-            if not isinstance(group, dict) or type(group.get("params")) is not list:
-                raise TypeError(f"{name}: expected groups to be dicts with a list of 'params', got {group!r}")
-            parameters(name, group["params"])
-        every = [id(parameter) for group in groups for parameter in group["params"]]
-        if len(set(every)) < len(every):
-            raise ValueError(f"{name}: expected each parameter once, got one twice or more")
+        groups = self.param_groups
+        check_groups(type(self).__name__, groups)
         flats = [Flat(group["params"]) for group in groups]
         for flat in flats:
             flat.take_state(self._flats)
@@ -172,14 +189,36 @@ class Optimizer:
                               listed=not type(self).__module__.startswith(__name__.split(".")[0])):
             self._step()
 
-    @np.errstate(all="ignore")
     def _step(self) -> None:
+        steps = self._steps
+        for one in steps:
+            if stale := one.ready(self):
+                if stale > 1 or not self._compiler.adopted(self, steps):
+                    steps = []
+                break
+        steps = steps or self._prepared()
+        for one in steps:
+            one.run()
+        if not steps:
+            self._plain_step()
+
+    def _prepared(self) -> list:
+        """Check all that a step needs, before the first parameter is written; the compiled steps, if there are any."""
         flats = self.flats()
         if not same_items(self.param_groups, self._seen):
             self._read_settings(flats)
-        for _, stateful, flat in self._plan:
-            if stateful and not flat.state and flat.parts():
-                flat.arrays(self.state_names)  # here, since memory may not suffice
+        for settings, stateful, flat in self._plan:
+            if stateful and flat.parts():
+                flat.arrays(self.state_of(settings))  # here, since they may not fit, nor memory suffice
+        steps, self._steps = self._steps, []
+        if self.compiled:
+            if not (steps and self._compiler.renewed(self, self._plan, steps)):
+                steps = self._compiler.steps(self, self._plan)
+            self._steps = steps
+        return self._steps
+
+    @np.errstate(all="ignore")
+    def _plain_step(self) -> None:
         for settings, stateful, flat in self._plan:
             for part in flat.parts():
                 advance(part.statuses)
@@ -194,13 +233,29 @@ class Optimizer:
         if all(type(group) is Group for group in self.param_groups):  # of others the values may change in place
             self._seen = tuple(tuple(group.items()) for group in self.param_groups)
 
+    def formula(self, w: Any, g: Any, state: Any, s: Any) -> Any:
+        """The new values, from the values w and the gradients g; what is assigned to ``state.name`` is the new state.
+
+        ``s`` has the settings, and s.step = 1, 2, ... as a float. Arrays are flat, and operations on them give
+        new arrays: + - * / **2, comparisons, abs, and minidl.optim.functions. A formula of these alone, which
+        may branch on numbers, runs compiled. Any other NumPy may be used, too, element by element: the formula
+        then runs as Python on one block of the arrays at a time.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__}.update: expected a subclass to define it, or formula")
+
     def update(self, group: dict[str, Any], part: Part) -> None:
-        """The update rule: one step of the parameters of one group, or of a part of them."""
-        raise NotImplementedError(f"{type(self).__name__}.update: expected a subclass to define it")
+        """One step of the parameters of one group, or of a part of them: the formula, as Python.
+
+        A subclass may define this in place of ``formula``, to write to the blocks of arrays itself.
+        """
+        plain.move(self, group, part)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
         recorded = active_recorder() is not None
+        if set_to_none and not recorded and self._steps and all([one.clear(self) for one in self._steps]):
+            return
         for flat in self.flats():
             if set_to_none and not recorded:
                 forget(flat.statuses)
@@ -237,24 +292,11 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}.load_state_dict: expected param_groups and state of "
                              f"{len(flats)} groups, got {len(saved)} and {len(states)}")
         mine = list(zip(self.param_groups, flats, strict=True))
-        fits = [self._fit(*pair, *theirs) for pair, *theirs in zip(mine, saved, states, strict=True)]
+        fits = [fitting(self, *pair, *theirs) for pair, *theirs in zip(mine, saved, states, strict=True)]
         for (group, flat), (settings, counts, arrays) in zip(mine, fits, strict=True):
             group.update(settings)
             flat.go_on(counts, arrays)
         self._seen = ()
 
-    def _fit(self, group: dict[str, Any], flat: Flat, saved: dict, state: dict) -> tuple[dict, list[int], dict]:
-        """(settings, counts, arrays) of one group, from a saved state that must fit it."""
-        arrays = {name: np.array(array) for name, array in state.items() if name != "step"}
-        shapes, steps = [tuple(shape) for shape in saved.get("params", ())], state.get("step", ())
-        counted = isinstance(steps, list) and len(steps) == len(flat.parameters) and all(
-            isinstance(step, (int, np.integer)) and not isinstance(step, bool) and 0 <= step < 2**62 for step in steps)
-        # There are no arrays before the first step.
-        names = self.state_names if arrays or (counted and any(steps)) else ()
-        expected = group.keys(), flat.shapes, {name: (flat.dtype, (flat.size,)) for name in names}
-        got = saved.keys(), shapes, {name: (array.dtype, array.shape) for name, array in arrays.items()}
-        if got != expected or not counted:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: expected a state of {expected} and a step for "
-                             f"each of {len(flat.parameters)} parameters, got {got} at step {steps}")
-        checked = Group(type(self), {**saved, "params": group["params"]})
-        return {name: value for name, value in checked.items() if name != "params"}, list(map(int, steps)), arrays
+
+BY_FORMULA = Optimizer.update  # the update that step() may run compiled

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd.parameter import Parameter
-from .flat import Part
 from .group import at_least_zero
 from .optimizer import Optimizer, penalized
 
@@ -60,16 +59,10 @@ class SGD(Optimizer):
     def keeps_state(self, group: dict[str, Any]) -> bool:
         return group["momentum"] != 0
 
-    def update(self, group: dict[str, Any], part: Part) -> None:
-        lr, mu, decay = part.number(group["lr"]), group["momentum"], group["weight_decay"]
-        nesterov, maximize = group["nesterov"], group["maximize"]
-        gain = 1 if part.step == 1 else 1 - group["dampening"]
-        for w, g, state, s, t in part.blocks(*self.state_names) if mu else part.blocks():
-            d = np.negative(penalized(g, w, -decay, out=t), out=t) if maximize else penalized(g, w, decay, out=t)
-            if mu:
-                v, = state
-                np.multiply(v, mu, out=v)
-                np.add(v, d if gain == 1 else np.multiply(d, gain, out=s), out=v)
-                d = np.add(d, np.multiply(v, mu, out=s), out=s) if nesterov else v
-            np.multiply(d, lr, s)
-            np.subtract(w, s, w)
+    def formula(self, w: Any, g: Any, state: Any, s: Any) -> Any:
+        d = -penalized(g, w, -s.weight_decay) if s.maximize else penalized(g, w, s.weight_decay)
+        if s.momentum:
+            gain = 1 if s.step == 1 else 1 - s.dampening
+            v = state.momentum_buffer = s.momentum * state.momentum_buffer + gain * d
+            d = d + s.momentum * v if s.nesterov else v
+        return w - s.lr * d

@@ -24,7 +24,8 @@ SUMS = {"row_sum"}
 EXACT = set(SHAPES) | SUMS | {"total", "picked_total"}  # of quarters, whatever the order of the sums
 OTHER_TYPES = {"uint8_t": "u1", "double": "f8"}
 UPDATES = {"sgd", "adam", "adadelta"}  # which divide by roots of what they are given
-CLASSES = {"Layer", "Program", "Update"}  # Layer: below. The others are what a captured step is made of.
+# Layer: below. Chain and GroupStep: test_chain_kernels.py. The others are what a captured step is made of.
+CLASSES = {"Layer", "Program", "Update", "Chain", "GroupStep"}
 
 
 class Finding(Exception):
