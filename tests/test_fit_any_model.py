@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ class Rebound(Running):
 
 
 class Noisy(nn.Module):
-    """Noise from a generator of its own: first in NumPy, then on Tensors, which cannot be recorded."""
+    """Noise in NumPy from a generator of its own, which cannot be recorded; a Dropout has drawn before."""
 
     def __init__(self):
         self.rng = np.random.default_rng(3)
@@ -123,7 +124,7 @@ class Draws(nn.Module):
 
 
 class Peeks(nn.Module):
-    """Reads a value, after a Dropout has drawn and a buffer was changed; from some epoch on alone, if told."""
+    """Reads a value, after a Dropout and generators have drawn and a buffer was changed."""
 
     def __init__(self, always=True):
         self.always, self.drop, self.draws = always, nn.Dropout(0.5), Draws()
@@ -145,7 +146,7 @@ def squared(output, target):
 class Mine(optim.Optimizer):
     """A step of its own, with NumPy, and a state of its own."""
 
-    rules = {"lr": lambda message, value: float(value)}
+    rules: ClassVar = {"lr": lambda message, value: float(value)}
 
     def __init__(self, params):
         super().__init__(params, lr=0.05)
@@ -158,10 +159,18 @@ class Mine(optim.Optimizer):
             parameter.data += v
 
 
+class Quiet(Mine):
+    """The same at a small rate."""
+
+    def __init__(self, params):
+        super().__init__(params)
+        self.lr = 1e-4
+
+
 class Rule(optim.Optimizer):
     """An update rule of its own."""
 
-    rules = {"lr": lambda message, value: float(value)}
+    rules: ClassVar = {"lr": lambda message, value: float(value)}
 
     def __init__(self, params):
         super().__init__(params, lr=0.05)
@@ -197,12 +206,14 @@ FITS = {
     "a buffer in NumPy": (
         lambda: Chain(Running()), nn.MSELoss, adam, (X, T), "compiled; in place: Running backward, Running()"),
     "another buffer in NumPy": (
-        lambda: Chain(Rebound()), nn.MSELoss, adam, (X, T), "plain: the function changes Rebound.seen, "),
+        lambda: Chain(Rebound()), nn.MSELoss, adam, (X, T), "compiled; in place: Rebound backward, Rebound()"),
     "random numbers in place": (
         lambda: Chain(Draws()), nn.MSELoss, adam, (X, T), "compiled; in place: Draws backward, Draws()"),
-    "noise": (lambda: Chain(Noisy()), nn.MSELoss, adam, (X, T), "plain: add: the function makes an array of shape (7, 5) outside minidl"),
-    "a value read": (lambda: Chain(Peeks()), nn.MSELoss, Mine, (X, T), "plain: item() takes a value out"),
-    "float64": (lambda: Chain(Doubled()), nn.MSELoss, adam, (X.astype(float), T.astype(float)), "compiled"),
+    "noise": (
+        lambda: Chain(Noisy()), nn.MSELoss, adam, (X, T),
+        "plain: add: the function makes an array of shape (7, 5) outside minidl"),
+    "a value read": (lambda: Chain(Peeks()), nn.MSELoss, Quiet, (X, T), "plain: item() takes a value out"),
+    "data in float64": (Residual, nn.MSELoss, adam, (X.astype(float), T.astype(float)), "compiled"),
 }
 
 
@@ -234,3 +245,51 @@ def test_compiled_and_plain_give_the_same_bits(case, threads):
     assert found == wanted
     assert plainly == "plain: captured=False"
     assert path.startswith(expected) if expected.startswith("plain") else path == expected
+
+
+class Later(Callback):
+    """From an epoch on the model reads values."""
+
+    def on_train_begin(self, model, optimizer, epochs):
+        self.model = model
+
+    def on_epoch_end(self, epoch, logs):
+        self.model.middle.always = epoch >= 2
+
+
+def test_a_step_that_can_be_recorded_no_more_goes_on_plain():
+    parts = lambda: Chain(Peeks(always=False)), nn.MSELoss, Quiet, (X, T)
+    path, found = fitted(*parts, captured=True, callbacks=[Later()])
+    assert path.startswith("plain: item() takes a value out")
+    assert found == fitted(*parts, captured=False, callbacks=[Later()])[1]
+    assert fitted(*parts, captured=True)[0] == "compiled; in place: Draws backward, Draws(), Quiet.step"
+
+
+@pytest.mark.parametrize("case", ["a residual model with dropout", "noise", "a value read", "an optimizer's step"])
+def test_a_transform_is_called_once_a_batch(case):
+    *parts, _ = FITS[case]
+    sizes = []
+
+    def transform(x):
+        sizes.append(len(x))
+        return x * 2
+
+    found = fitted(*parts, captured=True, transform=transform)[1]
+    assert sizes == [7, 7, 7, 2] * 4
+    assert found == fitted(*parts, captured=False, transform=transform)[1]
+
+
+def test_a_validation_in_between_changes_nothing():
+    *parts, _ = FITS["a buffer"]
+    path, found = fitted(*parts, captured=True, validation=(X[:9], T[:9]))
+    assert path == "compiled"
+    assert found == fitted(*parts, captured=False, validation=(X[:9], T[:9]))[1]
+
+
+def test_the_loss_that_is_not_finite_is_told_with_its_epoch_and_step():
+    x = X.copy()
+    model = Residual()
+    with pytest.raises(FloatingPointError, match=r"^fit: the loss became (inf|nan) at epoch \d, step \d"):
+        minidl.fit(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=1e18), (x, T), epochs=9, batch_size=7,
+                   progress=False, seed=0)
+    assert all(np.isfinite(parameter.data).all() for parameter in model.parameters())

@@ -36,13 +36,13 @@ class ModelStep:
         """function : the loss as a function of two Tensors, where the criterion wraps one."""
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
         self.output: np.ndarray = np.empty(0)
-        self._before: Snapshot | None = None  # the recording's
         loss_of = _loss_of(criterion, function)
 
         def train(*batch):
-            if active_recorder() is not None:
+            recorder = active_recorder()
+            if recorder is not None:  # should this fail, the same step is run plain, with the same bits
                 with unseen():
-                    self._before = Snapshot(model, criterion, function, optimizer)
+                    recorder.undo.append(Snapshot(model, criterion, function, optimizer).put_back)
             *inputs, target = batch
             output = model(*inputs)
             if not isinstance(output, Tensor):
@@ -70,12 +70,6 @@ class ModelStep:
         except NotFinite as stopped:
             self.output = stopped.output
             return stopped.loss
-        except CaptureError:
-            if self._before is not None:  # so that the step can be run plain, with the same bits
-                self._before.put_back()
-            raise
-        finally:
-            self._before = None
         self.output = output._data
         return loss._data.item()
 

@@ -1,4 +1,4 @@
-"""What a function, models and optimizers hold, to be put back: after a recording that failed, or after a measurement."""
+"""What functions, models and optimizers hold, to be put back: after a failed recording, or after a measurement."""
 from __future__ import annotations
 
 import random as python_random
@@ -15,7 +15,8 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .watch import FORGOTTEN, _is_library, _names
 
-DERIVED = ("_flats", "_followed", "_moves", "_plan", "_seen")  # what an optimizer makes anew of its groups
+# What an optimizer makes anew of its groups
+DERIVED = frozenset(("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps"))
 DEPTH = 8  # of objects within objects
 
 
@@ -59,7 +60,7 @@ class Snapshot:
         elif isinstance(thing, (list, tuple)):
             self._items(thing, depth)
         elif isinstance(thing, dict):
-            self._entries(thing, (), depth)
+            self._entries(thing, frozenset(), depth)
         elif isinstance(thing, Module):
             self._entries(vars(thing), FORGOTTEN, depth)
         elif isinstance(thing, Optimizer):
@@ -116,7 +117,7 @@ class Snapshot:
         for thing in before:
             self._visit(thing, depth + 1)
 
-    def _entries(self, entries: dict, others: tuple[str, ...], depth: int) -> None:
+    def _entries(self, entries: dict, others: frozenset[str], depth: int) -> None:
         """Of a dictionary, or of the attributes of an object: all but those of other names."""
         before = {name: value for name, value in entries.items() if name not in others}
 
@@ -140,7 +141,7 @@ class Snapshot:
                 self._visit(cell.cell_contents, depth + 1)
             except ValueError:  # not yet assigned
                 continue
-        for name in _names(function.__code__):
+        for name in _names(function):
             if name in function.__globals__:
                 self._visit(function.__globals__[name], depth + 1)
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):

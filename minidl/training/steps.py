@@ -95,7 +95,7 @@ class TrainingStep:
         self.untried: list[Callable] = [self._by_layers, self._recorded] if captured else []
         if isinstance(criterion, Criterion):  # a function, which is recorded; the layers' step calls it in its place
             self.untried.reverse()
-        self.reason = "captured=False"
+        self.reason = "" if captured else "captured=False"
         with capture_errors_as("fit"):
             self.way = self._next()
 
@@ -133,7 +133,7 @@ class TrainingStep:
             try:
                 return make()
             except NotCapturable as refusal:
-                self.reason = str(refusal).removeprefix("capture: ")
+                self.reason = self.reason or str(refusal).removeprefix("capture: ")
         return Plain(*self.parts, self.reason)
 
     def _by_layers(self) -> ByLayers:
