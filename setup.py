@@ -39,10 +39,11 @@ DIRECTIVES = {
 SLOW = DEBUG or SANITIZE
 FLAGS = ["-O1" if SLOW else "-O3", "-g" if SLOW else "-g0", "-ffp-contract=off", "-fno-math-errno",
          "-pthread", "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
-# What Python calls does no arithmetic: as fast with -O2, and built in half the time.
-PYTHON_FLAGS = ["-O2"] if GNU and not SLOW else []
-# Nobody debugs without -g, and symbols are a sixth of the size.
-LINK = ["-Wl,-s"] if sys.platform == "linux" and not SLOW else []
+# What Python calls does no arithmetic: as fast with -O2, built in half the time, and no loop of it needs aligning.
+PYTHON_FLAGS = ["-O2", "-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"] if GNU and not SLOW else []
+# What only a debugger reads, and the padding between segments, are a sixth of the size.
+SMALLER = ["-fno-asynchronous-unwind-tables"] if GNU and not SLOW else []
+LINK = ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform == "linux" and not SLOW else []
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] if SANITIZE else []
 TARGETS = {"generic": []}
 if X86 and GNU:
@@ -57,7 +58,7 @@ if os.environ.get("MINIDL_TARGETS"):
 
 def extension(name, flags=PYTHON_FLAGS, macros=()):
     return Extension(
-        f"minidl.kernels.{name}", [f"kernels/{name}.pyx"], extra_compile_args=[*FLAGS, *SANITIZERS, *flags],
+        f"minidl.kernels.{name}", [f"kernels/{name}.pyx"], extra_compile_args=[*FLAGS, *SMALLER, *SANITIZERS, *flags],
         extra_link_args=[*SANITIZERS, *LINK],
         define_macros=[*macros, ("MINIDL_DEBUG", str(int(DEBUG)))],
         depends=sorted(glob("kernels/*.pxi") + glob("kernels/*.h")))

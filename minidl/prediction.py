@@ -16,7 +16,6 @@ from .compiled.forward import RecordedForward
 from .conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
 from .nn.module import Module
 
-ndarray = np.ndarray  # as one name, which predict looks up at each call
 BLOCK = 256  # rows that pass through the network together, so that what is between layers stays in cache
 
 
@@ -40,6 +39,7 @@ def predict(model: Module, X) -> np.ndarray:
     model at once. Raises TypeError for what are no numbers, ValueError for rows of several lengths and
     masked values, RuntimeError for a Tensor that requires a gradient, and what the modules raise.
     """
+<<<<<<< HEAD
     try:
         idle = model._predictors
         forward = idle.pop()  # of this thread alone, until it is put back
@@ -71,6 +71,19 @@ def predicted(model: Module, inputs: list[np.ndarray]) -> np.ndarray:
 
 def _predicted(model: Module, forward: Callable | None, X: np.ndarray) -> tuple[np.ndarray, Callable]:
     """The outputs and what computes them from now on: at the first call, of another model, or what must be cast."""
+=======
+    return Module.predict(model, X)  # which holds the programs, and comes here where it needs another
+
+
+def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable | None]:
+    """The outputs, and what computes them from now on, where ``forward`` does not.
+
+    At the first call, of a model that has changed, and for what must be cast.
+
+    None in its place where there is no program; then the modules compute, who name a mistake, too.
+    """
+    X = array_of("predict", "X", X)
+>>>>>>> main
     y = _or_none(forward, as_floats(X, dtype_of(model)))
     if y is not None and forward is not None:
         return y, forward

@@ -8,7 +8,8 @@ import pytest
 
 import minidl
 from minidl import functional
-from minidl.functional.operation import Joining, Operation, unbroadcast
+from minidl.functional.applied import unbroadcast
+from minidl.functional.operation import Joining, Operation
 
 RNG = np.random.default_rng(0)
 

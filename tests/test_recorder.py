@@ -44,10 +44,11 @@ class Tape:
         pass
 
     def leaf(self, tensor, gradient):
-        return False
+        self.note("accumulate", lambda at: tensor.accumulate(np.array(value(gradient, at))), tensor, gradient)
+        return True
 
     def asked_for_gradient(self, parameter):
-        pass
+        self.read(parameter, "grad")
 
     def call(self, name, function, inputs, outputs, listed=True):
         def run(at):
@@ -71,6 +72,9 @@ class Tape:
 
     def zero_grad(self, parameter, set_to_none):
         self.note("zero_grad", lambda at: parameter.zero_grad(set_to_none), parameter)
+
+    def set_grad(self, parameter, values):
+        self.note("set_grad", lambda at: setattr(parameter, "grad", value(values, at)), parameter, values)
 
     def overwrite(self, tensor, values):
         self.note("overwrite", lambda at: tensor.overwrite(value(values, at)), tensor, values)
@@ -318,6 +322,24 @@ def test_reading_is_told_before(read):
     with recording_into(Tape()), pytest.raises(RuntimeError, match="while a step is recorded"):
         read(x)
     read(x)
+
+
+def test_what_is_assigned_to_a_parameter():
+    w, x = nn.Parameter([1.0, 2.0]), minidl.tensor([3.0, 4.0])
+    tape = Tape()
+    with recording_into(tape):
+        w.data = x * 2
+        w.grad = x + 1
+        w.grad = None
+        w.grad = x - 1
+    assert tape.log == ["mul", "overwrite", "add", "set_grad", "zero_grad", "sub", "set_grad"]
+    at = {id(x): np.array([5, 6], np.float32)}
+    for event in tape.events:
+        event(at)
+    assert w.data.tolist() == [10, 12] and w.grad.tolist() == [4, 5]
+    for name in ("data", "grad"):
+        with recording_into(tape), pytest.raises(RuntimeError, match=f"{name} while a step is recorded"):
+            getattr(w, name)
 
 
 def test_it_is_of_its_thread_and_not_nested():

@@ -9,7 +9,7 @@ import minidl
 from minidl import functional as F
 from minidl import nn
 from minidl.autograd import grad
-from minidl.functional.operation import unbroadcast
+from minidl.functional.applied import unbroadcast
 
 # Every operation, against finite differences in float64
 

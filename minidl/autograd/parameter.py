@@ -70,7 +70,8 @@ class Parameter(Tensor):
 
     @data.setter
     def data(self, value) -> None:
-        self.overwrite(like(self, value, f"Parameter {self.name!r}: expected values"))
+        array = like(self, value, f"Parameter {self.name!r}: expected values")
+        self.overwrite(value if isinstance(value, Tensor) else array)
 
     def _set_requires_grad(self, value: bool) -> None:
         check_flag(value)
@@ -100,10 +101,13 @@ class Parameter(Tensor):
     @grad.setter
     def grad(self, value) -> None:
         if value is None:
-            self._grad[...] = 0
-        else:
-            self._grad[...] = like(self, value, f"Parameter {self.name!r}: expected a gradient")
-        self.status.has_grad = value is not None
+            self.zero_grad()
+            return
+        self._grad[...] = like(self, value, f"Parameter {self.name!r}: expected a gradient")
+        self.status.has_grad = True
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.set_grad(self, value)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """There is no gradient any more; without ``set_to_none`` one that there is becomes zero."""

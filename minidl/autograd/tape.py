@@ -14,6 +14,7 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     accumulate(tensor, gradient)                     the Tensor ``gradient`` was added to the leaf's gradient
     accumulate_by(operation, inputs, parameter)      an operation's result was added to it in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
+    set_grad(parameter, values)                      its gradient was assigned to (not None)
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
     leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
                                                      True: in an array of its own, in which it adds it itself
@@ -133,14 +134,16 @@ def constant(array: np.ndarray) -> None:
         thread.recorder.constant(array)
 
 
-@contextmanager
-def unseen():
+class unseen:
     """Within it this thread has no recorder: what a Python function does that is called in its place."""
-    before, thread.recorder = thread.recorder, None
-    try:
-        yield
-    finally:
-        thread.recorder = before
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before, thread.recorder = thread.recorder, None
+
+    def __exit__(self, *exception) -> None:
+        thread.recorder = self.before
 
 
 def modified(what: str, now: int, expected: int) -> RuntimeError:

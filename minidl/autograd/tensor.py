@@ -238,10 +238,10 @@ class Tensor(Operators):
 _new = Tensor.__new__
 
 
-def made(data: np.ndarray, requires_grad: bool) -> Tensor:
+def made(data: np.ndarray) -> Tensor:
     """A Tensor of an array of numbers, as the operations make it: nothing is checked."""
     output = _new(Tensor)
-    output._data, output._requires_grad = data, requires_grad
+    output._data, output._requires_grad = data, False
     output.grad = output.node = output.status = None
     return output
 

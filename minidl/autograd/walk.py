@@ -32,9 +32,10 @@ def walk_back(last: Tensor, gradient, retain_graph: bool, tensors: bool = False)
     order = _order(outputs)
     _check(order)
     waiting = {last.node: gradient}
+    pop = waiting.pop
     add = not (tensors and recording())
     for node in order:
-        g = waiting.pop(node, None)  # None: no operation gave it a gradient
+        g = pop(node, None)  # None: no operation gave it a gradient
         if g is not None:
             found = (node.gradients_of_tensors(g, outputs[node], None, add) if tensors
                      else node.gradients(g, None))

@@ -125,6 +125,13 @@ class Recorder:
             if set_to_none:
                 self.mark("cleared", parameter)
 
+    def set_grad(self, parameter: Parameter, values) -> None:
+        """Values were copied over a parameter's gradient."""
+        if not self.paused:
+            self._parameter(parameter)
+            self._write("overwrite", None, (values,), parameter._grad)
+            self.mark("reached", parameter)
+
     def overwrite(self, tensor: Tensor, values) -> None:
         """Values, of a Tensor, an array or a number, were copied into a Tensor."""
         if self.paused:

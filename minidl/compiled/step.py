@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -273,10 +274,24 @@ def _difference(old: tuple, new: tuple) -> str:
 @contextmanager
 def _without_gc():
     """No collection begins in it, which would call functions of others that watch it."""
-    enabled = gc.isenabled()
-    gc.disable()
+    with _collecting.lock:
+        if _collecting.recordings == 0:
+            _collecting.enabled = gc.isenabled()
+            gc.disable()
+        _collecting.recordings += 1
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        with _collecting.lock:
+            _collecting.recordings -= 1
+            if _collecting.recordings == 0 and _collecting.enabled:
+                gc.enable()
+
+
+class _Collecting:
+    """Whether the collector ran before the first of the recordings that go on now."""
+
+    lock, recordings, enabled = threading.Lock(), 0, True
+
+
+_collecting = _Collecting()

@@ -63,7 +63,7 @@ class Watch:
         self._guarded: set[tuple] = set()
 
     def __enter__(self) -> Watch:
-        self.recorder.stream("numpy", lambda: [str(part) for part in np.random.get_state()])
+        self.recorder.stream("numpy", lambda: [np.asarray(part).tobytes() for part in np.random.get_state()])
         self.effects.name(vars(own_random), "_stream", "minidl's own stream of random numbers (manual_seed)")
         self.recorder.stream("own", lambda: own_random.generator().bit_generator.state)
         function = self.function
@@ -116,7 +116,7 @@ class Watch:
                 if isinstance(function, FunctionType) and function.__code__ is code:
                     self._visit_function(function)
         if isinstance(first, Module) or id(first) in self.seen:
-            names = frozenset(_names(code))
+            names = frozenset(_code_names(code))
             self._visit_object(first, names)
             if not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
                 self._visit_class(type(first), names, 0)

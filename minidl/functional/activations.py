@@ -8,15 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from .. import arrays
+from .applied import summed
 from .elementwise import exp, where, zeros_like
-from .operation import Operation, summed
+from .operation import Operation, by_input, by_output
 
 # Of x: 0 or g; slope g or g; alpha e^x g or g
 
 relu_backward = Operation(
     "relu_backward", arrays.relu_backward,
     lambda u, d, g, x: relu_backward(u, x), lambda u, d, g, x: zeros_like(x), reads=("1", ""))
-relu = Operation("relu", arrays.relu, lambda g, y, x: relu_backward.of(g, x), settings=("inplace",), reads=("0",))
+relu = Operation("relu", arrays.relu, by_input(relu_backward), settings=("inplace",), reads=("0",))
 
 leaky_relu_backward = Operation(
     "leaky_relu_backward", lambda g, x, negative_slope: arrays.leaky_relu_backward(g, x, negative_slope),
@@ -43,19 +44,19 @@ selu_backward = Operation(
     lambda u, d, g, x: selu_backward(u, x),
     lambda u, d, g, x: where(x > 0, 0, selu_backward(u * g, x)),
     reads=("1", "01"))
-selu = Operation("selu", arrays.selu, lambda g, y, x: selu_backward.of(g, x), settings=("inplace",), reads=("0",))
+selu = Operation("selu", arrays.selu, by_input(selu_backward), settings=("inplace",), reads=("0",))
 
 # Of y: g (1 - y²), g y (1 - y)
 
 tanh_backward = Operation(
     "tanh_backward", arrays.tanh_backward,
     lambda u, d, g, y: tanh_backward(u, y), lambda u, d, g, y: u * g * (-2 * y), reads=("1", "01"))
-tanh = Operation("tanh", arrays.tanh, lambda g, y, x: tanh_backward.of(g, y), reads=("y",))
+tanh = Operation("tanh", arrays.tanh, by_output(tanh_backward), reads=("y",))
 
 sigmoid_backward = Operation(
     "sigmoid_backward", arrays.sigmoid_backward,
     lambda u, d, g, y: sigmoid_backward(u, y), lambda u, d, g, y: u * g * (1 - 2 * y), reads=("1", "01"))
-sigmoid = Operation("sigmoid", arrays.sigmoid, lambda g, y, x: sigmoid_backward.of(g, y), reads=("y",))
+sigmoid = Operation("sigmoid", arrays.sigmoid, by_output(sigmoid_backward), reads=("y",))
 
 
 # Functions of a row

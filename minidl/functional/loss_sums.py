@@ -7,7 +7,8 @@ from .. import arrays
 from ..autograd.tensor import Tensor
 from .casts import to
 from .elementwise import exp
-from .operation import Operation, no_derivative, summed
+from .applied import summed
+from .operation import Operation, no_derivative
 from .shapes import expand_as, unsqueeze
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -46,13 +47,9 @@ def _minus_one_hot(t, classes: int, dtype):
     return found
 
 
-def _count(z: np.ndarray, by: str) -> int:
-    return len(z) if by == "rows" else z.size
-
-
 over = Operation(  # x over the number of "rows", or "elements", of z
-    "over", lambda x, z, by: x / _count(z, by), lambda g, y, x, z, by: over(g, z, by=by), no_derivative,
-    reads=("", ""))
+    "over", lambda x, z, by: x / (len(z) if by == "rows" else z.size), lambda g, y, x, z, by: over(g, z, by=by),
+    no_derivative, reads=("", ""))
 
 
 def divided(x, z, reduction: str, mean: str):
@@ -60,7 +57,7 @@ def divided(x, z, reduction: str, mean: str):
     if reduction == "sum":
         return x
     by = mean if reduction == "mean" else "rows"
-    return over(x, z, by=by) if isinstance(x, Tensor) else x / _count(z, by)
+    return over(x, z, by=by) if isinstance(x, Tensor) else over.value(x, z, by)
 
 
 def reduced(name: str, z, reduction: str, mean: str, total):

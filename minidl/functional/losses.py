@@ -24,6 +24,7 @@ import numpy as np
 from .. import arrays
 from ..autograd.tensor import Tensor, as_array
 from .activations import log_softmax
+from .applied import summed
 from .casts import contiguous
 from .elementwise import exp
 from .loss_sums import (
@@ -37,7 +38,7 @@ from .loss_sums import (
     share_of,
     total,
 )
-from .operation import Operation, summed
+from .operation import Operation
 from .shapes import permute, reshape
 
 
@@ -178,8 +179,7 @@ def _cross_entropy_value(z, t, reduction="mean"):
 def _cross_entropy_of_labels(z, t, reduction: str):
     # The kernel refuses what does not fit; only then is it looked at more closely.
     try:
-        arrays_alone = type(z) is np.ndarray and not isinstance(t, Tensor)
-        total, log_p = arrays.cross_entropy(z, t) if arrays_alone else _label_total(z, t)
+        total, log_p = _label_total(z, t) if isinstance(z, Tensor) else arrays.cross_entropy(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
             return _cross_entropy_of_others(z, t, reduction)

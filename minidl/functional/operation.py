@@ -24,17 +24,16 @@ NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from .. import arrays
-from ..arrays import FLOATS, SINGLE
+from ..arrays import FLOATS
 from ..autograd.parameter import Parameter
-from ..autograd.tape import Node, serial, thread
+from ..autograd.tape import thread
 from ..autograd.tensor import Tensor, made
+from .applied import Applied
 
 ndarray = np.ndarray  # as one name, which is looked up at each call
 INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
@@ -67,6 +66,7 @@ class Operation:
         self.settings, self.keeps, self.views = settings, keeps, views
         self.reads = reads or tuple(ALL for _ in derivatives)
         self.adds, self.add_all, self.add = adds, add_all, add
+        self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read where these gradients are asked for
         self.constants: Container[int] = [i for i, f in enumerate(derivatives) if f is no_derivative]
 
     def run(self, *inputs, **settings):
@@ -98,10 +98,12 @@ class Operation:
         """The output as a Tensor, on the tape if an input asks for it."""
         values: list = []
         asked: list[int] = []
+        asking: list[Tensor] = []
         for x in inputs:
             if isinstance(x, Tensor):
                 if x.requires_grad:
                     asked.append(len(values))
+                    asking.append(x)
                 values.append(x._data)
             elif isinstance(x, np.generic):
                 number = x.item()
@@ -111,22 +113,27 @@ class Operation:
                 values.append(x)
             else:
                 raise TypeError(f"{self.name}: expected Tensors, arrays or numbers, got {type(x).__name__}")
-        if asked and self.constants:
-            asked = [i for i in asked if i not in self.constants]
-        recorder = thread.recorder
+        recorder, tensors = thread.recorder, None
         if recorder is None or not self.keeps:
-            y = self.value(*values, **settings)
-            y, kept = y if self.keeps else (y, y)
-            output, tensors = _output(y), None
+            y = kept = self.value(*values, **settings)
+            if self.keeps:
+                y, kept = y
+            array = y if type(y) is ndarray else np.asarray(y)
+            output = made(array) if array.dtype in FLOATS else Tensor(array)
         else:  # the recorder sees the operations of which the value is made
-            output, tensors = self.value(*inputs, **settings)
-            kept, recorder = None, None
-        if asked and self.derivatives and thread.depth == 0:
-            if output._data.dtype is not SINGLE and output._data.dtype not in FLOATS:
-                raise TypeError(f"Tensor: only float32 and float64 have gradients, got {output.dtype}")
-            output._requires_grad = True
-            read = self._read(inputs, asked, output)
-            output.node = Applied(self, inputs, values, settings, asked, kept, tensors, read)
+            first = inputs[0] if isinstance(inputs[0], Tensor) else Tensor(inputs[0])
+            output, tensors = self.value(first, *inputs[1:], **settings)
+            kept = recorder = None
+        if asked and thread.depth == 0 and self.derivatives:
+            if self.constants:
+                asked = [i for i in asked if i not in self.constants]
+                asking = [inputs[i] for i in asked]
+            if asked:
+                if output._data.dtype not in FLOATS:
+                    raise TypeError(f"Tensor: only float32 and float64 have gradients, got {output.dtype}")
+                output._requires_grad = True
+                applied = self, inputs, values, settings, kept, tensors
+                output.node = Applied(applied, asked, asking, self._read(inputs, asked, output))
         if self.views and shares(output._data, values[0]):
             output.status = inputs[0].counted()
         if recorder is not None:
@@ -135,15 +142,26 @@ class Operation:
 
     def _read(self, inputs: tuple, asked: list[int], output: Tensor) -> list[tuple]:
         """What the derivatives for the inputs asked read, with the version that it has now."""
-        names = self.reads_of(asked[0]) if len(asked) == 1 else "".join([self.reads_of(i) for i in asked])
+        plan = self.plans.get(key := tuple(asked))
+        if plan is None:
+            plan = self._plan(asked, len(inputs))
+            if self.arity != math.inf:
+                self.plans[key] = plan
         read: list[tuple] = []
-        if names:
-            for j, x in enumerate(inputs):
-                if (j >= 10 or ALL[j] in names) and isinstance(x, Tensor):
-                    read.append((x, 0 if x.status is None else x.status.version))
-            if "y" in names and not self.keeps:
+        for j in plan:
+            if j < 0:
                 read.append((output.counted(), 0))
+            elif j < len(inputs) and isinstance(inputs[j], Tensor):
+                status = inputs[j].status
+                read.append((inputs[j], 0 if status is None else status.version))
         return read
+
+    def _plan(self, asked: list[int], count: int) -> list[int]:
+        """The positions of the inputs that these derivatives read, and -1 where they read the output."""
+        names = "".join([self.reads_of(i) for i in asked])
+        count = count if self.arity == math.inf else int(self.arity)
+        plan = [j for j in range(count) if names and (j >= 10 or ALL[j] in names)]
+        return [*plan, -1] if "y" in names and not self.keeps else plan
 
     def add_to(self, parameter: Parameter, *inputs) -> None:
         """Add the value for these inputs to the parameter's gradient, term by term."""
@@ -169,13 +187,6 @@ class Operation:
         return inputs, settings
 
 
-def _output(y) -> Tensor:
-    """The Tensor of a value. TypeError for what are no numbers."""
-    if type(y) is np.ndarray and y.dtype in FLOATS:
-        return made(y, False)
-    return Tensor(np.asarray(y))
-
-
 class Joining(Operation):
     """An operation on any number of inputs; its one derivative is told first for which of them it is."""
 
@@ -189,95 +200,26 @@ class Joining(Operation):
         return partial(self.derivatives[0], i)
 
 
-class Applied(Node):
-    """An operation on the tape.
+def by_input(backward: Operation) -> Callable:
+    """The derivative of a function of x by an operation of g and x."""
+    compute = backward.value
 
-    ``sources``: all its inputs, of which ``inputs`` are those that ask for a gradient, at the positions ``asked``;
-    ``values``: their arrays. ``kept``, ``kept_tensors``: what the value kept, of arrays and of Tensors, or None
-    where it is not at hand.
-    """
+    def derivative(g, y, x):
+        return compute(g, x) if type(g) is ndarray else backward(g, x)
 
-    __slots__ = ("asked", "kept", "kept_tensors", "operation", "settings", "sources", "values")
-    name: Any = property(lambda self: self.operation.name)
-    parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
+    return derivative
 
-    def __init__(self, operation: Operation, sources: tuple, values: list, settings: dict, asked: list[int],
-                 kept, kept_tensors, read: list[tuple]):
-        self.serial, self.read = next(serial), read
-        self.inputs = [sources[i] for i in asked]
-        self.operation, self.settings, self.asked = operation, settings, asked
-        self.sources: Any = sources
-        self.values: Any = values
-        self.kept, self.kept_tensors = kept, kept_tensors
 
-    def gradients(self, g: np.ndarray, wanted: Sequence[bool] | None) -> list:
-        operation, values, settings, kept = self.operation, self.values, self.settings, self.kept
-        if kept is None and operation.keeps:
-            kept = operation.value(*values, **settings)[1]
-        if operation.adds and wanted is None:
-            wanted = self._add_to_parameters(g, kept, values)
-        found: list = []
-        for n, i in enumerate(self.asked):
-            if wanted is None or wanted[n]:
-                dx, x = operation.derivative(i)(g, kept, *values, **settings), values[i]
-                if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
-                    dx = np.asarray(unbroadcast(dx, x))
-                found.append(dx)
-            else:
-                found.append(None)
-        return found
+def by_output(backward: Operation) -> Callable:
+    """The derivative of a function of x by an operation of g and y."""
+    compute = backward.value
 
-    def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> list:
-        operation, sources, settings, y = self.operation, self.sources, self.settings, output
-        if operation.keeps:
-            y = self.kept_tensors
-            if y is None:
-                y = operation.value(*sources, **settings)[1]
-        if operation.adds and add and wanted is None:
-            wanted = self._add_to_parameters(g, y, sources)
-        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
-                if x.requires_grad and (wanted is None or wanted[n]) else None
-                for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True))]
+    def derivative(g, y, x):
+        return compute(g, y) if type(g) is ndarray else backward(g, y)
 
-    def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
-        """Add to the gradients of Parameters what can be added in place; which gradients are still wanted."""
-        operation = self.operation
-        totals: list = [None] * len(values)
-        wanted = []
-        for i, x in zip(self.asked, self.inputs, strict=True):
-            added = i in operation.adds and isinstance(x, Parameter)
-            wanted.append(not added)
-            if added and x.requires_grad:  # it may have been frozen since
-                totals[i] = x
-        operation.add_all(totals, g, y, *values, **self.settings)
-        return wanted
-
-    def free(self) -> None:
-        self.inputs = self.read = self.sources = self.values = self.kept = self.kept_tensors = None
+    return derivative
 
 
 def shares(y: np.ndarray, x) -> bool:
     """Whether y, made of x, is x or a view of its memory."""
     return y is x or (y.base is not None and (y.base is x or y.base is getattr(x, "base", None)))
-
-
-def summed(x, dim=None, keepdim: bool = False):
-    """The sum of an array or a Tensor, along axes or over all: in the same order for both."""
-    if isinstance(x, Tensor):
-        return x.sum(dim, keepdim)
-    return np.asarray(arrays.summed(np.asarray(x), dim, keepdim))
-
-
-def unbroadcast(g, x):
-    """g in x's dtype, summed over the axes along which x was broadcast; arrays or Tensors."""
-    if g.shape != x.shape:
-        if g.ndim > x.ndim:
-            g = summed(g, tuple(range(g.ndim - x.ndim)))
-        spread = tuple(i for i, n in enumerate(x.shape) if n == 1 and g.shape[i] != 1)
-        if spread:
-            g = summed(g, spread, True)
-        if g.shape != x.shape:
-            raise ValueError(f"a derivative gave shape {g.shape} for an input of shape {x.shape}")
-    if g.dtype == x.dtype:
-        return g
-    return g.to(x.dtype) if isinstance(g, Tensor) else g.astype(x.dtype)

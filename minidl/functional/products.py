@@ -105,9 +105,11 @@ linear_bias_gradient = Operation(  # Σ g: (..., O) -> (O,)
 
 def _add_all(totals, g, y, x, weight, bias=None):
     """Add to the gradients of weight and bias, for arrays in one call."""
-    dweight, dbias = totals[1], totals[2] if len(totals) > 2 else None
-    if dweight is not None and dbias is not None and type(g) is np.ndarray:
-        arrays.add_linear_gradients(as_matrix(x), as_matrix(g), dweight._grad, dbias._grad)
+    _, dweight, dbias = totals if bias is not None else (*totals, None)
+    if type(g) is np.ndarray and dweight is not None and dbias is not None:
+        if g.ndim != 2:
+            x, g = as_matrix(x), as_matrix(g)
+        arrays.add_linear_gradients(x, g, dweight._grad, dbias._grad)
         dweight.status.has_grad = dbias.status.has_grad = True
         return
     if dweight is not None:

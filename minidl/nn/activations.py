@@ -31,7 +31,8 @@ class Activation(Module):
         return y
 
     def expressed(self, x: Tensor) -> Tensor:
-        return self.operation(x, **self.settings)
+        settings = self.settings
+        return self.operation(x, **settings) if settings else self.operation(x)
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """The gradient of the input, for that of the output."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import arrays, functional
+from .. import arrays
 from ..autograd.parameter import Parameter
 from ..autograd.tape import modified
 from ..autograd.tensor import Tensor
+from ..functional import linear
 from . import init
 from .module import Module
 
@@ -67,11 +68,11 @@ class Linear(Module):
         if not isinstance(weight, Parameter) or weight._data.shape != (self.out_features, self.in_features):
             self.check_parameters()
         try:
-            return functional.linear(x, weight, bias)
+            return linear(x, weight, bias)
         except (AttributeError, TypeError, ValueError):
             self.check_parameters()
             self._check_input(x._data)
-            return functional.linear(x.clone(), weight, bias)  # which lies as the kernels need it
+            return linear(x.clone(), weight, bias)  # which lies as the kernels need it
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """dy (..., out) -> dx (..., in); dW and db are added to the gradients of the parameters that are trained."""

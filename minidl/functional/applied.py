@@ -1,0 +1,100 @@
+"""Applied: an operation as a node of the tape, and how its derivatives run, on arrays or on Tensors."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import arrays
+from ..autograd.parameter import Parameter
+from ..autograd.tape import Node, serial
+from ..autograd.tensor import Tensor
+
+ndarray = np.ndarray  # as one name, which is looked up at each call
+
+
+class Applied(Node):
+    """An operation on the tape.
+
+    ``applied``: the operation, its inputs, their arrays, the settings, and what the value kept: of arrays and of
+    Tensors, None where it is not at hand. ``asked``: the positions of those inputs that ask for a gradient.
+    """
+
+    __slots__ = ("applied", "asked")
+    name: Any = property(lambda self: self.applied[0].name)
+    parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
+
+    def __init__(self, applied: tuple, asked: list[int], inputs: list[Tensor], read: list[tuple]):
+        self.serial, self.applied, self.asked, self.inputs, self.read = next(serial), applied, asked, inputs, read
+
+    def gradients(self, g: np.ndarray, wanted: Sequence[bool] | None) -> list:
+        operation, _, values, settings, kept, _ = self.applied
+        if kept is None and operation.keeps:
+            kept = operation.value(*values, **settings)[1]
+        if operation.adds and wanted is None:
+            wanted = self._add_to_parameters(g, kept, values)
+        found: list = []
+        for n, i in enumerate(self.asked):
+            if wanted is None or wanted[n]:
+                dx, x = operation.derivative(i)(g, kept, *values, **settings), values[i]
+                if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
+                    dx = np.asarray(unbroadcast(dx, x))
+                found.append(dx)
+            else:
+                found.append(None)
+        return found
+
+    def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> list:
+        operation, sources, _, settings, _, kept = self.applied
+        y = output
+        if operation.keeps:
+            y = kept
+            if y is None:
+                y = operation.value(*sources, **settings)[1]
+        if operation.adds and add and wanted is None:
+            wanted = self._add_to_parameters(g, y, sources)
+        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
+                if x.requires_grad and (wanted is None or wanted[n]) else None
+                for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True))]
+
+    def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
+        """Add to the gradients of Parameters what can be added in place; which gradients are still wanted."""
+        operation = self.applied[0]
+        totals: list = [None] * len(values)
+        wanted = []
+        for i, x in zip(self.asked, self.inputs, strict=True):
+            if isinstance(x, Parameter) and i in operation.adds:
+                wanted.append(False)
+                if x.requires_grad:  # it may have been frozen since
+                    totals[i] = x
+            else:
+                wanted.append(True)
+        operation.add_all(totals, g, y, *values)
+        return wanted
+
+    def free(self) -> None:
+        self.inputs = self.read = None
+        self.applied = self.applied[:1]  # for its name
+
+
+def summed(x, dim=None, keepdim: bool = False):
+    """The sum of an array or a Tensor, along axes or over all: in the same order for both."""
+    if isinstance(x, Tensor):
+        return x.sum(dim, keepdim)
+    return np.asarray(arrays.summed(np.asarray(x), dim, keepdim))
+
+
+def unbroadcast(g, x):
+    """g in x's dtype, summed over the axes along which x was broadcast; arrays or Tensors."""
+    if g.shape != x.shape:
+        if g.ndim > x.ndim:
+            g = summed(g, tuple(range(g.ndim - x.ndim)))
+        spread = tuple(i for i, n in enumerate(x.shape) if n == 1 and g.shape[i] != 1)
+        if spread:
+            g = summed(g, spread, True)
+        if g.shape != x.shape:
+            raise ValueError(f"a derivative gave shape {g.shape} for an input of shape {x.shape}")
+    if g.dtype == x.dtype:
+        return g
+    return g.to(x.dtype) if isinstance(g, Tensor) else g.astype(x.dtype)
