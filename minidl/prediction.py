@@ -39,51 +39,15 @@ def predict(model: Module, X) -> np.ndarray:
     model at once. Raises TypeError for what are no numbers, ValueError for rows of several lengths and
     masked values, RuntimeError for a Tensor that requires a gradient, and what the modules raise.
     """
-<<<<<<< HEAD
-    try:
-        idle = model._predictors
-        forward = idle.pop()  # of this thread alone, until it is put back
-    except (AttributeError, IndexError):
-        idle = model.__dict__.setdefault("_predictors", [])
-        forward = None
-    try:
-        y = forward(X) if type(X) is ndarray else None
-    except (IndexError, TypeError, ValueError):
-        y = None
-    if y is None:
-        y, forward = _predicted(model, forward, array_of("predict", "X", X))
-    idle.append(forward)
-    return y
-
-
-def predicted(model: Module, inputs: list[np.ndarray]) -> np.ndarray:
-    """The outputs for one batch of one input or several, as the model takes them: see predict."""
-    if len(inputs) == 1:
-        return predict(model, inputs[0])
-    idle = model.__dict__.setdefault("_predictors", [])
-    forward = idle.pop() if idle else None
-    if not isinstance(forward, RecordedForward):
-        forward = RecordedForward(model)
-    y = forward.run(inputs)
-    idle.append(forward)
-    return y
-
-
-def _predicted(model: Module, forward: Callable | None, X: np.ndarray) -> tuple[np.ndarray, Callable]:
-    """The outputs and what computes them from now on: at the first call, of another model, or what must be cast."""
-=======
     return Module.predict(model, X)  # which holds the programs, and comes here where it needs another
 
 
-def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable | None]:
+def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable]:
     """The outputs, and what computes them from now on, where ``forward`` does not.
 
     At the first call, of a model that has changed, and for what must be cast.
-
-    None in its place where there is no program; then the modules compute, who name a mistake, too.
     """
     X = array_of("predict", "X", X)
->>>>>>> main
     y = _or_none(forward, as_floats(X, dtype_of(model)))
     if y is not None and forward is not None:
         return y, forward
@@ -95,6 +59,19 @@ def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, C
         return recorded.run([X]), recorded
     y = _or_none(program, X)
     return _plainly(model, X) if y is None else y, program
+
+
+def outputs(model: Module, inputs: list[np.ndarray]) -> np.ndarray:
+    """The outputs for one batch of one input or several, as the model takes them: see predict."""
+    if len(inputs) == 1:
+        return Module.predict(model, inputs[0])
+    idle = model.__dict__.setdefault("_predictors", [])
+    forward = idle.pop() if idle else None
+    if not isinstance(forward, RecordedForward):
+        forward = RecordedForward(model)
+    y = forward.run(inputs)
+    idle.append(forward)
+    return y
 
 
 def _or_none(forward: Callable | None, X: np.ndarray) -> np.ndarray | None:

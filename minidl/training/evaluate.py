@@ -9,7 +9,7 @@ from ..autograd.tape import no_grad
 from ..conversion import evaluating
 from ..data.batches import Batches, positive_int
 from ..nn.module import Module
-from ..prediction import predicted
+from ..prediction import outputs
 from .criterion import as_criterion
 from .epoch_mean import EpochMean, Evaluation
 from .inputs import arrays_of, gathered, transformed
@@ -47,6 +47,6 @@ def evaluated(model: Module, criterion: Module, arrays, mean: EpochMean, batch_s
     with evaluating(model):
         for rows in Batches(len(arrays[0]), batch_size, shuffle=False):
             inputs, target = gathered(arrays, rows, transform)
-            output = predicted(model, inputs) if captured else model(*inputs)
+            output = outputs(model, inputs) if captured else model(*inputs)
             mean.add(float(criterion(output, target)), mean.count_wrong(output, rows), len(rows))
     return mean.result()
