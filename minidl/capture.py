@@ -35,6 +35,16 @@ class CapturedStep(kernels.Shortcut):
         return self._output
 
     @property
+    def path(self) -> str:
+        """"compiled", with the names of what is called in its place."""
+        names = []
+        if not has_kernels(self.criterion):
+            names = [f"{loss_name(self.criterion)}.forward", f"{loss_name(self.criterion)}.backward"]
+        if not has_rule(self.optimizer):
+            names.append(f"{type(self.optimizer).__name__}.step")
+        return f"compiled; in place: {', '.join(names)}" if names else "compiled"
+
+    @property
     def wrong(self) -> int | None:
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
@@ -104,6 +114,11 @@ class CapturedStep(kernels.Shortcut):
         _write_update(program, optimizer)
         self._program, self._labels, self._output = program, labels, z
         self.compiled, self.tolerant = program.step, program.run
+
+
+def loss_name(criterion: Module) -> str:
+    """What a criterion is called: its class, or the function that it wraps."""
+    return getattr(getattr(criterion, "function", None), "__name__", type(criterion).__name__)
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from . import executors
-from .progress import Bar
 from .sweep_log import Log, Run, identity
+from .training.progress import Bar
 
 Settings = dict[str, Any]
 Task = Callable[[Settings, int], dict[str, Any]]

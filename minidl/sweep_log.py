@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .data.idx import part_of
-from .progress import say
+from .training.progress import say
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@ import io
 
 import pytest
 
-from minidl.progress import Bar
 from minidl.sweep import grid, sweep
 from minidl.sweep_log import Run
 from minidl.sweep_table import summary, varying
+from minidl.training.progress import Bar
 
 
 def odd_fails(settings, seed):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import runs
 from ..data.idx import part_of
-from ..progress import say
+from ..training.progress import say
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 

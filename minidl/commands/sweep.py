@@ -11,12 +11,12 @@ from typing import Any
 
 from .. import executors, table
 from ..data import mnist
-from ..progress import say
 from ..runs import writable_folder
 from ..sweep import grid, sweep
 from ..sweep_log import Run
 from ..sweep_table import summary, varying
 from ..sweep_task import NUMBERS, SETTINGS, complete, train
+from ..training.progress import say
 from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 
 HELP = "train a network for every configuration of a grid and every seed"

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import arrays
 from ..autograd.tape import active_recorder, no_grad, unseen
 from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .errors import CaptureError
+from .snapshot import Snapshot
 from .step import RecordedStep
 
 
@@ -39,6 +39,10 @@ class ModelStep:
         loss_of = _loss_of(criterion, function)
 
         def train(*batch):
+            recorder = active_recorder()
+            if recorder is not None:  # should this fail, the same step is run plain, with the same bits
+                with unseen():
+                    recorder.undo.append(Snapshot(model, criterion, function, optimizer).put_back)
             *inputs, target = batch
             output = model(*inputs)
             if not isinstance(output, Tensor):
@@ -47,7 +51,7 @@ class ModelStep:
             _stop_unless_finite(loss, output)
             optimizer.zero_grad()
             backward()
-            optimizer.step()
+            _update(optimizer)
             return loss, output
 
         self.step = RecordedStep(train)
@@ -80,6 +84,24 @@ class ModelStep:
     __str__ = __repr__
 
 
+def _update(optimizer: Optimizer) -> None:
+    """optimizer.step(), called in its place if its class defines a step of its own."""
+    recorder = active_recorder()
+    if recorder is None or (getattr(optimizer.step, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]:
+        optimizer.step()
+        return
+    flats = optimizer.flats()
+    recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
+    undo = [flat.undo() for flat in flats]
+
+    def put_back():
+        for each in undo:
+            each()
+
+    with recorder.calling(optimizer.step, f"{type(optimizer).__name__}.step", put_back), unseen():
+        optimizer.step()
+
+
 def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
     recorder = active_recorder()
     if recorder is not None:
@@ -108,7 +130,7 @@ def _by_its_own_backward(criterion: Module) -> Callable:
     def on_arrays(output, target):
         def value(z, t):
             with no_grad():
-                return np.asarray(float(criterion(z, t)), z.dtype if z.dtype in arrays.FLOATS else np.float32)
+                return np.asarray(float(criterion(z, t)))  # in double, as the loss gave it
 
         def derivative(z):
             given = criterion.backward()

@@ -63,7 +63,7 @@ class Watch:
         self._guarded: set[tuple] = set()
 
     def __enter__(self) -> Watch:
-        self.recorder.stream("numpy", lambda: [str(part) for part in np.random.get_state()])
+        self.recorder.stream("numpy", lambda: [np.asarray(part).tobytes() for part in np.random.get_state()])
         self.effects.name(vars(own_random), "_stream", "minidl's own stream of random numbers (manual_seed)")
         self.recorder.stream("own", lambda: own_random.generator().bit_generator.state)
         function = self.function

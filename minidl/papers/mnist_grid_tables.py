@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ..history import decoded
 from ..sweep_log import Run
+from ..training.history import decoded
 from .experiment import Result
 from .mnist_grid import FIGURE_2, FINAL_DEVELOPMENT, FINAL_TEST, NAME, Reproduction, result_of, title
 

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, as_completed
 from typing import Any
 
 from .. import executors
-from ..progress import Bar
+from ..training.progress import Bar
 from .experiment import Experiment, Outcomes
 
 
