@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .data.idx import part_of
+from .files import part_of
 from .training.progress import say
 
 

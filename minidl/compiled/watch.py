@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import __path__ as _own_path
 from .. import random as own_random
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder
@@ -35,7 +34,7 @@ from ..optim.optimizer import Optimizer
 from .errors import CaptureError
 from .recorder import Recorder
 
-OWN = str(Path(next(iter(_own_path))).resolve())
+OWN = str(Path(__file__).resolve().parents[1])
 LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
