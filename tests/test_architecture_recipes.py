@@ -1,4 +1,7 @@
-"""docs/architecture.md: its Python runs, the code that it quotes is the code, and a batch takes the route it tells."""
+"""docs/architecture.md: its Python runs, the code that it quotes is the code, and a batch takes the route it tells.
+
+The examples of README.md run, too.
+"""
 from __future__ import annotations
 
 import re
@@ -13,7 +16,9 @@ from minidl import nn, optim
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-BLOCKS = re.findall(r"^```(\S*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(PAGE)
 QUOTED_FROM = {"cython": "kernels/activations.pxi"}  # others name their file where the language stands
 ROUTES = [re.findall(r"^\| `([\w/.]+)` \| (.+?) \|", part, re.MULTILINE)
           for part in re.split(r"^\| (?:Sequential|any other model) \| function", PAGE, flags=re.MULTILINE)[1:]]
@@ -23,13 +28,28 @@ def source(file: str) -> str:
     return (ROOT / file).read_text()
 
 
+def run_examples(page: str, file: str) -> dict:
+    """Run the Python of a page, from top to bottom; the names that it leaves."""
+    names: dict = {"__name__": "__examples__"}
+    for block in BLOCK.finditer(page):
+        if block[1] == "python":
+            lines = page[:block.start(2)].count("\n")  # so that an error tells the line of the page
+            exec(compile("\n" * lines + block[2], file, "exec"), names)
+    return names
+
+
 def test_the_examples_run(capsys):
-    names: dict = {"__name__": "architecture"}
-    for language, text in BLOCKS:
-        if language == "python":
-            line = PAGE[:PAGE.index(text)].count("\n")
-            exec(compile("\n" * line + text, "docs/architecture.md", "exec"), names)
+    run_examples(PAGE, "docs/architecture.md")
     assert "capture: " in capsys.readouterr().out  # the error that one of them shows
+
+
+def test_the_readme_runs(capsys):
+    threads = minidl.get_num_threads()
+    try:
+        names = run_examples(README, "README.md")
+    finally:
+        minidl.set_num_threads(threads)
+    assert names["step"].path == names["history"].path == "compiled"
 
 
 @pytest.mark.parametrize(("language", "text"), [block for block in BLOCKS if block[0] not in ("", "python")],
