@@ -184,25 +184,26 @@ def capture(model, criterion=None, optimizer=None):
 
     ``capture(function)``, also as a decorator @minidl.capture: see RecordedStep.
 
-    ``capture(model, criterion, optimizer)``: the training step ``zero_grad, forward, loss, backward, step`` as one compiled call.
+    ``capture(model, criterion, optimizer)``: the training step ``zero_grad, forward, loss, backward, step`` as one
+    compiled call.
 
-    step(x, y) trains on the batch x (N, in), or images (N, ...) where the model begins with a Flatten, and
-    y: labels (N,), or rows (N, out); step(X, y, index) on the rows that index picks. It returns the loss
-    before the update, and leaves the bits that the same step written with the modules leaves: parameters,
-    gradients, optimizer state. What the modules saved for backward stays as it was. Learning rates and
-    other settings of the optimizer are read at each step; N may change from step to step, and the model
-    too. It allocates nothing once it has seen the largest batch, if x has the model's dtype and labels and
-    index are of int64; others are converted first. A step serves one thread at a time.
+    step(x, y), or step(x1, x2, y) for a model of several inputs, trains on the batch. It returns the loss before
+    the update, and leaves the bits that the same step written with the modules leaves: parameters, gradients,
+    optimizer state. Learning rates and other settings of the optimizer are read at each step. What the modules
+    saved for backward stays as it was. A step serves one thread at a time. ``step.path`` says what runs compiled.
 
-    model : a Sequential, nested at will, of the modules of minidl.nn; its Dropouts drop in training mode.
-    criterion : MSELoss, CrossEntropyLoss or NLLLoss, or a Module of yours with forward and backward, which
-        are called in their place. Its reduction is not "none".
-    optimizer : any; those of minidl.optim run compiled, the step() of another is called in its place.
+    model : any Module. A Sequential, nested at will, of the modules of minidl.nn has a program written from its
+        layers, in which N may change from step to step: x (N, in), or images (N, ...) where it begins with a
+        Flatten; y labels (N,), or rows (N, out). It also takes step(X, y, index), the rows that index picks, and
+        allocates nothing once it has seen the largest batch, if x has the model's dtype and labels and index
+        are of int64; others are converted first. Another model is recorded, for each shape of the batch.
+    criterion : MSELoss, CrossEntropyLoss, NLLLoss, or a Module of yours: one that defines only forward, on Tensors, is
+        recorded; forward and backward of another are called in their place. Its reduction is not "none".
+    optimizer : any; a step() of one's own is called in its place.
 
-    Raises TypeError (NotCapturable) for a model with a module of your own, which has no kernels, and for a
-    criterion without a backward; ``fit`` then takes the plain path. A step raises TypeError, ValueError or
-    IndexError for a batch that does not fit, and FloatingPointError for a loss that is not finite. Nothing
-    has been updated then.
+    Raises TypeError and ValueError for parts that do not fit each other. A step raises TypeError, ValueError or
+    IndexError for a batch that does not fit, CaptureError for a model that does what a recorded step could not
+    repeat, and FloatingPointError for a loss that is not finite. Nothing has been updated then.
     """
     if criterion is None and optimizer is None:
         if not callable(model):

@@ -1,8 +1,8 @@
 """How a line of a recording becomes instructions: by a kernel where there is one, else by a call of NumPy.
 
-A lowering is told the program, the operands where they lie, the settings and the output; it appends
-instructions and returns True, or appends nothing and returns False: the line is then called in its place, as the
-Python that its row is.
+A lowering takes the builder, the operands and the output as arrays of the program, and the settings. It appends
+instructions and returns True, or appends nothing and returns False: then the Python of the operation's row is called
+in its place.
 """
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ KERNELS = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negati
 
 
 def _elementwise(builder, name: str, operands: list, output: np.ndarray, setting: float = 0.0) -> bool:
-    """y = f(operands), of one float dtype, in which a number is rounded."""
+    """y = f(operands), for arrays of one float dtype; numbers are rounded to it."""
     given = [x for x in operands if isinstance(x, np.ndarray)]
     if not given or not _all_of(given[0].dtype, *given):
         return False
@@ -239,7 +239,7 @@ def _sum(builder, name, operands, settings, output):
 
 
 def _labels(builder, name: str, labels, classes: int):
-    """Labels that the program alone writes, as a row, after an instruction that checks them; None for others."""
+    """The labels as a row, after an instruction that checks them; None unless the program alone writes to them."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
         return None
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))

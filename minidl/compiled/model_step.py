@@ -25,7 +25,7 @@ class NotFinite(FloatingPointError):
 
 
 class ModelStep:
-    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``; ``step(x, y, index)`` trains on those rows.
+    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``: one training step on the batch.
 
     ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
     """
