@@ -188,6 +188,20 @@ def test_a_schedule_that_writes_at_each_step(kind):
     pair.check(kind not in formulas.PYTHON)
 
 
+def test_a_group_that_is_removed_is_left_alone():
+    pair = Pair(optim.Adam)
+    pair.step()
+    groups = [optimizer.param_groups.pop() for optimizer in pair.optimizers]
+    before = pair.parameters[0][0].data.copy()
+    pair.each(lambda _, optimizer: optimizer.step())
+    assert [optimizer.param_groups for optimizer in pair.optimizers] == [[], []]
+    assert pair.parameters[0][0].data.tobytes() == before.tobytes()
+    for optimizer, group in zip(pair.optimizers, groups, strict=True):
+        optimizer.param_groups.append(group)
+    pair.step()
+    assert pair.parameters[0][0].data.tobytes() == pair.parameters[1][0].data.tobytes() != before.tobytes()
+
+
 def test_a_state_that_hangs_on_a_float():
     class Late(Scaled):
         state_names = ("v",)

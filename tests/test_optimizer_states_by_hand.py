@@ -259,3 +259,20 @@ def test_updates_are_noted_by_the_parameters():
     parameters[0].grad = G
     optimizer.step()
     assert parameters[0].status.version > before[0] and parameters[1].status.version == before[1]
+
+
+def test_what_is_undone_is_in_the_same_arrays():
+    parameters, optimizer = made()
+    step(optimizer, parameters)
+    flat, = optimizer.flats()
+    flat.state["momentum_buffer"] = other = np.arange(3, dtype=np.float16)  # not what it should be
+    values, counts = [parameter.data.copy() for parameter in parameters], list(flat.counts)
+    undo = flat.undo()
+    other += 1
+    for parameter in parameters:
+        parameter.data[...] = 7
+    flat.counts.fill(9)
+    flat.state = {}
+    undo()
+    assert flat.state["momentum_buffer"] is other and other.tolist() == [0, 1, 2] and list(flat.counts) == counts
+    assert [parameter.data.tolist() for parameter in parameters] == [value.tolist() for value in values]

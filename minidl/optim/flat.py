@@ -151,14 +151,22 @@ class Flat:
         self.look_up()
 
     def undo(self) -> Callable[[], None]:
-        """What puts back the values and the state of now."""
+        """What puts back the values and the state of now, in the same arrays, whatever they are."""
         values = [run.copy() for run, _ in self.runs]
-        state, counts = {name: array.copy() for name, array in self.state.items()}, list(self.counts)
+        state, counts = dict(self.state), list(self.counts)
+        copies = {name: array.copy() for name, array in state.items() if isinstance(array, np.ndarray)}
 
         def put_back():
             for (run, _), before in zip(self.runs, values, strict=True):
                 run[:] = before
-            self.go_on(counts, state)
+            for name, before in copies.items():
+                if state[name].flags.writeable:  # nobody has written to it else
+                    state[name][...] = before
+            for i, number in enumerate(counts):
+                self.counts[i] = number
+            self.state = dict(state)
+            self.counts.renew()
+            self.look_up()
 
         return put_back
 

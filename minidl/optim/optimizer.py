@@ -168,7 +168,7 @@ class Optimizer:
         flats = [Flat(group["params"]) for group in groups]
         for flat in flats:
             flat.take_state(self._flats)
-        self._flats, self._moves, self._seen = flats, storage.moves(), ()
+        self._flats, self._moves, self._seen, self._plan = flats, storage.moves(), (), []
         self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
 
     def step(self) -> None:
