@@ -13,7 +13,7 @@ from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from .watch import FORGOTTEN, _is_library, _names
+from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict
 
 # What an optimizer makes anew of its groups
 DERIVED = frozenset(("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps"))
@@ -25,7 +25,8 @@ class Snapshot:
 
     Of parameters it keeps values and gradients, of Tensors and arrays the values, of optimizers the state, of
     modules the attributes, of lists and dictionaries the items, of random generators the states, minidl's own
-    stream, NumPy's and Python's global generators among them; of a function what it names. Other objects stay.
+    stream, NumPy's and Python's global generators among them; of a user's object the attributes, of a function what
+    it names. Objects of libraries stay as they are.
     """
 
     def __init__(self, *things: Any):
@@ -71,6 +72,8 @@ class Snapshot:
             self._visit(thing.__func__, depth + 1)
         elif isinstance(thing, FunctionType):
             self._function(thing, depth)
+        elif not isinstance(thing, type) and not _is_library(_file_of(type(thing))):
+            self._entries(_own_dict(thing), frozenset(), depth)
 
     def _parameter(self, parameter: Parameter) -> None:
         values, gradients, has_grad = parameter._data.copy(), parameter._grad.copy(), parameter.status.has_grad
