@@ -155,7 +155,8 @@ class CapturedStep(kernels.Shortcut):
 
 def loss_name(criterion: Module) -> str:
     """What a criterion is called: its class, or the function that it wraps."""
-    return getattr(getattr(criterion, "function", None), "__name__", type(criterion).__name__)
+    loss = getattr(criterion, "function", criterion)
+    return getattr(loss, "__name__", type(loss).__name__)
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
