@@ -55,12 +55,21 @@ class Names:
 
 def rows(listing: Sequence[tuple[Line, int, int, bool]], names: Names) -> list[tuple[str, int, int, bool]]:
     """(text, first instruction, last + 1, whether a kernel does it) of each line that is told."""
-    return [(_text(line, names), begin, end, compiled) for line, begin, end, compiled in told(listing)]
+    unwritten = {id(line.outputs[0]) for line, begin, end, _ in listing if line.what == "zero" and begin == end}
+    found = []
+    for line, begin, end, compiled in told(listing):
+        text = _text(line, names)
+        if line.what == "accumulate" and id(line.outputs[0]) in unwritten:  # to zeros that nobody writes
+            unwritten.remove(id(line.outputs[0]))
+            text = text.replace(" += ", " = ", 1)
+        found.append((text, begin, end, compiled))
+    return found
 
 
 def told(listing: Sequence[tuple[Line, int, int, bool]]) -> list[tuple[Line, int, int, bool]]:
-    """The lines but those that note whether a parameter has a gradient or was changed, which move no numbers."""
-    return [entry for entry in listing if entry[0].what not in ("reached", "cleared", "changed")]
+    """The lines that move numbers: not what notes that a parameter has a gradient, nor zeros that nobody writes."""
+    return [(line, begin, end, compiled) for line, begin, end, compiled in listing
+            if line.what not in ("reached", "cleared", "changed") and not (line.what == "zero" and begin == end)]
 
 
 def _text(line: Line, names: Names) -> str:
@@ -73,6 +82,8 @@ def _text(line: Line, names: Names) -> str:
         return f"{made} = {name}({operands}{settings})"
     if line.what == "function":
         return f"{made} = {names.functions[id(line)].removesuffix('()')}({operands})"
+    if line.what == "draw":
+        return f"{made} = random numbers({operands})"
     if line.what == "accumulate":
         return f"{made} += {operands if name is None else f'{name}({operands})'}"
     if line.what == "overwrite":
