@@ -31,8 +31,8 @@ def rise_of(call):
 
 
 def fitted(model, criterion, data, **options):
-    minidl.fit(model, criterion, optim.SGD(model.parameters(), lr=0.1), data, batch_size=7, progress=False,
-               **options)
+    minidl.fit(model, criterion, optim.SGD(model.parameters(), lr=0.1), data, progress=False,
+               **{"batch_size": 7} | options)
 
 
 WRONG = [  # the criterion, X, y
@@ -54,7 +54,7 @@ def test_data_that_do_not_fit(case, make, captured):
     model = make()
     data = (x, Z[:len(x)], y) if isinstance(model, TwoInputs) else (x, y)
     before = [(value.copy(), gradient.copy()) for value, gradient in model.param()]
-    rise_of(lambda: fitted(model, criterion, data, captured=captured))
+    rise_of(lambda: fitted(model, criterion, data, captured=captured, batch_size=len(X)))
     rise_of(lambda: minidl.evaluate(model, criterion, data))
     for (value, gradient), (was, its) in zip(model.param(), before, strict=True):
         np.testing.assert_array_equal(value, was)

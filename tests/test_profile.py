@@ -28,7 +28,7 @@ def mine(model):
 STEPS = {
     "a residual model": (Residual, nn.CrossEntropyLoss(), adam, (X, LABELS), [
         "for x[23, 4], y[23]:", "%1[23, 4] = linear(x[23, 4], first.weight[4, 4], first.bias[4])",
-        "= relu(%1[23, 4])", "= log_softmax(", "stop unless", "last.weight.grad[3, 4] += linear_weight_gradient(",
+        "= relu(%1[23, 4])", "= log_softmax(", "stop unless", "last.weight.grad[3, 4] = linear_weight_gradient(",
         "Adam.step()"]),
     "two inputs": (TwoInputs, nn.MSELoss(), adam, (X, Z, T), [
         "for x1[23, 4], x2[23, 4], y[23, 3]:", "= linear(x2[23, 4], right.weight[3, 4], right.bias[3])"]),
