@@ -13,7 +13,7 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .errors import CaptureError
 from .profile import Profile, profile
-from .snapshot import Snapshot
+from .snapshot import put_back_if_refused
 from .step import RecordedStep
 
 
@@ -41,9 +41,8 @@ class ModelStep:
 
         def train(*batch):
             recorder = active_recorder()
-            if recorder is not None:  # should this fail, the same step is run plain, with the same bits
-                with unseen():
-                    recorder.undo.append(Snapshot(model, criterion, function, optimizer).put_back)
+            if recorder is not None:
+                put_back_if_refused(recorder, model, criterion, function, optimizer)
             *inputs, target = batch
             output = model(*inputs)
             if not isinstance(output, Tensor):

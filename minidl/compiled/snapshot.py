@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random as python_random
+import sys
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from .. import random
 from ..autograd.parameter import Parameter
+from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
@@ -149,6 +151,17 @@ class Snapshot:
                 self._visit(function.__globals__[name], depth + 1)
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit(value, depth + 1)
+
+
+def put_back_if_refused(recorder, *things: Any) -> None:
+    """Should the recording fail, these are what they were: the function can then run plain, with the same bits."""
+    watching = sys.getprofile()
+    sys.setprofile(None)  # nothing here is the function's
+    try:
+        with unseen():
+            recorder.undo.append(Snapshot(*things).put_back)
+    finally:
+        sys.setprofile(watching)
 
 
 def _same(these, those) -> bool:
