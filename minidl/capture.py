@@ -7,14 +7,19 @@ kernels, is called in its place as the Python object that it is.
 """
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from . import kernels, optim
 from .autograd import storage
 from .capture_batch import Batch, taken
 from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
+from .capture_listing import Listed
 from .capture_losses import call_loss, has_kernels, takes_labels, write_loss
 from .compiled.model_step import ModelStep
+from .compiled.profile import Profile
+from .compiled.snapshot import Snapshot
 from .compiled.step import RecordedStep
 from .nn.module import Module
 
@@ -76,8 +81,35 @@ class CapturedStep(kernels.Shortcut):
         raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "
                         "pickle the model, the criterion and the optimizer, and capture those")
 
-    def _build(self, capacity: int, labels: bool) -> None:
-        """Write the whole program anew."""
+    def __repr__(self) -> str:
+        return f"<step of {type(self.model).__name__}: {self.path}>"
+
+    def __str__(self) -> str:
+        """The calls of the program, one a line; N is the number of rows."""
+        return "\n".join([repr(self), "", *self._build(self._program.capacity, self._labels, listed=True)])
+
+    def profile(self, x: np.ndarray, y: np.ndarray, repeats: int = 100) -> Profile:
+        """Where the time of a step on this batch goes, operation by operation; see RecordedStep.profile.
+
+        The operations are clocked one by one, as a recorded step runs them; the last line is the time of the step
+        as it runs here, as one program. Nothing is trained.
+        """
+        function = getattr(self.criterion, "function", None)
+        single = ModelStep(self.model, self.criterion, self.optimizer, function).profile(x, y, repeats=repeats)
+        before = Snapshot(self.model, self.criterion, self.optimizer)
+        try:
+            seconds = []
+            for _ in range(repeats + 1):
+                begin = time.perf_counter()
+                self.run(x, y)
+                seconds.append(time.perf_counter() - begin)
+        finally:
+            before.put_back()
+        whole = f"the step as one program: {1e6 * float(np.median(seconds[1:])):.2f} µs"
+        return Profile(single.rows, single.peak, f"{single}\n{whole}")
+
+    def _build(self, capacity: int, labels: bool, listed: bool = False) -> list[str]:
+        """Write the whole program anew; or, if listed, tell how it would be written."""
         model, criterion, optimizer = self.model, self.criterion, self.optimizer
         _check_parts(model, criterion, optimizer)
         modules, own_loss = leaves(model), not has_kernels(criterion)
@@ -95,6 +127,8 @@ class CapturedStep(kernels.Shortcut):
             _check_dtypes(parameters, dtype)
             storage.flatten(parameters)
         program = kernels.of(dtype).Program(capacity, width, out if labels else 0, target_width)
+        if listed:
+            program = Listed(program, width, parameters)
         builder = Builder(program, dtype, capacity, updated, added=own_loss)
         z, backwards = write_forward(builder, model)
         _check_owner(updated, model)
@@ -112,13 +146,17 @@ class CapturedStep(kernels.Shortcut):
                         for members in (updated, others)), own_code)
         program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None)
         _write_update(program, optimizer)
+        if listed:
+            return program.lines
         self._program, self._labels, self._output = program, labels, z
         self.compiled, self.tolerant = program.step, program.run
+        return []
 
 
 def loss_name(criterion: Module) -> str:
     """What a criterion is called: its class, or the function that it wraps."""
-    return getattr(getattr(criterion, "function", None), "__name__", type(criterion).__name__)
+    loss = getattr(criterion, "function", criterion)
+    return getattr(loss, "__name__", type(loss).__name__)
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..autograd.tape import active_recorder, no_grad, unseen
+from ..autograd.tape import active_recorder, no_grad
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from .errors import CaptureError
-from .snapshot import Snapshot
+from .snapshot import put_back_if_refused
 from .step import RecordedStep
 
 LARGEST = 1 << 20  # elements of an input; above it a recording costs memory and saves nothing
@@ -56,9 +56,8 @@ class RecordedForward:
 def _forward_of(model: Module) -> Callable:
     def forward(*inputs):
         recorder = active_recorder()
-        if recorder is not None:  # should this fail, the modules run again, with the same random numbers
-            with unseen():
-                recorder.undo.append(Snapshot(model).put_back)
+        if recorder is not None:
+            put_back_if_refused(recorder, model)
         return model(*inputs)
 
     return forward

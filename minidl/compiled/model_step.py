@@ -12,7 +12,8 @@ from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .errors import CaptureError
-from .snapshot import Snapshot
+from .profile import Profile, profile
+from .snapshot import put_back_if_refused
 from .step import RecordedStep
 
 
@@ -34,15 +35,14 @@ class ModelStep:
 
     def __init__(self, model: Module, criterion: Module, optimizer: Optimizer, function: Callable | None = None):
         """function : the loss as a function of two Tensors, where the criterion wraps one."""
-        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.model, self.criterion, self.optimizer, self.function = model, criterion, optimizer, function
         self.output: np.ndarray = np.empty(0)
         loss_of = _loss_of(criterion, function)
 
         def train(*batch):
             recorder = active_recorder()
-            if recorder is not None:  # should this fail, the same step is run plain, with the same bits
-                with unseen():
-                    recorder.undo.append(Snapshot(model, criterion, function, optimizer).put_back)
+            if recorder is not None:
+                put_back_if_refused(recorder, model, criterion, function, optimizer)
             *inputs, target = batch
             output = model(*inputs)
             if not isinstance(output, Tensor):
@@ -78,10 +78,22 @@ class ModelStep:
         """How it runs: see RecordedStep."""
         return self.step.path
 
+    def profile(self, *batch, repeats: int = 100) -> Profile:
+        """Where the time of a step on this batch goes: see RecordedStep.profile. Nothing is trained."""
+        return profile(self.step, batch, {}, repeats, (self.model, self.criterion, self.function, self.optimizer),
+                       _names(len(batch)))
+
     def __repr__(self) -> str:
         return f"<step of {type(self.model).__name__}: {self.path}>"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        counts = [len(recording.arrays) for recording in self.step._kept.values()]
+        return "\n".join([repr(self), *self.step.listing(_names(max(counts, default=2))).splitlines()[1:]])
+
+
+def _names(count: int) -> list[str]:
+    """What the arrays of a batch are called: x, y or x1, x2, ..., y."""
+    return [*(["x"] if count == 2 else [f"x{i + 1}" for i in range(count - 1)]), "y"]
 
 
 def _update(optimizer: Optimizer) -> None:

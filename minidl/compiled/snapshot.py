@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random as python_random
+import sys
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 
 from .. import random
 from ..autograd.parameter import Parameter
+from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from .watch import FORGOTTEN, _is_library, _names
+from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict
 
 # What an optimizer makes anew of its groups
 DERIVED = frozenset(("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps"))
@@ -25,7 +27,8 @@ class Snapshot:
 
     Of parameters it keeps values and gradients, of Tensors and arrays the values, of optimizers the state, of
     modules the attributes, of lists and dictionaries the items, of random generators the states, minidl's own
-    stream, NumPy's and Python's global generators among them; of a function what it names. Other objects stay.
+    stream, NumPy's and Python's global generators among them; of a user's object the attributes, of a function what
+    it names. Objects of libraries stay as they are.
     """
 
     def __init__(self, *things: Any):
@@ -71,6 +74,8 @@ class Snapshot:
             self._visit(thing.__func__, depth + 1)
         elif isinstance(thing, FunctionType):
             self._function(thing, depth)
+        elif not isinstance(thing, type) and not _is_library(_file_of(type(thing))):
+            self._entries(_own_dict(thing), frozenset(), depth)
 
     def _parameter(self, parameter: Parameter) -> None:
         values, gradients, has_grad = parameter._data.copy(), parameter._grad.copy(), parameter.status.has_grad
@@ -146,6 +151,17 @@ class Snapshot:
                 self._visit(function.__globals__[name], depth + 1)
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit(value, depth + 1)
+
+
+def put_back_if_refused(recorder, *things: Any) -> None:
+    """Should the recording fail, these are what they were: the function can then run plain, with the same bits."""
+    watching = sys.getprofile()
+    sys.setprofile(None)  # nothing here is the function's
+    try:
+        with unseen():
+            recorder.undo.append(Snapshot(*things).put_back)
+    finally:
+        sys.setprofile(watching)
 
 
 def _same(these, those) -> bool:

@@ -24,7 +24,9 @@ from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
 from ..kernels.replay import ReplayedCall, recording_begins, recording_ends
 from .errors import CaptureError
+from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
+from .profile import Profile, profile
 from .program import Builder
 from .watch import Watch
 
@@ -214,11 +216,32 @@ class RecordedStep(ReplayedCall):
         return new.fresh()
 
     def arguments(self) -> list[str]:
-        """The names of the function's arguments."""
+        """The names of the function's arguments, as far as they stand in its text."""
         try:
-            return list(inspect.signature(self.called()).parameters)
+            parameters = inspect.signature(self.called()).parameters.values()
         except (TypeError, ValueError):
             return []
+        return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
+
+    def listing(self, names: list[str] | None = None) -> str:
+        """The programs, one line an instruction. names : of the arguments."""
+        parts = [repr(self)]
+        for kept in self._kept.values():
+            called = argument_names(kept.nesting, self.arguments() if names is None else names)
+            known = Names(kept.recorder, called)
+            parts += ["", f"for {', '.join(map(known.of, kept.arrays)) or 'no arrays'}:", shown(kept.listing, known)]
+        return "\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.listing()
+
+    def profile(self, *args, repeats: int = 100, **named) -> Profile:
+        """Where the time of a call with these arguments goes; printed, a table, a line an instruction.
+
+        Each time is the median of so many runs. The models, optimizers and generators that the function names are
+        put back to what they were. RuntimeError for a step that runs plain.
+        """
+        return profile(self, args, named, repeats, (self.called(),), self.arguments())
 
     def __repr__(self) -> str:
         count = sum(len(recording.replay) for recording in self._kept.values())
