@@ -68,6 +68,8 @@ def _text(line: Line, names: Names) -> str:
         return f"{made} = {name}({operands}{settings})"
     if line.what == "function":
         return f"{made} = Python function({operands})"
+    if line.what == "draw":
+        return f"{made} = random numbers({operands})"
     if line.what == "accumulate":
         return f"{made} += {operands if name is None else f'{name}({operands})'}"
     if line.what == "overwrite":

@@ -74,6 +74,15 @@ def _power(builder, name, operands, settings, output):
     return _elementwise(builder, "square", [a], output)
 
 
+@lowering("pow_base_gradient")
+def _power_gradient(builder, name, operands, settings, output):
+    g, a, b = operands
+    if isinstance(b, np.ndarray) or b != 2 or not _all_of(output.dtype, output):
+        return False
+    return (_elementwise(builder, "mul", [g, 2], output)  # a power of 1 is a itself
+            and _elementwise(builder, "mul", [output, a], output))
+
+
 @lowering("clone", "contiguous", "copy")
 def _copied(builder, name, operands, settings, output):
     return operands[0].dtype == output.dtype and _elementwise(builder, "copy", operands, output)
@@ -238,6 +247,30 @@ def _labels(builder, name: str, labels, classes: int):
         return None
     builder.program.labels(row, classes, "CrossEntropyLoss" if name == "cross_entropy_gradient" else "loss")
     return row
+
+
+@lowering("over")
+def _over(builder, name, operands, settings, output):
+    x, z = operands
+    count = z.shape[0] if settings["by"] == "rows" else z.size
+    return _all_of(output.dtype, output) and _elementwise(builder, "div", [x, count], output)
+
+
+@lowering("over_count")
+def _over_count(builder, name, operands, settings, output):
+    g, x = operands
+    return _all_of(output.dtype, output) and _elementwise(builder, "div", [g, _count(x, settings["dim"])], output)
+
+
+def _count(x, dim) -> int:
+    return x.size if dim is None else int(np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
+
+
+@lowering("mean")
+def _mean(builder, name, operands, settings, output):
+    if not _sum(builder, "sum", operands, settings, output):
+        return False
+    return _elementwise(builder, "div", [output, _count(operands[0], settings.get("dim"))], output)
 
 
 @lowering("total")

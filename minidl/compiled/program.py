@@ -91,22 +91,24 @@ class Builder:
 
     def build(self) -> Replay:
         """The program, without its guards."""
-        for line in self.lines:
+        fresh = _fresh(self.lines)
+        for number, line in enumerate(self.lines):
             begin, compiled = len(self.program), True
             if line.what == "operation":
                 compiled = self._operation(line)
             elif line.what == "accumulate":
-                compiled = self._accumulate(line)
+                compiled = self._accumulate(line, number in fresh)
             elif line.what == "overwrite":
                 self._copy(self.array(line.outputs[0]), line.operands[0])
             elif line.what == "call":
                 self.program.call(line.operation)
                 compiled = False
-            elif line.what == "function":
+            elif line.what in ("function", "draw"):
                 self._call_function(line)
                 compiled = False
             elif line.what == "zero":
-                self._zero(line.outputs[0])
+                if number not in fresh:
+                    self._zero(line.outputs[0])
             elif line.what == "finite":
                 self.program.finite(self.array(line.operands[0]).reshape(1, 1))
             else:
@@ -154,14 +156,19 @@ class Builder:
         if flat is not None:
             self.program.kernel("zero", flat.dtype, flat)
 
-    def _accumulate(self, line: Line) -> bool:
-        """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place."""
+    def _accumulate(self, line: Line, fresh: bool) -> bool:
+        """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place.
+
+        fresh : the gradient is zero, which nobody has written there.
+        """
         target, = line.outputs
         operands = [self._moved_in(x) for x in line.operands]
         operation = line.operation
         if operation is None:
-            if lower(self, "add", [target, operands[0]], {}, target):
+            if lower(self, "add", [0.0 if fresh else target, operands[0]], {}, target):
                 return True
+            if fresh:
+                self._zero(target)
             given, = operands
 
             def add():
@@ -170,8 +177,10 @@ class Builder:
             self.program.call(add)
             return False
         lowered = _LOWERINGS.get(operation.name)
-        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=True):
+        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=not fresh):
             return True
+        if fresh:
+            self._zero(target)
 
         def call():
             operation.add(target, *operands)
@@ -188,6 +197,32 @@ class Builder:
             target[...] = value
 
         self.program.call(copy)
+
+
+def _fresh(lines: list[Line]) -> set[int]:
+    """The lines that set a gradient to zero and those that are the next to touch it, by adding to all of it.
+
+    Then nobody need write the zeros.
+    """
+    found: set[int] = set()
+    waiting: dict[tuple, int] = {}  # by memory, the line that set it to zero
+    for number, line in enumerate(lines):
+        if line.what == "call" or line.what == "function":  # which may read all gradients
+            waiting.clear()
+        elif line.what == "zero":
+            waiting[_span(line.outputs[0])] = number
+        elif line.what == "accumulate" and (zero := waiting.pop(_span(line.outputs[0]), None)) is not None:
+            found |= {zero, number}
+        elif line.what in ("operation", "draw", "accumulate", "overwrite", "finite"):
+            touched = [_span(array) for array in _arrays(line)]
+            for key in [key for key in waiting if any(a[0] < key[1] and key[0] < a[1] for a in touched)]:
+                del waiting[key]
+    return found
+
+
+def _span(array: np.ndarray) -> tuple[int, int]:
+    """The first and the last address of an array."""
+    return np.lib.array_utils.byte_bounds(array)
 
 
 def _arrays(line: Line) -> list[np.ndarray]:

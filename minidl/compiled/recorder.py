@@ -24,7 +24,8 @@ WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.ran
 class Line(NamedTuple):
     """One thing that the function did.
 
-    what : "operation"; "function" (a Python function on arrays); "accumulate", "overwrite", "zero" (an array is
+    what : "operation"; "function" (a Python function on arrays), "draw" (one of minidl's own, of random numbers);
+        "accumulate", "overwrite", "zero" (an array is
         written to); "call" (a Python function of no arguments); "reached", "cleared", "changed" (a parameter's
         status); "finite" (the step ends here unless the operand is finite).
     """
@@ -99,7 +100,8 @@ class Recorder:
         operands = tuple([self.operand(x, name) for x in inputs])
         made = tuple([x._data if isinstance(x, Tensor) else x for x in outputs])
         self._refresh()  # a module's own backward adds to its parameters' gradients
-        self._append(Line("function", function, operands, {}, made), ("function", name, self.told(operands)))
+        self._append(Line("function" if listed else "draw", function, operands, {}, made),
+                     ("function", name, self.told(operands)))
         if listed and name not in self.in_place:
             self.in_place.append(name)
 

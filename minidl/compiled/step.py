@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import storage
-from ..autograd.tape import active_recorder, recording, recording_into
+from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
 from ..kernels.replay import ReplayedCall, recording_begins, recording_ends
 from .errors import CaptureError
@@ -78,7 +78,7 @@ class Recording:
         self.replay = builder.build()
         self.listing = builder.listing
         self.replay.guards.name(vars(storage), "_moves", "where parameters lie")  # guard MOVES
-        self.replay.guards.value(recording, "whether operations are put on the tape")
+        self.replay.guards.attribute(thread, "depth", "whether operations are put on the tape")
         self.replay.guards.take(self.watch.guards)
         self.results = [builder.array(array) for array in self.tensors]
         args, named = self.nesting

@@ -231,7 +231,7 @@ class Watch:
     def _visit_instance(self, value, names: frozenset, depth: int) -> None:
         text, own = type(value).__name__, _own_dict(value)
         if self._new("class of", id(value)):
-            self.guards.attribute(value, "__class__", f"the class of a {text}")
+            self.guards.kind(value, f"the class of a {text}")
         if isinstance(value, Module):
             self._visit_module(value, names, depth)
         elif isinstance(value, SimpleNamespace) or not _is_library(_file_of(type(value))):
@@ -273,9 +273,10 @@ class Watch:
                 member = vars(base)[name]
                 if name in _slots_of(base):
                     continue
-                if self._new("class", id(kind), name):
-                    holder = _Static(kind, name)
-                    self.guards.attribute(holder, "found", f"{kind.__name__}.{name}")
+                for above in kind.__mro__[:kind.__mro__.index(base) + 1]:  # one above might come to hide it
+                    own = _dict_of(above)
+                    if own is not None and self._new("name", id(own), name):
+                        self.guards.name(own, name, f"{above.__name__}.{name}")
                 if not isinstance(member, (FunctionType, property, staticmethod, classmethod)):
                     self._visit_object(member, names, depth + 1)
 
@@ -383,18 +384,9 @@ class Watch:
         self.seen, self.arrays, self.modules = {}, {}, []
 
 
-class _Static:
-    """A name of a class, as the class has it: no descriptor is asked."""
-
-    def __init__(self, kind: type, name: str):
-        self.kind, self.name = kind, name
-
-    @property
-    def found(self):
-        for base in self.kind.__mro__:
-            if self.name in vars(base):
-                return vars(base)[self.name]
-        return None
+def _dict_of(kind: type) -> dict | None:
+    """The dictionary behind the attributes of a class, of which Python shows a proxy."""
+    return next((found for found in gc.get_referents(vars(kind)) if type(found) is dict), None)
 
 
 def _is_library(file: str) -> bool:
