@@ -17,8 +17,8 @@ from .autograd.parameter import Parameter
 from .autograd.tape import no_grad
 from .autograd.tensor import Tensor, tensor
 from .capture import capture
-from .compiled.errors import CaptureError
 from .checkpoint import load, save
+from .compiled.errors import CaptureError
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
 from .prediction import predict

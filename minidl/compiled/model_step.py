@@ -29,7 +29,8 @@ class NotFinite(FloatingPointError):
 class ModelStep:
     """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``; ``step(x, y, index)`` trains on those rows.
 
-    An array beyond what the model's forward takes, and the target, is the index, which can be named, too. ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
+    An array beyond what the model's forward takes, and the target, is the index, which can be named, too.
+    ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
     """
 
     wrong = None  # nobody counts the misclassified samples
