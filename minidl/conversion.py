@@ -60,6 +60,17 @@ def plain_array(who: str, label: str, given: np.ndarray) -> np.ndarray:
     return readable(np.asarray(given))
 
 
+def checked_index(who: str, index: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of rows, of which there are ``count``. TypeError or IndexError for others."""
+    if index.dtype.kind not in "iu" or index.ndim != 1:
+        came = f"{index.dtype} of shape {index.shape}"
+        raise TypeError(f"{who}: expected index as integers of shape (N,), got {came}")
+    if index.size and not 0 <= index.min() <= index.max() < count:
+        came = f"{index.min()} to {index.max()}"
+        raise IndexError(f"{who}: expected an index from 0 to {count - 1}, got {came}")
+    return index.astype(np.intp, copy=False)
+
+
 def refuse_masked(who: str, label: str, given) -> None:
     parts = given if isinstance(given, (list, tuple)) else [given]
     masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))

@@ -12,6 +12,7 @@ from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
 
+
 class Builder:
     """Lays out a recording's arrays and writes its program. ``results``: the arrays that the step returns."""
 
