@@ -173,9 +173,9 @@ def _linear_input(builder, name, operands, settings, output):
 @lowering("linear_weight_gradient")
 def _linear_weight(builder, name, operands, settings, output, accumulates: bool = False):
     g, x = [rows_of(x) for x in operands]
-    if x is None or g is None:
-        return False
     dweight = strided(output, output.shape, output.strides)
+    if x is None or g is None or dweight is None:
+        return False
     if output.strides[0] == output.itemsize or output.shape[0] == 1:  # lies as (in, out)
         return _product(builder, dweight.T, x.T, g, accumulates=accumulates)
     return _product(builder, dweight, g.T, x, accumulates=accumulates)
@@ -216,7 +216,7 @@ def _of_rows(builder, name, operands, settings, output):
 def _sum(builder, name, operands, settings, output):
     x, = operands
     dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
-    if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not output.flags.c_contiguous or not x.flags.c_contiguous:
+    if not (_all_of(x.dtype, x, output) and x.ndim and x.size and output.flags.c_contiguous and x.flags.c_contiguous):
         return False
     axes = list(range(x.ndim)) if dims is None else sorted({int(d) % x.ndim for d in np.atleast_1d(dims)})
     if not axes or axes != list(range(axes[0], axes[-1] + 1)):

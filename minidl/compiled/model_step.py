@@ -9,10 +9,10 @@ import numpy as np
 
 from ..autograd.tape import active_recorder, no_grad, unseen
 from ..autograd.tensor import Tensor
-from ..conversion import checked_index
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .conversion import checked_index
 from .errors import CaptureError
 from .profile import Profile, profile
 from .snapshot import put_back_if_refused
@@ -70,10 +70,10 @@ class ModelStep:
     def run(self, *batch, index=None) -> float:
         """One step; a loss that is not finite is returned, and nothing was updated."""
         if index is None and len(batch) > self._inputs + 1:
-            *batch, index = batch
+            batch, index = batch[:-1], batch[-1]
         if index is not None:
             index = checked_index("capture", index, len(batch[0]))
-            batch = [(x._data if isinstance(x, Tensor) else x)[index] for x in batch]
+            batch = tuple([(x._data if isinstance(x, Tensor) else x)[index] for x in batch])
         try:
             loss, output = self.step(*batch)
         except NotFinite as stopped:

@@ -11,17 +11,17 @@ import time
 
 import numpy as np
 
-from . import kernels, optim
-from .autograd import storage
-from .capture_batch import Batch, taken
-from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
-from .capture_listing import Listed
-from .capture_losses import call_loss, has_kernels, takes_labels, write_loss
-from .compiled.model_step import ModelStep
-from .compiled.profile import Profile
-from .compiled.snapshot import Snapshot
-from .compiled.step import RecordedStep
-from .nn.module import Module
+from .. import kernels, optim
+from ..autograd import storage
+from ..nn.module import Module
+from .batch import Batch, taken
+from .layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
+from .layers_listing import Listed
+from .losses import call_loss, has_kernels, takes_labels, write_loss
+from .model_step import ModelStep
+from .profile import Profile
+from .snapshot import Snapshot
+from .step import RecordedStep
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
 RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)

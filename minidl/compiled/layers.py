@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import nn, random
-from .autograd import storage
-from .autograd.parameter import Parameter
-from .nn.module import Module
+from .. import nn, random
+from ..autograd import storage
+from ..autograd.parameter import Parameter
+from ..nn.module import Module
 
 
 class NotCapturable(TypeError):
