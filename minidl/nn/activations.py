@@ -7,6 +7,8 @@ from .. import functional
 from ..autograd.tensor import Tensor
 from .module import Module
 
+__all__ = ["ELU", "SELU", "LeakyReLU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+
 
 class Activation(Module):
     """y = f(x), dx = f'(x) dy: value and derivative are the operation's."""
@@ -47,6 +49,18 @@ class Activation(Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
+
+_ITS_OWN = {"__class__", "__init__", "__init_subclass__", "__subclasshook__", "extra_repr"}  # no arithmetic
+_METHODS = [name for name in dir(Activation) if callable(getattr(Activation, name)) and name not in _ITS_OWN]
+
+
+def is_activation(module: Module) -> bool:
+    """Whether it computes its class's operation and nothing else: no method of Activation is overridden."""
+    kind = type(module)
+    return (isinstance(module, Activation) and hasattr(kind, "operation")
+            and "operation" not in vars(module) and "settings" in vars(module)
+            and all([getattr(kind, name) is getattr(Activation, name) for name in _METHODS]))
 
 
 class ReLU(Activation):
