@@ -29,7 +29,11 @@ class Activation(Module):
             if isinstance(x, Tensor):
                 return self.recorded((x,), Activation)
             raise
-        self.saved = x, y
+        if self.operation.keeps:  # it is a composition of operations
+            y, kept = y
+            self.saved = x, kept
+        else:
+            self.saved = x, y
         return y
 
     def expressed(self, x: Tensor) -> Tensor:
@@ -40,10 +44,10 @@ class Activation(Module):
         """The gradient of the input, for that of the output."""
         settings, derivative = self.settings, self.operation.derivatives[0]
         try:
-            x, y = self.saved
-            return derivative(gradient, y, x, **settings) if settings else derivative(gradient, y, x)
+            x, kept = self.saved
+            return derivative(gradient, kept, x, **settings) if settings else derivative(gradient, kept, x)
         except (AttributeError, TypeError, ValueError):
-            x, y = self.require_saved()
+            x, _ = self.require_saved()
             self.check_gradient(gradient, x.shape, x.dtype)
             raise
 
