@@ -31,6 +31,8 @@ from .loss_sums import divided, label_gradient, minus_one_hot, picked, picked_to
 from .operation import Operation
 from .shapes import permute, reshape
 
+__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
+
 
 def check_output(name: str, z: np.ndarray) -> None:
     """Raise ValueError for an output without elements."""
