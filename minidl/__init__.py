@@ -16,12 +16,12 @@ from . import autograd, data, functional, kernels, nn, optim, training
 from .autograd.parameter import Parameter
 from .autograd.tape import no_grad
 from .autograd.tensor import Tensor, tensor
-from .capture import capture
 from .checkpoint import load, save
+from .compiled.capture import capture
 from .compiled.errors import CaptureError
+from .compiled.prediction import predict
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
-from .prediction import predict
 from .random import manual_seed
 from .training import Evaluation, evaluate, fit
 

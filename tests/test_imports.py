@@ -27,18 +27,17 @@ ORDER = [
     "nn",
     "optim",
     "data",
-    "compiled", "capture_layers", "conversion", "capture_losses", "capture_batch", "capture_listing", "capture",
-    "prediction",
+    "compiled",
     "training",
     "minidl",
-    "runs", "recipe", "executors", "sweep_log", "sweep", "sweep_task", "sweep_table", "plot", "sweep_plot",
+    "runs", "recipe", "plot", "sweep",
     "papers",
     "commands", "cli", "__main__",
 ]
 
 # (file, what it imports within a function): upward, or around in a circle, for a reason that stands beside it.
 ALLOWED = {
-    ("minidl.nn.module", "minidl.prediction"):
+    ("minidl.nn.module", "minidl.compiled.prediction"):
         "Module.predict is a method, as users expect it; the program that it runs is written from modules",
     ("minidl.optim.compiled", "minidl.optim.optimizer"):
         "whether methods are the Optimizer's own is asked after both files were read",

@@ -12,6 +12,7 @@ from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
 
+
 class Builder:
     """Lays out a recording's arrays and writes its program. ``results``: the arrays that the step returns."""
 
@@ -37,9 +38,9 @@ class Builder:
         for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
                 lasting.update(id(_owner(array)) for array in _arrays(line))
-        for array in self.recorder.arguments:
-            if array is not None:
-                self._moved[id(array)] = arena.place(array.nbytes)
+        for argument in self.recorder.arguments:
+            if argument is not None:
+                self._moved[id(argument)] = arena.place(argument.nbytes)
         for key, root in roots.items():
             if root.key[0] == "constant" and key in last:
                 self._moved[key] = arena.place(root.array.nbytes)

@@ -7,8 +7,9 @@ do, so a program can be checked by recording anew.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Line(NamedTuple):
     what: str
     operation: Any = None
     operands: tuple = ()
-    settings: dict = {}
+    settings: Mapping = MappingProxyType({})
     outputs: tuple = ()
 
 
@@ -105,12 +106,12 @@ class Recorder:
         if listed and name not in self.in_place:
             self.in_place.append(name)
 
-    def accumulate(self, tensor: Tensor, gradient: Tensor) -> None:
+    def accumulate(self, parameter: Parameter, gradient: Tensor) -> None:
         """A gradient was added to that of a parameter."""
         if not self.paused:
-            self._parameter(tensor)
-            self._write("accumulate", None, (gradient,), tensor._grad)
-            self.mark("reached", tensor)
+            self._parameter(parameter)
+            self._write("accumulate", None, (gradient,), parameter._grad)
+            self.mark("reached", parameter)
 
     def accumulate_by(self, operation, inputs, parameter: Parameter) -> None:
         """An operation's result was added to a parameter's gradient, term by term."""
@@ -169,7 +170,7 @@ class Recorder:
         name = getattr(operation, "name", None)
         self.signature.append((what, name, self.told(operands), self._place(target)))
 
-    def mark(self, what: str, parameter: Parameter) -> None:
+    def mark(self, what: str, parameter: Tensor) -> None:
         """"reached", "cleared" or "changed"."""
         self.settled.add(id(parameter))
         if isinstance(parameter, Parameter):

@@ -114,6 +114,9 @@ class RecordedStep(ReplayedCall):
     out. RuntimeError for a step that is called from within itself or by two threads at once.
     """
 
+    program: Any
+    result: Any
+
     def __init__(self, function: Callable):
         functools.update_wrapper(self, function, updated=())
         self.function = function

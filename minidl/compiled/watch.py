@@ -339,10 +339,11 @@ class Watch:
 
     def knows(self, array: np.ndarray) -> bool:
         """Whether the function finds the array, or one whose memory it views, at each call."""
-        while isinstance(array, np.ndarray):
-            if id(array) in self.seen:
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            if id(owner) in self.seen:
                 return True
-            array = array.base
+            owner = owner.base
         return False
 
     def end(self) -> None:

@@ -127,7 +127,7 @@ class Module:
         except (IndexError, TypeError, ValueError):
             y = None
         if y is None:
-            from ..prediction import predicted  # which stands above, since it writes programs for modules
+            from ..compiled.prediction import predicted  # which stands above, since it writes programs for modules
 
             y, forward = predicted(self, forward, X)
         if forward is not None:
