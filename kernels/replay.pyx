@@ -2,15 +2,15 @@
 
 Nothing that Python does may lead it into foreign memory. An operand is a matrix that the program holds, whose
 extent is compared with the instruction's when it is bound; its memory is where it was, which a guard says, and can't
-be resized while the program runs, since a weak reference to the owner stands; labels are checked where they are used, in memory that nobody else writes; and a program that
-runs refuses a second call.
+be resized while the program runs, since a weak reference to the owner stands; labels are checked where they are used,
+in memory that nobody else writes; and a program that runs refuses a second call.
 """
 
 from types import CellType
 
 import numpy
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
@@ -563,7 +563,7 @@ cdef class Replay:
             self.running = False
 
     cdef bint walk(self) except -1:
-        locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
+        _locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
         return self.walk_from(0)
 
     cdef bint walk_from(self, Py_ssize_t i) except -1:
@@ -632,11 +632,11 @@ def peak(capsule, dtype):
     cdef const Table* table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
     cdef Call call
     cdef double start, best = 1e9
-    cdef int turn
+    cdef int _turn
     cdef Py_ssize_t rows = 100_000
     halves, out = numpy.full(16, 0.5, dtype), numpy.zeros(16, dtype)
     call.a.at, call.out.at = <real*><size_t>halves.ctypes.data, <real*><size_t>out.ctypes.data
-    for turn in range(10):
+    for _turn in range(10):
         start = now()
         table.peak(&call, rows)
         best = min(best, now() - start)

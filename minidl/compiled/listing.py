@@ -91,7 +91,7 @@ def multiply_adds(line: Line) -> int:
     """Of a product; 0 for all else."""
     if getattr(line.operation, "name", "") not in PRODUCTS:
         return 0
-    a, b = line.operands[:2]
+    a = line.operands[0]
     output = line.outputs[0]
     inner = {"linear": a.shape[-1], "matmul": a.shape[-1], "linear_input_gradient": a.shape[-1],
              "linear_weight_gradient": a.size // a.shape[-1]}[line.operation.name]

@@ -216,7 +216,8 @@ def _of_rows(builder, name, operands, settings, output):
 def _sum(builder, name, operands, settings, output):
     x, = operands
     dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
-    if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not output.flags.c_contiguous or not x.flags.c_contiguous:
+    contiguous = x.flags.c_contiguous and output.flags.c_contiguous
+    if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not contiguous:
         return False
     axes = list(range(x.ndim)) if dims is None else sorted({int(d) % x.ndim for d in np.atleast_1d(dims)})
     if not axes or axes != list(range(axes[0], axes[-1] + 1)):

@@ -7,8 +7,9 @@ do, so a program can be checked by recording anew.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Line(NamedTuple):
     what: str
     operation: Any = None
     operands: tuple = ()
-    settings: dict = {}
+    settings: Mapping[str, Any] = MappingProxyType({})
     outputs: tuple = ()
 
 
