@@ -82,17 +82,6 @@ def binary(name: str) -> Callable:
     return call
 
 
-exp = unary("exp")
-log = unary("log")
-relu, relu_backward = unary("relu"), binary("relu_backward")
-leaky_relu, leaky_relu_backward = unary("leaky_relu"), binary("leaky_relu_backward")
-elu, elu_backward = unary("elu"), binary("elu_backward")
-selu, selu_backward = unary("selu"), binary("selu_backward")
-tanh, tanh_backward = unary("tanh"), binary("tanh_backward")
-sigmoid, sigmoid_backward = unary("sigmoid"), binary("sigmoid_backward")
-softmax, softmax_backward = unary("softmax"), binary("softmax_backward")
-log_softmax, log_softmax_backward = unary("log_softmax"), binary("log_softmax_backward")
-
 _matmul = compiled("matmul")
 _linear = compiled("linear")
 _input_gradient = compiled("linear_input_gradient")

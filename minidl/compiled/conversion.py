@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .autograd.tape import no_grad
-from .autograd.tensor import Tensor
-from .capture_layers import NotCapturable, leaves
-from .nn.module import Module
+from ..autograd.tape import no_grad
+from ..autograd.tensor import Tensor
+from ..nn.module import Module
+from .layers import NotCapturable, leaves
 
 
 def dtype_of(model: Module) -> np.dtype:

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import nn
-from .capture_layers import widths
-from .capture_losses import has_kernels, takes_labels
+from .. import nn
+from ..nn.module import Module
 from .conversion import checked_index, plain_array
-from .nn.module import Module
+from .layers import widths
+from .losses import has_kernels, takes_labels
 
 
 class Batch(NamedTuple):

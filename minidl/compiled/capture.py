@@ -7,16 +7,21 @@ kernels, is called in its place as the Python object that it is.
 """
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
-from . import kernels, optim
-from .autograd import storage
-from .capture_batch import Batch, taken
-from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
-from .capture_losses import call_loss, has_kernels, takes_labels, write_loss
-from .compiled.model_step import ModelStep
-from .compiled.step import RecordedStep
-from .nn.module import Module
+from .. import kernels, optim
+from ..autograd import storage
+from ..nn.module import Module
+from .batch import Batch, taken
+from .layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
+from .layers_listing import Listed
+from .losses import call_loss, has_kernels, takes_labels, write_loss
+from .model_step import ModelStep
+from .profile import Profile
+from .snapshot import Snapshot
+from .step import RecordedStep
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
 RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
@@ -33,6 +38,16 @@ class CapturedStep(kernels.Shortcut):
     def output(self) -> np.ndarray:
         """The model's output for the last batch; its rows beyond the batch are left from earlier ones."""
         return self._output
+
+    @property
+    def path(self) -> str:
+        """"compiled", with the names of what is called in its place."""
+        names = []
+        if not has_kernels(self.criterion):
+            names = [f"{loss_name(self.criterion)}.forward", f"{loss_name(self.criterion)}.backward"]
+        if not has_rule(self.optimizer):
+            names.append(f"{type(self.optimizer).__name__}.step")
+        return f"compiled; in place: {', '.join(names)}" if names else "compiled"
 
     @property
     def wrong(self) -> int | None:
@@ -72,8 +87,35 @@ class CapturedStep(kernels.Shortcut):
         raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "
                         "pickle the model, the criterion and the optimizer, and capture those")
 
-    def _build(self, capacity: int, labels: bool) -> None:
-        """Write the whole program anew."""
+    def __repr__(self) -> str:
+        return f"<step of {type(self.model).__name__}: {self.path}>"
+
+    def __str__(self) -> str:
+        """The calls of the program, one a line; N is the number of rows."""
+        return "\n".join([repr(self), "", *self._build(self._program.capacity, self._labels, listed=True)])
+
+    def profile(self, x: np.ndarray, y: np.ndarray, repeats: int = 100) -> Profile:
+        """Where the time of a step on this batch goes, operation by operation; see RecordedStep.profile.
+
+        The operations are clocked one by one, as a recorded step runs them; the last line is the time of the step
+        as it runs here, as one program. Nothing is trained.
+        """
+        function = getattr(self.criterion, "function", None)
+        single = ModelStep(self.model, self.criterion, self.optimizer, function).profile(x, y, repeats=repeats)
+        before = Snapshot(self.model, self.criterion, self.optimizer)
+        try:
+            seconds = []
+            for _ in range(repeats + 1):
+                begin = time.perf_counter()
+                self.run(x, y)
+                seconds.append(time.perf_counter() - begin)
+        finally:
+            before.put_back()
+        whole = f"the step as one program: {1e6 * float(np.median(seconds[1:])):.2f} µs"
+        return Profile(single.rows, single.peak, f"{single}\n{whole}")
+
+    def _build(self, capacity: int, labels: bool, listed: bool = False) -> list[str]:
+        """Write the whole program anew; or, if listed, tell how it would be written."""
         model, criterion, optimizer = self.model, self.criterion, self.optimizer
         _check_parts(model, criterion, optimizer)
         modules, own_loss = leaves(model), not has_kernels(criterion)
@@ -91,6 +133,8 @@ class CapturedStep(kernels.Shortcut):
             _check_dtypes(parameters, dtype)
             storage.flatten(parameters)
         program = kernels.of(dtype).Program(capacity, width, out if labels else 0, target_width)
+        if listed:
+            program = Listed(program, width, parameters)
         builder = Builder(program, dtype, capacity, updated, added=own_loss)
         z, backwards = write_forward(builder, model)
         _check_owner(updated, model)
@@ -108,8 +152,17 @@ class CapturedStep(kernels.Shortcut):
                         for members in (updated, others)), own_code)
         program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None)
         _write_update(program, optimizer)
+        if listed:
+            return program.lines
         self._program, self._labels, self._output = program, labels, z
         self.compiled, self.tolerant = program.step, program.run
+        return []
+
+
+def loss_name(criterion: Module) -> str:
+    """What a criterion is called: its class, or the function that it wraps."""
+    loss = getattr(criterion, "function", criterion)
+    return getattr(loss, "__name__", type(loss).__name__)
 
 
 class ChangingStep(CapturedStep):
