@@ -8,10 +8,10 @@ from twins import SIZES, Huber, Mine, Twins, digest, mixed, refused, small
 
 import minidl
 from minidl import nn, optim
+from minidl.autograd.parameter import Parameter
 from minidl.capture import CapturedStep
 from minidl.capture_layers import NotCapturable
 from minidl.compiled.model_step import ModelStep
-from minidl.autograd.parameter import Parameter
 
 X, LABELS, ROWS = numbers((6, 4)), np.array([0, 1, 2, 0, 1, 2]), numbers((6, 3), seed=2)
 
