@@ -1,16 +1,16 @@
-"""What runs a recorded step: its instructions, one after the other, while what it was recorded from stands.
+"""The program of a recorded step: instructions that run one after the other, and the guards that allow it.
 
-Nothing that Python does may lead it into foreign memory. An operand is a matrix that the program holds, whose
-extent is compared with the instruction's when it is bound; its memory is where it was, which a guard says, and can't
-be resized while the program runs, since a weak reference to the owner stands; labels are checked where they are used, in memory that nobody else writes; and a program that
-runs refuses a second call.
+Nothing that Python does may lead it into foreign memory. The program holds each operand, and compares its extent with
+the instruction's when it binds it. A guard says that the memory is where it was; it can't be resized while the program
+runs, since there is a weak reference to its owner. Labels are checked where they are used, in memory that nobody else
+writes to. A program that is running refuses a second call.
 """
 
 from types import CellType
 
 import numpy
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
@@ -122,7 +122,7 @@ cdef struct Guard:
 
 
 cdef class Guards:
-    """What must be as it was. Objects are compared by identity.
+    """What must be unchanged before a replay. Objects are compared by identity.
 
     ``changed()`` gives the number of the first that is another, or -1; ``text(i)`` what it is called in a message.
     """
@@ -141,7 +141,7 @@ cdef class Guards:
         return self.count
 
     def text(self, Py_ssize_t i):
-        """What guard i is called in a message."""
+        """The name of guard i in messages."""
         return self.texts[i]
 
     cdef Guard* add(self, GuardKind kind, holder, key, value, str text) except NULL:
@@ -268,7 +268,7 @@ cdef class Guards:
         return (holder.shape, holder.dtype, holder.tobytes()) == <object>guard.value
 
     cpdef Py_ssize_t changed(self) except -2:
-        """The first guard of what is not as it was, or -1."""
+        """The first guard of something that has changed, or -1."""
         cdef Py_ssize_t i
         for i in range(self.count):
             if not self.stands(&self.guards[i]):
@@ -563,7 +563,7 @@ cdef class Replay:
             self.running = False
 
     cdef bint walk(self) except -1:
-        locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
+        _locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
         return self.walk_from(0)
 
     cdef bint walk_from(self, Py_ssize_t i) except -1:
@@ -632,11 +632,11 @@ def peak(capsule, dtype):
     cdef const Table* table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
     cdef Call call
     cdef double start, best = 1e9
-    cdef int turn
+    cdef int _turn
     cdef Py_ssize_t rows = 100_000
     halves, out = numpy.full(16, 0.5, dtype), numpy.zeros(16, dtype)
     call.a.at, call.out.at = <real*><size_t>halves.ctypes.data, <real*><size_t>out.ctypes.data
-    for turn in range(10):
+    for _turn in range(10):
         start = now()
         table.peak(&call, rows)
         best = min(best, now() - start)

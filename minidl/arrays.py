@@ -82,17 +82,6 @@ def binary(name: str) -> Callable:
     return call
 
 
-exp = unary("exp")
-log = unary("log")
-relu, relu_backward = unary("relu"), binary("relu_backward")
-leaky_relu, leaky_relu_backward = unary("leaky_relu"), binary("leaky_relu_backward")
-elu, elu_backward = unary("elu"), binary("elu_backward")
-selu, selu_backward = unary("selu"), binary("selu_backward")
-tanh, tanh_backward = unary("tanh"), binary("tanh_backward")
-sigmoid, sigmoid_backward = unary("sigmoid"), binary("sigmoid_backward")
-softmax, softmax_backward = unary("softmax"), binary("softmax_backward")
-log_softmax, log_softmax_backward = unary("log_softmax"), binary("log_softmax_backward")
-
 _matmul = compiled("matmul")
 _linear = compiled("linear")
 _input_gradient = compiled("linear_input_gradient")
@@ -121,10 +110,7 @@ def summed(x: np.ndarray, dim=None, keepdim: bool = False):
     """
     if x.dtype not in FLOATS or not x.size:
         return np.sum(x, axis=dim, keepdims=keepdim)
-    if dim is None:
-        axes = list(range(x.ndim))
-    else:
-        axes = sorted(normalize_axis_tuple(dim, x.ndim))
+    axes = list(range(x.ndim)) if dim is None else sorted(normalize_axis_tuple(dim, x.ndim))
     if not axes:
         return x.copy()[()]
     shape = [1 if i in axes else n for i, n in enumerate(x.shape)] if keepdim else [

@@ -1,19 +1,24 @@
 """The modules and losses that several test files go through, and their PyTorch names."""
 from __future__ import annotations
 
+import enumerated
 import numpy as np
 
 from minidl import nn
 
 FLOATS = [np.float32, np.float64]
 
-# constructor, arguments: of every activation, with its settings away from the defaults too
+# constructor, arguments: of every activation, with its settings away from the defaults too; those that nobody
+# lists are found
 ACTIVATIONS = [
     ("ReLU", {}), ("LeakyReLU", {}), ("LeakyReLU", {"negative_slope": 0.3}), ("ELU", {}),
     ("ELU", {"alpha": 1.7}),
     ("SELU", {}), ("Sigmoid", {}), ("Tanh", {}), ("Softmax", {"dim": -1}), ("LogSoftmax", {"dim": -1}),
 ]
 ROWWISE = ["Softmax", "LogSoftmax"]
+for _name, _kind in enumerated.ACTIVATIONS.items():
+    if _name not in dict(ACTIVATIONS):
+        ACTIVATIONS += [(_name, settings) for settings in ({}, enumerated.away_from_defaults(_kind))]
 
 # loss, target kind, reductions
 LOSSES = [
@@ -26,6 +31,8 @@ LOSSES = [
     ]
     for reduction in reductions
 ]
+LOSSES += [(name, "values", reduction) for name, kind in enumerated.LOSSES.items()
+           if name not in {case[0] for case in LOSSES} for reduction in kind.reductions]
 
 
 def every_module() -> list[nn.Module]:

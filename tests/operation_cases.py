@@ -52,8 +52,9 @@ def key(operation: Operation) -> str:
 
 
 def cases(operation: Operation) -> list[tuple[tuple, dict]]:
-    """The inputs and settings to try it with."""
-    return [case for name, case in CASES.items() if name.split(" by ")[0] == key(operation)]
+    """The inputs and settings to try it with; of an operation that is not listed, matrices and its defaults."""
+    listed = [case for name, case in CASES.items() if name.split(" by ")[0] == key(operation)]
+    return listed or [((A, B, POSITIVE)[:int(operation.arity)], {})]
 
 
 def differentiable(operation: Operation, inputs) -> list[int]:

@@ -8,7 +8,7 @@ from twins import Huber, Mine, bits, mixed
 
 import minidl
 from minidl import nn, optim
-from minidl.capture import CapturedStep
+from minidl.compiled.capture import CapturedStep
 from minidl.compiled.model_step import ModelStep
 from minidl.training import steps
 

@@ -8,8 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from minidl import cli, nn, sweep_task
+from minidl import cli, nn
 from minidl.sweep import sweep
+from minidl.sweep import task as sweep_task
 from minidl.training.callbacks import EarlyStopping
 from minidl.training.history import EPOCH_COLUMNS, History, decoded, encoded
 

@@ -117,6 +117,12 @@ ELEMENTWISE = (
     elementwise("scale", settings=(1.3,), slack=2),
     elementwise("dropout_mask", settings=(0.3,), slack=2),
 )
+# Functions with a derivative that stand nowhere here: the setting, if there is one, is 1.3
+LISTED = {kernel.name for kernel in ELEMENTWISE} | {"softmax", "log_softmax"}
+for _name, _function in vars(kernels.of(np.float32)).items():
+    if f"{_name}_backward" in kernels.of(np.float32).OPERATIONS and _name not in LISTED:
+        _settings = (1.3,) if "double setting" in _function.__doc__ else ()
+        ELEMENTWISE += elementwise(_name, settings=_settings), derivative(_name, *_settings)
 ROWS = (
     over_rows(elementwise, "softmax", scale=lambda x, y: y * (1 - np.log(y))),
     over_rows(derivative, "softmax", domain=partial(twin, "softmax"),

@@ -487,3 +487,37 @@ def test_a_captured_dropout_of_everything():
     minidl.capture(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))(x, y)
     np.testing.assert_array_equal(model[0].weight.data, first)
     assert not model[0].weight.grad.any() and model[2].bias.grad.any()
+
+
+def test_a_composition_of_operations_is_an_activation_by_its_row_and_its_class():
+    def gate(x, beta=1.0):
+        s = F.sigmoid(x * beta)
+        return x * s, s
+
+    def derivative(g, s, x, beta=1.0):
+        return g * (s + beta * x * s * (1 - s))
+
+    swish = F.Operation("swish", gate, derivative, settings=("beta",), keeps=True, reads=("0",))
+
+    class Swish(nn.activations.Activation):
+        operation = swish
+
+        def __init__(self, beta=1.0):
+            self.settings = {"beta": beta}
+
+    def make():
+        minidl.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 5), Swish(1.5), nn.Linear(5, 3))
+        return model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1)
+
+    (model, criterion, optimizer), (other, *rest) = make(), make()
+    step, rng = minidl.capture(other, *rest), np.random.default_rng(0)
+    for _ in range(5):
+        x, y = rng.standard_normal((6, 4)).astype(np.float32), rng.integers(0, 3, 6)
+        loss = criterion(model(x), y)
+        optimizer.zero_grad()
+        model.backward(criterion.backward())
+        optimizer.step()
+        assert step(x, y) == loss
+    assert step.path == "compiled"
+    np.testing.assert_array_equal(other.flat_parameters, model.flat_parameters)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import operator
 
+import enumerated
 import numpy as np
 import pytest
 
@@ -14,8 +15,8 @@ POSITIVE = np.array([[0.5, 2.0], [1.5, 3.0]])
 OTHER = np.array([[2.0, 1.0], [1.5, 0.5]])
 LABELS = np.array([0, 1])
 
-UNARY = ["neg", "abs", "sqrt", "exp", "log", "tanh", "sigmoid", "relu", "selu", "elu", "leaky_relu", "softmax",
-         "log_softmax"]
+ACTIVATIONS = [enumerated.function_of(kind) for kind in enumerated.ACTIVATIONS.values()]
+UNARY = ["neg", "abs", "sqrt", "exp", "log", *ACTIVATIONS]
 BINARY = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "pow": np.power}
 COMPARISONS = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
                "ne": np.not_equal}
@@ -32,6 +33,8 @@ RECORDED = {
     "mse_loss": lambda x: functional.mse_loss(x, OTHER), "nll_loss": lambda x: functional.nll_loss(x, LABELS),
     "cross_entropy": lambda x: functional.cross_entropy(x, LABELS),
 }
+for _kind in enumerated.LOSSES.values():
+    RECORDED.setdefault(enumerated.function_of(_kind), lambda x, kind=_kind: kind.operation(x, OTHER))
 
 
 @pytest.mark.parametrize("name", RECORDED)

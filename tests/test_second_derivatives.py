@@ -1,6 +1,7 @@
 """Derivatives of derivatives: of every operation against finite differences, of random graphs against PyTorch."""
 from __future__ import annotations
 
+import enumerated
 import numpy as np
 import pytest
 from operation_cases import OPERATIONS, cases, differentiable, key, output_gradient
@@ -34,10 +35,10 @@ def test_the_derivative_of_every_derivative(operation):
         check_operation(operation, doubles(inputs), settings)
 
 
+LABELLED = {"cross_entropy": [False, True], "nll_loss": [False]}  # whether the targets are rows of numbers
 LOSSES = [(loss, reduction, probabilities)
-          for loss, targets in (("mse_loss", [True]), ("cross_entropy", [False, True]), ("nll_loss", [False]))
-          for reduction in (["batchmean"] if loss == "mse_loss" else []) + ["mean", "sum", "none"]
-          for probabilities in targets]
+          for kind in enumerated.LOSSES.values() for loss in [enumerated.function_of(kind)]
+          for reduction in kind.reductions for probabilities in LABELLED.get(loss, [True])]
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 4, 3)])
@@ -166,6 +167,13 @@ EXPRESSIONS = {
         rows_of(L, a), constant(L, 0.5 + np.cos(np.arange(3 * rows_of(L, a).shape[1])), a).reshape(3, -1)),
     "index": lambda L, N, a, b: (a[..., ::2] ** 2).sum() + (a[[0, -1, 0]] ** 3).mean() if a.ndim else a,
 }
+for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # those that have none yet
+    _function = enumerated.function_of(_kind)
+    if not any(name.split(",")[0].split(" of ")[0] == _function for name in EXPRESSIONS):
+        _how = enumerated.away_from_defaults(_kind) if _name in enumerated.ACTIVATIONS else {}
+        EXPRESSIONS[_function] = (
+            (lambda L, N, a, b, name=_function: getattr(N, name)(a + b, a * 0.5 * b)) if _name in enumerated.LOSSES else
+            (lambda L, N, a, b, name=_function, how=_how: getattr(N, name)(a, **how) * b))
 WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout"}  # no derivative, no operation, draws of its own
 
 

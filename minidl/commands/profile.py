@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from .. import data
-from ..capture import capture
+from ..compiled.capture import capture
 from ..compiled.profile import Profile
 from ..papers.mnist_trial import MnistTrial
 from .common import at_least

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import executors, runs
+from .. import runs
 from ..papers import EXPERIMENTS, Experiment, Result, available, measured, reproduce
 from ..papers.mnist_grid import BATCH_SIZE, NAME, SOURCE
+from ..sweep import executors
 from ..table import as_csv, as_text
 from ..training.progress import say
 from . import mnist_grid

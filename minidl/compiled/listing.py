@@ -1,4 +1,4 @@
-"""What a program does, for people: one line an instruction, and where its time goes."""
+"""A program as a text for people: its lines, and the time that each takes."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ PRODUCTS = ("linear", "matmul", "linear_input_gradient", "linear_weight_gradient
 
 
 class Names:
-    """What the arrays of a recording are called: arguments and parameters by their names, the others %1, %2, ..."""
+    """Names for the arrays of a recording: those of arguments and parameters, and %1, %2, ... for the others."""
 
     def __init__(self, recorder: Recorder, arguments: Sequence[str]):
         self.recorder, self.arguments = recorder, arguments
@@ -120,7 +120,7 @@ def argument_names(nesting, names: Sequence[str]) -> list[str]:
 
 
 def multiply_adds(line: Line) -> int:
-    """Of a product; 0 for all else."""
+    """The number of multiply-adds in a product; 0 for another line."""
     if getattr(line.operation, "name", "") not in PRODUCTS:
         return 0
     a = line.operands[0]

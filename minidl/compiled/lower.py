@@ -1,8 +1,8 @@
 """How a line of a recording becomes instructions: by a kernel where there is one, else by a call of NumPy.
 
-A lowering is told the program, the operands where they lie, the settings and the output; it appends
-instructions and returns True, or appends nothing and returns False: the line is then called in its place, as the
-Python that its row is.
+A lowering takes the builder, the operands and the output as arrays of the program, and the settings. It appends
+instructions and returns True, or appends nothing and returns False: then the Python of the operation's row is called
+in its place.
 """
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import FLOATS
+from ..functional.operation import WITH_KERNELS
 from .arena import as_matrices, rows_of, strided
 
 _LOWERINGS: dict[str, Callable] = {}
@@ -27,7 +28,7 @@ def lowering(*names: str):
 
 def lower(builder, name: str, operands: list, settings: dict, output: np.ndarray, **how) -> bool:
     """Append the instructions of one operation; False if it has none."""
-    function = _LOWERINGS.get(name)
+    function = _LOWERINGS.get(name) or (_by_its_kernel if name in WITH_KERNELS else None)
     if function is None or not output.size or any(not isinstance(x, (np.ndarray, int, float)) for x in operands):
         return False
     return function(builder, name, operands, settings, output, **how)
@@ -37,11 +38,8 @@ def _all_of(dtype, *arrays) -> bool:
     return dtype in FLOATS and all(x.dtype == dtype for x in arrays)
 
 
-KERNELS = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "absolute"}
-
-
-def _elementwise(builder, name: str, operands: list, output: np.ndarray, setting: float = 0.0) -> bool:
-    """y = f(operands), of one float dtype, in which a number is rounded."""
+def _elementwise(builder, kernel: str, operands: list, output: np.ndarray, setting: float = 0.0) -> bool:
+    """y = f(operands), for arrays of one float dtype; numbers are rounded to it."""
     given = [x for x in operands if isinstance(x, np.ndarray)]
     if not given or not _all_of(given[0].dtype, *given):
         return False
@@ -50,20 +48,18 @@ def _elementwise(builder, name: str, operands: list, output: np.ndarray, setting
     matrices = as_matrices(output.shape, [output, *arrays])
     if matrices is None:
         return False
-    builder.program.kernel(KERNELS.get(name, name), dtype, *matrices, setting=setting)
+    builder.program.kernel(kernel, dtype, *matrices, setting=setting)
     return True
 
 
-@lowering("neg", "abs", "sqrt", "exp", "log", "sign", "relu", "selu", "tanh", "sigmoid", "add", "sub", "mul", "div",
-          "relu_backward", "selu_backward", "tanh_backward", "sigmoid_backward")
-def _plain(builder, name, operands, settings, output):
-    return _all_of(output.dtype, output) and _elementwise(builder, name, operands, output)
-
-
-@lowering("leaky_relu", "elu", "leaky_relu_backward", "elu_backward")
-def _with_setting(builder, name, operands, settings, output):
-    default = 0.01 if name.startswith("leaky") else 1.0
-    return _elementwise(builder, name, operands, output, float(next(iter(settings.values()), default)))
+def _by_its_kernel(builder, name, operands, settings, output):
+    """The kernel that the row names."""
+    call = WITH_KERNELS[name].kernel_call(settings)
+    if call is None or not _all_of(output.dtype, output):
+        return False
+    if "dim" in WITH_KERNELS[name].settings:
+        return _of_rows(builder, call[0], operands, settings, output)
+    return _elementwise(builder, call[0], operands, output, call[1])
 
 
 @lowering("pow")
@@ -79,8 +75,8 @@ def _power_gradient(builder, name, operands, settings, output):
     g, a, b = operands
     if isinstance(b, np.ndarray) or b != 2 or not _all_of(output.dtype, output):
         return False
-    return (_elementwise(builder, "mul", [g, 2], output)  # a power of 1 is a itself
-            and _elementwise(builder, "mul", [output, a], output))
+    return (_elementwise(builder, "multiply", [g, 2], output)  # a power of 1 is a itself
+            and _elementwise(builder, "multiply", [output, a], output))
 
 
 @lowering("clone", "contiguous", "copy")
@@ -97,7 +93,7 @@ def _filled(builder, name, operands, settings, output):
 
 @lowering("dropout")
 def _dropped(builder, name, operands, settings, output):
-    return _elementwise(builder, "mul", operands, output)
+    return _elementwise(builder, "multiply", operands, output)
 
 
 @lowering("to")
@@ -173,9 +169,9 @@ def _linear_input(builder, name, operands, settings, output):
 @lowering("linear_weight_gradient")
 def _linear_weight(builder, name, operands, settings, output, accumulates: bool = False):
     g, x = [rows_of(x) for x in operands]
-    if x is None or g is None:
-        return False
     dweight = strided(output, output.shape, output.strides)
+    if x is None or g is None or dweight is None:
+        return False
     if output.strides[0] == output.itemsize or output.shape[0] == 1:  # lies as (in, out)
         return _product(builder, dweight.T, x.T, g, accumulates=accumulates)
     return _product(builder, dweight, g.T, x, accumulates=accumulates)
@@ -201,14 +197,14 @@ def _matmul(builder, name, operands, settings, output):
 # Rows
 
 
-@lowering("softmax", "log_softmax", "softmax_backward", "log_softmax_backward")
-def _of_rows(builder, name, operands, settings, output):
+def _of_rows(builder, kernel: str, operands: list, settings: dict, output: np.ndarray) -> bool:
+    """A kernel along the last axis."""
     if settings.get("dim", -1) not in (-1, output.ndim - 1) or not output.ndim:
         return False
     matrices = [rows_of(x) for x in (output, *operands)]
     if any(x is None for x in matrices) or not _all_of(output.dtype, *matrices):
         return False
-    builder.program.kernel(name, output.dtype, *matrices)
+    builder.program.kernel(kernel, output.dtype, *matrices)
     return True
 
 
@@ -216,7 +212,7 @@ def _of_rows(builder, name, operands, settings, output):
 def _sum(builder, name, operands, settings, output):
     x, = operands
     dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
-    if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not output.flags.c_contiguous or not x.flags.c_contiguous:
+    if not (_all_of(x.dtype, x, output) and x.ndim and x.size and output.flags.c_contiguous and x.flags.c_contiguous):
         return False
     axes = list(range(x.ndim)) if dims is None else sorted({int(d) % x.ndim for d in np.atleast_1d(dims)})
     if not axes or axes != list(range(axes[0], axes[-1] + 1)):
@@ -239,7 +235,7 @@ def _sum(builder, name, operands, settings, output):
 
 
 def _labels(builder, name: str, labels, classes: int):
-    """Labels that the program alone writes, as a row, after an instruction that checks them; None for others."""
+    """The labels as a row, after an instruction that checks them; None unless the program alone writes to them."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
         return None
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))
@@ -253,13 +249,13 @@ def _labels(builder, name: str, labels, classes: int):
 def _over(builder, name, operands, settings, output):
     x, z = operands
     count = z.shape[0] if settings["by"] == "rows" else z.size
-    return _all_of(output.dtype, output) and _elementwise(builder, "div", [x, count], output)
+    return _all_of(output.dtype, output) and _elementwise(builder, "divide", [x, count], output)
 
 
 @lowering("over_count")
 def _over_count(builder, name, operands, settings, output):
     g, x = operands
-    return _all_of(output.dtype, output) and _elementwise(builder, "div", [g, _count(x, settings["dim"])], output)
+    return _all_of(output.dtype, output) and _elementwise(builder, "divide", [g, _count(x, settings["dim"])], output)
 
 
 def _count(x, dim) -> int:
@@ -270,7 +266,7 @@ def _count(x, dim) -> int:
 def _mean(builder, name, operands, settings, output):
     if not _sum(builder, "sum", operands, settings, output):
         return False
-    return _elementwise(builder, "div", [output, _count(operands[0], settings.get("dim"))], output)
+    return _elementwise(builder, "divide", [output, _count(operands[0], settings.get("dim"))], output)
 
 
 @lowering("total")

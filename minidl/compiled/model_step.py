@@ -1,6 +1,7 @@
 """The training step of any model, loss and optimizer, recorded: ``zero_grad, forward, loss, backward, step``."""
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .conversion import checked_index
 from .errors import CaptureError
 from .profile import Profile, profile
 from .snapshot import put_back_if_refused
@@ -26,8 +28,9 @@ class NotFinite(FloatingPointError):
 
 
 class ModelStep:
-    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``; ``step(x, y, index)`` trains on those rows.
+    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``: one training step on the batch.
 
+    An array beyond what the model's forward takes, and the target, is the index, which can be named, too.
     ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
     """
 
@@ -37,6 +40,7 @@ class ModelStep:
         """function : the loss as a function of two Tensors, where the criterion wraps one."""
         self.model, self.criterion, self.optimizer, self.function = model, criterion, optimizer, function
         self.output: np.ndarray = np.empty(0)
+        self._inputs = _most_arguments(model.forward)
         loss_of = _loss_of(criterion, function)
 
         def train(*batch):
@@ -56,15 +60,20 @@ class ModelStep:
 
         self.step = RecordedStep(train)
 
-    def __call__(self, *batch) -> float:
+    def __call__(self, *batch, index=None) -> float:
         """One step; FloatingPointError for a loss that is not finite. Nothing was updated then."""
-        loss = self.run(*batch)
+        loss = self.run(*batch, index=index)
         if not math.isfinite(loss):
             raise FloatingPointError(f"capture: the loss became {loss}; the weights are those before this step")
         return loss
 
-    def run(self, *batch) -> float:
+    def run(self, *batch, index=None) -> float:
         """One step; a loss that is not finite is returned, and nothing was updated."""
+        if index is None and len(batch) > self._inputs + 1:
+            batch, index = batch[:-1], batch[-1]
+        if index is not None:
+            index = checked_index("capture", index, len(batch[0]))
+            batch = tuple([(x._data if isinstance(x, Tensor) else x)[index] for x in batch])
         try:
             loss, output = self.step(*batch)
         except NotFinite as stopped:
@@ -112,6 +121,15 @@ def _update(optimizer: Optimizer) -> None:
 
     with recorder.calling(optimizer.step, f"{type(optimizer).__name__}.step", put_back), unseen():
         optimizer.step()
+
+
+def _most_arguments(function: Callable) -> float:
+    """How many arguments a function takes by their places."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return math.inf
+    return sum(kind is not inspect.Parameter.KEYWORD_ONLY and kind is not inspect.Parameter.VAR_KEYWORD
+               for kind in kinds)
 
 
 def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""A recording made into a program: its lines in order, each as instructions, over arrays of one block of memory."""
+"""How a recording is made into a program: each line in turn becomes instructions, over arrays of one memory block."""
 from __future__ import annotations
 
 from typing import Any
@@ -11,6 +11,7 @@ from ..kernels.replay import Replay
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
+
 
 class Builder:
     """Lays out a recording's arrays and writes its program. ``results``: the arrays that the step returns."""
@@ -34,12 +35,12 @@ class Builder:
             for array in _arrays(line):
                 last[id(_owner(array))] = number
         lasting = {id(_owner(array)) for array in self.results}
-        for line in self.lines:  # what a Python function was given it may keep, for its derivative
+        for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
                 lasting.update(id(_owner(array)) for array in _arrays(line))
-        for array in self.recorder.arguments:
-            if array is not None:
-                self._moved[id(array)] = arena.place(array.nbytes)
+        for argument in self.recorder.arguments:
+            if argument is not None:
+                self._moved[id(argument)] = arena.place(argument.nbytes)
         for key, root in roots.items():
             if root.key[0] == "constant" and key in last:
                 self._moved[key] = arena.place(root.array.nbytes)
@@ -64,7 +65,7 @@ class Builder:
                 self.array(root.array)[...] = root.array
 
     def array(self, array: np.ndarray) -> np.ndarray:
-        """Where the program has an array of the recording."""
+        """The program's array in place of one of the recording."""
         owner = _owner(array)
         offset = self._moved.get(id(owner))
         if offset is None:
@@ -117,7 +118,7 @@ class Builder:
         return self.program
 
     def _moved_in(self, value):
-        """A setting or an operand with its arrays where the program has them."""
+        """A setting or an operand, with the program's arrays in place of the recording's."""
         if isinstance(value, np.ndarray):
             return self.array(value)
         if isinstance(value, (tuple, list)):
@@ -243,7 +244,7 @@ def _arrays(line: Line) -> list[np.ndarray]:
 
 
 def _needed(recorder: Recorder, results: list[np.ndarray]) -> list[Line]:
-    """The lines without those whose output nobody reads."""
+    """The lines, without operations whose output no later line reads."""
     read = {id(_owner(array)) for array in results}
     lines = []
     for line in reversed(recorder.lines):

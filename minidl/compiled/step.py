@@ -1,7 +1,7 @@
 """A function of one's own as a compiled step: recorded, replayed, and checked against Python.
 
 The first call with arguments of a kind (shapes, dtypes, the values of static arguments) runs the function as
-Python and records it. Later ones replay the recording, as long as what the function reads stands as it did. At
+Python and records it. Later ones replay the recording, as long as nothing that the function reads has changed. At
 replays 1, 2, 4, 8 and so on Python runs it again, and the new recording is compared with the old one.
 """
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .program import Builder
 from .watch import Watch
 
 KEPT = 8      # programs of one step
-PATIENCE = 3  # times that a check may find another step than was recorded; then the step runs plain
+PATIENCE = 3  # checks that find another recording until the step runs plain
 MOVES = 0     # the number of the guard of where parameters lie
 RUNNING = "capture: this step is running already: it was called again from within it, or by another thread"
 
@@ -69,7 +69,7 @@ class Recording:
         self.watch.forget()
 
     def _told(self) -> tuple:
-        """What two recordings are compared by."""
+        """A key to compare recordings by."""
         recorder = self.recorder
         outputs = tuple([recorder.told(recorder.operand(array, "the step's output")) for array in self.tensors])
         return tuple(recorder.signature), outputs, repr(self.shape)
@@ -93,11 +93,11 @@ class Recording:
                 self.replay.argument(builder.array(array))
 
     def fresh(self):
-        """The output of the recorded run, as its own Tensors."""
+        """The output of the recorded run, as new Tensors."""
         return rebuilt(self.shape, [Tensor(array.copy()) for array in self.tensors])
 
     def result(self):
-        """The output of the last replay, in arrays of its own."""
+        """The output of the last replay, as new Tensors."""
         return rebuilt(self.shape, [Tensor(array.copy()) for array in self.results])
 
 
@@ -113,6 +113,9 @@ class RecordedStep(ReplayedCall):
     Raises CaptureError, while recording, for what a recorded step could not do again: the message names the ways
     out. RuntimeError for a step that is called from within itself or by two threads at once.
     """
+
+    program: Any
+    result: Any
 
     def __init__(self, function: Callable):
         functools.update_wrapper(self, function, updated=())
@@ -146,7 +149,7 @@ class RecordedStep(ReplayedCall):
         return f"compiled; in place: {', '.join(names)}" if names else "compiled"
 
     def called(self) -> Callable:
-        """The function as it is called."""
+        """The function that Python calls."""
         return self.function
 
     def slow(self, args: tuple, named: dict):
@@ -191,7 +194,7 @@ class RecordedStep(ReplayedCall):
         return True
 
     def _record(self, key: tuple, nesting, arrays: list[np.ndarray], kept: Recording | None):
-        """Let Python run the function, recorded, in place of a replay; kept: the recording that it is to agree with."""
+        """Run the function as Python and record it; kept: the recording to compare with, or None."""
         self.program = None
         new = Recording(self.called(), nesting, arrays)
         if kept is not None and new.signature == kept.signature:
@@ -265,7 +268,7 @@ class _BoundStep(RecordedStep):
 
 
 class _Access:
-    """A step of an object, as its attribute: it keeps the object alive as long as it is at hand."""
+    """The step of an object, as its attribute: it keeps the object alive while it is referred to."""
 
     def __init__(self, step: RecordedStep, instance):
         self._step, self._instance = step, instance
@@ -296,7 +299,7 @@ def _difference(old: tuple, new: tuple) -> str:
 
 @contextmanager
 def _without_gc():
-    """No collection begins in it, which would call functions of others that watch it."""
+    """Within it the garbage collector rests, which might run other code in the middle of a recording."""
     with _collecting.lock:
         if _collecting.recordings == 0:
             _collecting.enabled = gc.isenabled()
@@ -312,7 +315,7 @@ def _without_gc():
 
 
 class _Collecting:
-    """Whether the collector ran before the first of the recordings that go on now."""
+    """Whether the garbage collector was enabled before the first of the recordings in progress."""
 
     lock, recordings, enabled = threading.Lock(), 0, True
 

@@ -3,7 +3,8 @@
 import sys
 
 from ..autograd import operators
-from .activations import elu, leaky_relu, log_softmax, relu, selu, sigmoid, softmax, tanh
+from . import activations, losses
+from .activations import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .dropout import dropout
 from .elementwise import (
@@ -27,7 +28,7 @@ from .elementwise import (
     where,
     zeros_like,
 )
-from .losses import cross_entropy, mse_loss, nll_loss
+from .losses import *  # noqa: F403
 from .operation import Operation
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
@@ -36,9 +37,9 @@ from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, 
 operators.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
 
 __all__ = [
-    "Operation", "abs", "add", "all", "any", "argmax", "argmin", "cat", "concat", "concatenate",
-    "cross_entropy", "div", "dropout", "elu", "exp", "flatten", "leaky_relu", "linear", "log", "log_softmax",
-    "matmul", "max", "mean", "min", "mse_loss", "mul", "neg", "nll_loss", "permute", "pow", "relu", "reshape",
-    "selu", "sigmoid", "softmax", "sqrt", "squeeze", "stack", "sub", "sum", "tanh", "transpose", "unsqueeze",
-    "where",
+    "Operation", "abs", "add", "all", "any", "argmax", "argmin", "cat", "concat", "concatenate", "div", "dropout",
+    "exp", "flatten", "linear", "log", "matmul", "max", "mean", "min", "mul", "neg", "permute", "pow", "reshape",
+    "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
 ]
+__all__ += activations.__all__
+__all__ += losses.__all__

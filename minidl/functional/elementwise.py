@@ -13,16 +13,18 @@ ones_like = Operation("ones_like", np.ones_like, arity=1)
 
 # Arithmetic
 
-add = Operation("add", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g, reads=("", ""))
-sub = Operation("sub", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g, reads=("", ""))
-mul = Operation("mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a, reads=("1", "0"))
-div = Operation("div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b, reads=("1", "1y"))
-neg = Operation("neg", np.negative, lambda g, y, a: -g, reads=("",))
-sign = Operation("sign", np.sign, lambda g, y, a: zeros_like(a), reads=("",))
-abs = Operation("abs", np.abs, lambda g, y, a: g * sign(a), reads=("0",))
-sqrt = Operation("sqrt", np.sqrt, lambda g, y, a: g / (2 * y), reads=("y",))
-exp = Operation("exp", arrays.exp, lambda g, y, a: g * y, reads=("y",))
-log = Operation("log", arrays.log, lambda g, y, a: g / a, reads=("0",))
+add = Operation("add", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g, reads=("", ""), kernel="add")
+sub = Operation("sub", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g, reads=("", ""), kernel="subtract")
+mul = Operation(
+    "mul", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a, reads=("1", "0"), kernel="multiply")
+div = Operation(
+    "div", np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b, reads=("1", "1y"), kernel="divide")
+neg = Operation("neg", np.negative, lambda g, y, a: -g, reads=("",), kernel="negative")
+sign = Operation("sign", np.sign, lambda g, y, a: zeros_like(a), reads=("",), kernel="sign")
+abs = Operation("abs", np.abs, lambda g, y, a: g * sign(a), reads=("0",), kernel="absolute")
+sqrt = Operation("sqrt", np.sqrt, lambda g, y, a: g / (2 * y), reads=("y",), kernel="sqrt")
+exp = Operation("exp", arrays.unary("exp"), lambda g, y, a: g * y, reads=("y",), kernel="exp")
+log = Operation("log", arrays.unary("log"), lambda g, y, a: g / a, reads=("0",), kernel="log")
 
 # Comparisons, without a derivative
 

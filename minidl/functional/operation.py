@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container
 from functools import partial
+from inspect import signature
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from .applied import Applied
 ndarray = np.ndarray  # as one name, which is looked up at each call
 INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
 ALL = "0123456789y"  # what a derivative may read
+WITH_KERNELS: dict[str, Operation] = {}  # the rows that name a kernel, by their own names
 
 
 def no_derivative(*_, **__) -> None:
@@ -48,24 +50,34 @@ class Operation:
     """A value and its derivatives, one for each input.
 
     ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
-    changes nothing. ``views`` that y may share its memory with the first input.
+    changes nothing. ``views`` says that y may share its memory with the first input.
     ``keeps`` says that the value gives (y, kept); it is then itself written with operations, and computes
     with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
     in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
     of the totals that are not None. ``add(total, *inputs)`` adds this operation's own value to an array.
     ``arity`` is the number of inputs, by default that of the derivatives.
 
+    ``kernel`` names the kernel that computes the same: elementwise, or along the last axis for a row with the setting
+    "dim". That of the derivative has the name with "_backward" behind it. A kernel takes one setting at most: the
+    row's, or what the row's settings make of it. So ``kernel`` may also be a function of them that gives the name
+    and the number, or None where no kernel does it alone. ``output_serves`` says for which setting the derivative's
+    kernel may read y where the row's derivative reads x: a function, or True.
+
     Raises TypeError for inputs that are neither Tensors, arrays nor numbers.
     """
 
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), keeps: bool = False,
                  reads: tuple[str, ...] = (), views: bool = False, adds: tuple[int, ...] = (),
-                 add_all: Callable = no_derivative, add: Callable | None = None, arity: float | None = None):
+                 add_all: Callable = no_derivative, add: Callable | None = None, arity: float | None = None,
+                 kernel: str | Callable | None = None, output_serves: bool | Callable = False):
         self.name, self.value, self.derivatives = name, value, derivatives
         self.arity = len(derivatives) or math.inf if arity is None else arity
         self.settings, self.keeps, self.views = settings, keeps, views
         self.reads = reads or tuple(ALL for _ in derivatives)
         self.adds, self.add_all, self.add = adds, add_all, add
+        self.kernel, self.output_serves = kernel, output_serves
+        if kernel is not None:
+            WITH_KERNELS[name] = self
         self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read where these gradients are asked for
         self.constants: Container[int] = [i for i, f in enumerate(derivatives) if f is no_derivative]
 
@@ -73,6 +85,19 @@ class Operation:
         """(y, what the derivatives get as y), for arrays."""
         y = self.value(*inputs, **settings)
         return y if self.keeps else (y, y)
+
+    def kernel_call(self, settings: dict) -> tuple[str, float] | None:
+        """The kernel that computes the value with these settings, and the one number that it takes, or 0."""
+        if callable(self.kernel):
+            return self.kernel(**settings)
+        if self.kernel is None:
+            return None
+        names = [name for name in self.settings if name != "inplace"]
+        if not names or names == ["dim"]:
+            return self.kernel, 0.0
+        name, = names
+        value = settings[name] if name in settings else signature(self.value).parameters[name].default
+        return self.kernel, float(value)
 
     def derivative(self, i: int) -> Callable:
         """The derivative for input i."""
@@ -91,7 +116,7 @@ class Operation:
         return self.value(*inputs, **settings)[0] if self.keeps else self.value(*inputs, **settings)
 
     def of(self, a, b):
-        """The same as a call, but sooner for arrays: as in a derivative, either both are Tensors or none is."""
+        """The same as a call, but faster for arrays. As in a derivative, both inputs are Tensors, or neither is."""
         return self.value(a, b) if type(a) is ndarray else self(a, b)
 
     def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:

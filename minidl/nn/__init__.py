@@ -1,17 +1,18 @@
 """Modules: layers, containers, losses, and their initial values."""
 
 from ..autograd.parameter import Parameter
-from . import functional, init
-from .activations import ELU, SELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from . import activations, functional, init, losses
+from .activations import *  # noqa: F403
 from .containers import ModuleDict, ModuleList, Sequential
 from .dropout import Dropout
 from .linear import Linear
-from .losses import CrossEntropyLoss, Loss, MSELoss, NLLLoss
+from .losses import *  # noqa: F403
 from .module import Module
 from .shape import Flatten, Identity
 
 __all__ = [
-    "ELU", "SELU", "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "LeakyReLU", "Linear", "LogSoftmax",
-    "Loss", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU", "Sequential",
-    "Sigmoid", "Softmax", "Tanh", "functional", "init",
+    "Dropout", "Flatten", "Identity", "Linear", "Module", "ModuleDict", "ModuleList", "Parameter", "Sequential",
+    "functional", "init",
 ]
+__all__ += activations.__all__
+__all__ += losses.__all__

@@ -7,6 +7,8 @@ from .. import functional
 from ..autograd.tensor import Tensor
 from .module import Module
 
+__all__ = ["ELU", "SELU", "LeakyReLU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+
 
 class Activation(Module):
     """y = f(x), dx = f'(x) dy: value and derivative are the operation's."""
@@ -27,7 +29,11 @@ class Activation(Module):
             if isinstance(x, Tensor):
                 return self.recorded((x,), Activation)
             raise
-        self.saved = x, y
+        if self.operation.keeps:  # it is a composition of operations
+            y, kept = y
+            self.saved = x, kept
+        else:
+            self.saved = x, y
         return y
 
     def expressed(self, x: Tensor) -> Tensor:
@@ -38,15 +44,27 @@ class Activation(Module):
         """The gradient of the input, for that of the output."""
         settings, derivative = self.settings, self.operation.derivatives[0]
         try:
-            x, y = self.saved
-            return derivative(gradient, y, x, **settings) if settings else derivative(gradient, y, x)
+            x, kept = self.saved
+            return derivative(gradient, kept, x, **settings) if settings else derivative(gradient, kept, x)
         except (AttributeError, TypeError, ValueError):
-            x, y = self.require_saved()
+            x, _ = self.require_saved()
             self.check_gradient(gradient, x.shape, x.dtype)
             raise
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
+
+_ITS_OWN = {"__class__", "__init__", "__init_subclass__", "__subclasshook__", "extra_repr"}  # no arithmetic
+_METHODS = [name for name in dir(Activation) if callable(getattr(Activation, name)) and name not in _ITS_OWN]
+
+
+def is_activation(module: Module) -> bool:
+    """Whether it computes its class's operation and nothing else: no method of Activation is overridden."""
+    kind = type(module)
+    return (isinstance(module, Activation) and hasattr(kind, "operation")
+            and "operation" not in vars(module) and "settings" in vars(module)
+            and all([getattr(kind, name) is getattr(Activation, name) for name in _METHODS]))
 
 
 class ReLU(Activation):

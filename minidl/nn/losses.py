@@ -14,6 +14,8 @@ from ..functional.loss_sums import check_reduction
 from ..functional.losses import label_shape
 from .module import Module
 
+__all__ = ["CrossEntropyLoss", "Loss", "MSELoss", "NLLLoss"]
+
 
 class _Recorded(NamedTuple):
     """What a loss that is differentiated by the tape keeps: the output that it was given, and what it gave."""

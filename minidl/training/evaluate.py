@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..autograd.tape import no_grad
-from ..conversion import evaluating
+from ..compiled.conversion import evaluating
+from ..compiled.prediction import outputs
 from ..data.batches import Batches, positive_int
 from ..nn.module import Module
-from ..prediction import outputs
 from .criterion import as_criterion
 from .epoch_mean import EpochMean, Evaluation
 from .inputs import arrays_of, gathered, transformed

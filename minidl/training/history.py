@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..data.idx import part_of
+from ..files import part_of
 from ..table import as_text, columns, shown
 
 SHOWN = 20  # epochs of a table; of more the first and the last

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..capture_batch import flattens
-from ..capture_layers import NotCapturable, leaves, widths
-from ..conversion import array_of, as_floats, dtype_of, inputs_of
+from ..compiled.batch import flattens
+from ..compiled.conversion import array_of, as_floats, dtype_of, inputs_of
+from ..compiled.layers import NotCapturable, leaves, widths
 from ..functional import cross_entropy, mse_loss, nll_loss
 from ..nn import Module
 from ..optim.optimizer import Optimizer

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..capture import CapturedStep
-from ..capture_batch import flattens
-from ..capture_layers import NotCapturable, leaves
+from ..compiled.batch import flattens
+from ..compiled.capture import CapturedStep
 from ..compiled.errors import CaptureError
+from ..compiled.layers import NotCapturable, leaves
 from ..compiled.model_step import ModelStep
 from .criterion import Criterion
 from .epoch_mean import EpochMean

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from . import nn, random
-from .autograd import storage
-from .autograd.parameter import Parameter
-from .nn.module import Module
+from .. import nn, random
+from ..autograd import storage
+from ..autograd.parameter import Parameter
+from ..nn.activations import Activation, is_activation
+from ..nn.module import Module
 
 
 class NotCapturable(TypeError):
@@ -131,20 +132,18 @@ def _check_linear(builder: Builder, module: nn.Linear, width: int) -> None:
             f"capture: {module}: expected a weight that lies as (in, out), Parameter(..., order='F')")
 
 
-_FROM_INPUT = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu", nn.ELU: "elu", nn.SELU: "selu"}
-_FROM_OUTPUT = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.Softmax: "softmax", nn.LogSoftmax: "log_softmax"}
-
-
-def _activation(builder: Builder, module: nn.activations.Activation, x, width: int):
-    program = builder.program
+def _activation(builder: Builder, module: Activation, x, width: int):
+    program, operation = builder.program, module.operation
     program.watch(vars(module), ["settings"])
     program.watch(module.settings, list(module.settings))
     if module.settings.get("dim", -1) not in (-1, 1):
         raise NotCapturable(f"capture: {module}: expected dim -1 or 1, along the rows of a batch")
-    name = _FROM_INPUT.get(type(module)) or _FROM_OUTPUT[type(module)]
-    setting = next(iter(module.settings.values()), 0.0)
-    # y > 0 where x > 0: with y alone, x need not be kept
-    from_output = type(module) in _FROM_OUTPUT or (type(module) in (nn.ReLU, nn.LeakyReLU) and setting >= 0)
+    call = operation.kernel_call(module.settings)
+    if call is None:
+        raise NotCapturable(f"capture: {module}: with these settings no kernel alone computes it")
+    name, setting = call
+    serves = operation.output_serves
+    from_output = "y" in operation.reads[0] or (serves(setting) if callable(serves) else serves)
     y = builder.output(x, width, reads_input=not from_output)
     program.apply(name, x, y, setting=setting)
 
@@ -195,15 +194,21 @@ def _flatten(builder: Builder, module: nn.Flatten, x, width: int):
 
 _WRITERS: dict[type[Module], Callable] = {
     nn.Linear: _linear, nn.Dropout: _dropout, nn.Identity: _unchanged, nn.Flatten: _flatten,
-    **dict.fromkeys([*_FROM_INPUT, *_FROM_OUTPUT], _activation),
 }
+
+
+def _writer(module: Module) -> Callable | None:
+    """What writes this module's calls; None for one that has no kernels."""
+    if is_activation(module) and module.operation.kernel is not None:  # type: ignore[attr-defined]
+        return _activation
+    return _WRITERS.get(type(module))
 
 
 def leaves(model: Module) -> list[Module]:
     """The modules that the model runs, in their order. NotCapturable for a user's, or without a Linear."""
     found = _leaves(model)
     for module in found:
-        if type(module) not in _WRITERS:
+        if _writer(module) is None:
             raise NotCapturable(f"capture: {type(module).__name__} has no kernels of its own")
     if not any(type(module) is nn.Linear for module in found):
         raise NotCapturable(f"capture: expected a model with a Linear, got {model}")
@@ -231,7 +236,9 @@ def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Modu
     x, width = None, widths(modules)[0]
     backwards = []
     for module in modules:
-        x, width, backward = _WRITERS[type(module)](builder, module, x, width)
+        write = _writer(module)
+        assert write is not None  # leaves() has looked
+        x, width, backward = write(builder, module, x, width)
         backwards.append((module, backward))
     builder.program.forward_ends(x)
     return x, backwards

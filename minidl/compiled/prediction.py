@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import kernels
-from .autograd.tape import no_grad
-from .capture_layers import Builder, leaves, widths, write_forward
-from .compiled.forward import RecordedForward
+from .. import kernels
+from ..autograd.tape import no_grad
+from ..nn.module import Module
 from .conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
-from .nn.module import Module
+from .forward import RecordedForward
+from .layers import Builder, leaves, widths, write_forward
 
 BLOCK = 256  # rows that pass through the network together, so that what is between layers stays in cache
 

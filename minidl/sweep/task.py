@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import data, nn, optim, random
-from .optim.group import at_least_zero, fraction
-from .optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
-from .recipe import ACTIVATIONS, INIT_NAMES, Recipe
-from .training import fit
-from .training.history import encoded
+from .. import data, nn, optim, random
+from ..optim.group import at_least_zero, fraction
+from ..optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
+from ..recipe import ACTIVATIONS, INIT_NAMES, Recipe
+from ..training import fit
+from ..training.history import encoded
 
 DATASETS = {"mnist": (60_000, 10_000), "disk": (2_000, 1_000)}  # samples, of which for development
 NUMBERS = ("best_dev_accuracy", "best_epoch", "last_dev_accuracy")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .autograd.parameter import Parameter
-from .optim.optimizer import Optimizer
+from ..autograd.parameter import Parameter
+from ..optim.optimizer import Optimizer
 
 
 class Listed:
