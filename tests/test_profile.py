@@ -157,7 +157,8 @@ def test_what_has_no_profile():
     with pytest.raises(minidl.CaptureError, match=r"item\(\) takes a value"):
         step.profile(X, T)
     assert everything(model, step.optimizer) == before
-    step = minidl.capture(Residual(), nn.MSELoss(), optim.SGD(Residual().parameters()))
+    model = Residual()
+    step = minidl.capture(model, nn.MSELoss(), adam(model))
     for repeats in (0, -1, 1.5, True, "2"):
         with pytest.raises(ValueError, match=f"^profile: expected repeats >= 1, got {re.escape(repr(repeats))}"):
             step.profile(X, T, repeats=repeats)
