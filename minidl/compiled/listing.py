@@ -19,7 +19,7 @@ class Names:
     def __init__(self, recorder: Recorder, arguments: Sequence[str]):
         self.recorder, self.arguments = recorder, arguments
         self.functions = {id(line): told[1] for line, told in zip(recorder.lines, recorder.signature, strict=True)
-                          if line.what == "function"}
+                          if line.what in ("function", "call")}
         self.spans: dict[int, list[tuple[int, int, str]]] = {}  # of the parameters in their stores
         for parameter in recorder.parameters.values():
             for store, suffix in ((parameter.store.values, ""), (parameter.store.gradients, ".grad")):
@@ -91,9 +91,7 @@ def _text(line: Line, names: Names) -> str:
     if line.what == "zero":
         return f"{made} <- 0"
     if line.what == "call":
-        owner = getattr(line.operation, "__self__", None)
-        called = getattr(line.operation, "__name__", "function")
-        return f"{type(owner).__name__}.{called}()" if owner is not None else f"{called}()"
+        return f"{names.functions[id(line)]}()"
     return f"stop unless {operands} is finite"
 
 
@@ -132,8 +130,8 @@ def multiply_adds(line: Line) -> int:
 
 def _where(line: Line) -> str:
     """Where a line runs that is no kernel of the program."""
-    owner = getattr(line.operation, "__self__", None)
-    if line.what == "call" and isinstance(owner, Optimizer) and type(owner).step is Optimizer.step:
+    owner = getattr(line.operation, "__self__", None)  # none of a user's own step()
+    if line.what == "call" and isinstance(owner, Optimizer):
         return "in place" if owner.reason else "a program of its own"
     return "in place"
 

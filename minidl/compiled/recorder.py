@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.parameter import Parameter
+from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
 from .errors import CaptureError
 
@@ -197,11 +198,8 @@ class Recorder:
         self._verify_all()
         if put_back is not None:
             self.undo.append(put_back)
-        self.paused = True
-        try:
+        with unseen():
             yield
-        finally:
-            self.paused = False
         self._refresh()
         self.lines.append(Line("call", function))
         self.signature.append(("call", name, id(getattr(function, "__self__", None))))

@@ -22,13 +22,15 @@ import numpy as np
 from ..autograd import storage
 from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
-from ..kernels.replay import ReplayedCall, recording_begins, recording_ends
+from ..kernels.replay import ReplayedCall, recording_begins, recording_ends, set_tensor_type
 from .errors import CaptureError
 from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
 from .profile import Profile, profile
 from .program import Builder
 from .watch import Watch
+
+set_tensor_type(Tensor)
 
 KEPT = 8      # programs of one step
 PATIENCE = 3  # checks that find another recording until the step runs plain

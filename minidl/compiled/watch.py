@@ -105,6 +105,8 @@ class Watch:
         if not own and code.co_filename.startswith(LIBRARIES):
             return
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if code.co_name in ("__init__", "__new__"):  # what the function makes itself
+            first = None
         if own:  # minidl's own: only the settings of its modules matter
             if isinstance(first, Module):
                 self._visit_object(first, frozenset())
