@@ -130,8 +130,8 @@ def multiply_adds(line: Line) -> int:
 
 def _where(line: Line) -> str:
     """Where a line runs that is no kernel of the program."""
-    owner = getattr(line.operation, "__self__", None)
-    if line.what == "call" and isinstance(owner, Optimizer) and type(owner).step is Optimizer.step:
+    owner = getattr(line.operation, "__self__", None)  # none of a user's own step()
+    if line.what == "call" and isinstance(owner, Optimizer):
         return "in place" if owner.reason else "a program of its own"
     return "in place"
 

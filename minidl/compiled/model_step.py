@@ -55,7 +55,7 @@ class ModelStep:
             _stop_unless_finite(loss, output)
             optimizer.zero_grad()
             backward()
-            _update(optimizer)
+            optimizer.step()
             return loss, output
 
         self.step = RecordedStep(train)
@@ -103,24 +103,6 @@ class ModelStep:
 def _names(count: int) -> list[str]:
     """What the arrays of a batch are called: x, y or x1, x2, ..., y."""
     return [*(["x"] if count == 2 else [f"x{i + 1}" for i in range(count - 1)]), "y"]
-
-
-def _update(optimizer: Optimizer) -> None:
-    """optimizer.step(), called in its place if its class defines a step of its own."""
-    recorder = active_recorder()
-    if recorder is None or (getattr(optimizer.step, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]:
-        optimizer.step()
-        return
-    flats = optimizer.flats()
-    recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
-    undo = [flat.undo() for flat in flats]
-
-    def put_back():
-        for each in undo:
-            each()
-
-    with recorder.calling(optimizer.step, f"{type(optimizer).__name__}.step", put_back), unseen():
-        optimizer.step()
 
 
 def _most_arguments(function: Callable) -> float:
