@@ -13,9 +13,10 @@ from . import kernels, optim
 from .autograd import storage
 from .capture_batch import Batch, taken
 from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
-from .capture_losses import call_loss, has_kernels, takes_labels, write_loss
+from .capture_losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
 from .compiled.model_step import ModelStep
 from .compiled.step import RecordedStep
+from .nn.losses import is_composed
 from .nn.module import Module
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
@@ -146,6 +147,8 @@ def _check_parts(model, criterion, optimizer) -> None:
         raise TypeError(f"capture: expected an Optimizer, got {type(optimizer).__name__}")
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
+    if is_composed(criterion) and not descends_from_kernels(criterion):
+        raise NotCapturable(f"capture: {criterion} is recorded, as the operations that it is written with")
     if not criterion.explicit or criterion.has_parameters():
         raise NotCapturable(
             f"capture: expected a criterion with a backward and without parameters, got {criterion}")
