@@ -13,7 +13,7 @@ from ..autograd.tensor import Tensor, record
 from ..functional.loss_sums import check_reduction
 from .module import Module
 
-__all__ = ["CrossEntropyLoss", "Loss", "MSELoss", "NLLLoss"]
+__all__ = ["CrossEntropyLoss", "HuberLoss", "Loss", "MSELoss", "NLLLoss"]
 
 
 class _Recorded(NamedTuple):
@@ -213,6 +213,25 @@ class MSELoss(Loss):
 
     operation = functional.mse_loss
     reductions = ("mean", "sum", "batchmean", "none")
+
+
+class HuberLoss(Loss):
+    """Σ d²/2 where |d| <= delta and delta (|d| - delta/2) elsewhere, with d = z - t: squares near the target, and far
+    from it a slope of delta (Huber 1964). Over outputs z and targets t of one shape (N, ...).
+
+    "mean" divides by the number of elements, "sum" does not, "none" gives a loss for each. Gradient: d, or
+    delta sign d, times the same. Raises ValueError for a delta that is not above 0 and for differing shapes,
+    TypeError for differing dtypes.
+    """
+
+    operation = functional.huber_loss
+    others = ("delta",)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0):
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ValueError(f"HuberLoss: expected delta above 0, got {delta}")
+        self.delta = delta
 
 
 class CrossEntropyLoss(Loss):
