@@ -18,8 +18,9 @@ WIDTH = {"I": 256, "O": 256, "C": 10, "P": 65536}
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel: the axes of its arguments in order ("N" alone: labels), and PyTorch's way to the result.
+    """A kernel: the axes of its arguments in order, and PyTorch's way to the result.
 
+    "N" alone is labels, unless there are ``dtypes``: of the arguments, where not all are float32.
     ``written`` are the arguments that hold the results (none: it is returned), ``product`` the axes of
     the multiply-adds; inputs are uniform in [low, 1).
     """
@@ -30,10 +31,15 @@ class Kernel:
     written: tuple[int, ...] = (-1,)
     product: str = ""
     low: float = -1
+    dtypes: str = ""  # "f" float32, "d" float64, "?" booleans
 
 
 def unary(name: str, function: Callable, *settings: float, **more) -> Kernel:
     return Kernel(name, "NO NO", lambda x, y, *s: function(x, *s), settings, **more)
+
+
+def binary(name: str, function: Callable, **more) -> Kernel:
+    return Kernel(name, "NO NO NO", lambda a, b, c: function(a, b, out=c), **more)
 
 
 def derivative(name: str, function: Callable, *settings: float) -> Kernel:
@@ -89,6 +95,25 @@ KERNELS = {kernel.name: kernel for kernel in (
         dy, reference.SELU_ALPHA, reference.SELU_SCALE, 1, False, x)),
     derivative("tanh", lambda dy, y: torch.ops.aten.tanh_backward(dy, y)),
     derivative("sigmoid", lambda dy, y: torch.ops.aten.sigmoid_backward(dy, y)),
+    unary("softplus", lambda x, threshold: torch.nn.functional.softplus(x, 1, threshold), 20),
+    derivative("softplus", lambda dy, x, threshold: torch.ops.aten.softplus_backward(dy, x, 1, threshold), 20),
+    unary("copy", lambda x: x.clone()),
+    unary("negative", lambda x: torch.neg(x)),
+    unary("absolute", lambda x: torch.abs(x)),
+    unary("sqrt", lambda x: torch.sqrt(x), low=0),
+    unary("square", lambda x: torch.square(x)),
+    unary("sign", lambda x: torch.sign(x)),
+    unary("to_double", lambda x: x.double(), dtypes="fd"),
+    unary("from_double", lambda x: x.float(), dtypes="df"),
+    binary("add", lambda *given, **out: torch.add(*given, **out)),
+    binary("subtract", lambda *given, **out: torch.sub(*given, **out)),
+    binary("divide", lambda *given, **out: torch.div(*given, **out), low=0.1),
+    binary("less", lambda *given, **out: torch.lt(*given, **out), dtypes="ff?"),
+    binary("less_equal", lambda *given, **out: torch.le(*given, **out), dtypes="ff?"),
+    binary("equal", lambda *given, **out: torch.eq(*given, **out), dtypes="ff?"),
+    binary("not_equal", lambda *given, **out: torch.ne(*given, **out), dtypes="ff?"),
+    Kernel("where", "NO NO NO NO", lambda condition, a, b, y: torch.where(condition, a, b, out=y), dtypes="?fff"),
+    Kernel("row_sum", "NO N", lambda x, y: torch.sum(x, 1, out=y), dtypes="ff"),
     Kernel("softmax", "NC NC", lambda x, y: torch.softmax(x, 1, out=y)),
     Kernel("softmax_backward", "NC NC NC", lambda dy, y, dx: torch.ops.aten._softmax_backward_data(
         dy, y, 1, y.dtype)),
@@ -126,10 +151,12 @@ def arguments(kernel: Kernel, size: int, transposed: bool = False) -> list[np.nd
     """The arrays of a call; a weight (O, I) lies in memory as (I, O) if ``transposed``."""
     rng, axes = np.random.default_rng(0), WIDTH | {"N": size}
     made = []
-    for letters in kernel.arguments.split():
+    for number, letters in enumerate(kernel.arguments.split()):
         shape = [axes[letter] for letter in letters]
-        x = rng.uniform(kernel.low, 1, shape).astype(np.float32)
-        if letters == "N":
+        x = rng.uniform(kernel.low, 1, shape)
+        dtype = kernel.dtypes[number] if kernel.dtypes else "f"
+        x = x > 0 if dtype == "?" else x.astype(dtype)
+        if letters == "N" and not kernel.dtypes:
             x = rng.integers(0, axes["C"], shape)
         made.append(x.T.copy().T if letters == "OI" and transposed else x)
     return made
