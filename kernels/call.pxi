@@ -76,7 +76,7 @@ cdef enum:
     GIVES_NUMBER = 64  # a sum over the batch, in one order: one thread computes it
     ELEMENTWISE = 128  # knows no neighbours: may finish a product, panel by panel
     PRODUCT = 256      # a product that can be finished
-    GIVES_BYTES = 1024 # an output of bytes
+    GIVES_BYTES = 1024  # an output of bytes
     BY_NAME = 512      # its callable is written out, since no other operation takes what it takes
 
 cdef struct Operation:

@@ -1,14 +1,16 @@
-"""What runs a recorded step: its instructions, one after the other, while what it was recorded from stands.
+"""The program of a recorded step: instructions that run one after the other, and the guards that allow it.
 
-Nothing that Python does may lead it into foreign memory. An operand is a matrix that the program holds, whose
-extent is compared with the instruction's when it is bound; its memory is where it was, which a guard says, and can't
-be resized while the program runs, since a weak reference to the owner stands; labels are checked where they are used, in memory that nobody else writes; and a program that
-runs refuses a second call.
+Nothing that Python does may lead it into foreign memory. The program holds each operand, and compares its extent with
+the instruction's when it binds it. A guard says that the memory is where it was; it can't be resized while the program
+runs, since there is a weak reference to its owner. Labels are checked where they are used, in memory that nobody else
+writes to. A program that is running refuses a second call.
 """
+
+from types import CellType
 
 import numpy
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
@@ -90,7 +92,6 @@ cdef enum Kind:
 cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
-cdef object MISSING = object()  # the value of a key that is not there
 cdef object NDARRAY = numpy.ndarray
 cdef tuple PLAIN = (int, float, str, bool, bytes, complex, type(None))
 cdef object BOOL = numpy.dtype(bool)
@@ -98,154 +99,218 @@ cdef object INT64 = numpy.dtype(numpy.int64)
 cdef object DOUBLE = numpy.dtype(numpy.float64)
 
 
-cdef class Guards:
-    """What must be as it was: names in dictionaries, items of lists, cells of closures, attributes, flags.
+cdef enum GuardKind:
+    NAME       # the value of a key of a dictionary, or that there is none
+    SIZE       # how many keys there are
+    ITEMS      # the items of a list
+    CELL       # what a variable of an enclosing function stands for
+    ATTRIBUTE  # the value of an attribute, however it is found
+    KIND       # the class of an object
+    TRAINED    # whether a parameter is trained
+    HAS_GRAD   # whether it has a gradient
+    VALUE      # what a function of no arguments gives, by ==
+    LIES       # where an array lies, and how
+    CONTENT    # its elements, bit for bit
 
-    Objects are compared by identity. ``changed()`` gives the number of the first that is another, or -1.
+cdef struct Guard:
+    GuardKind kind
+    PyObject* holder
+    PyObject* key
+    PyObject* value
+    Py_ssize_t number
+    Facts* facts
+
+
+cdef class Guards:
+    """What must be unchanged before a replay. Objects are compared by identity.
+
+    ``changed()`` gives the number of the first that is another, or -1; ``text(i)`` what it is called in a message.
     """
 
-    cdef list entries, texts
-    cdef Py_ssize_t count
+    cdef Guard* guards
+    cdef Py_ssize_t count, room
+    cdef list held, texts
 
     def __cinit__(self):
-        self.entries, self.texts = [], []
+        self.held, self.texts = [], []
+
+    def __dealloc__(self):
+        free(self.guards)
 
     def __len__(self):
-        return len(self.entries)
+        return self.count
 
     def text(self, Py_ssize_t i):
-        """What entry i is called in a message."""
+        """The name of guard i in messages."""
         return self.texts[i]
+
+    cdef Guard* add(self, GuardKind kind, holder, key, value, str text) except NULL:
+        cdef void* memory
+        cdef Guard* guard
+        if self.count == self.room:
+            memory = realloc(self.guards, (2 * self.room + 16) * sizeof(Guard))
+            if memory is NULL:
+                raise MemoryError
+            self.guards, self.room = <Guard*>memory, 2 * self.room + 16
+        guard = &self.guards[self.count]
+        self.held.append((holder, key, value))
+        self.texts.append(text)
+        guard.kind, guard.holder, guard.key, guard.value = kind, <PyObject*>holder, <PyObject*>key, <PyObject*>value
+        guard.number, guard.facts = 0, NULL
+        self.count += 1
+        return guard
 
     def name(self, namespace not None, key, str text):
         """The value of a key of a dictionary, or that there is none."""
         if not isinstance(namespace, dict):
             raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
-        self.add((0, namespace, key, dict.get(namespace, key, MISSING)), text)
+        cdef PyObject* found = PyDict_GetItemWithError(namespace, key)
+        cdef Guard* guard = self.add(NAME, namespace, key, None if found is NULL else <object>found, text)
+        if found is NULL:
+            guard.value = NULL
 
     def size(self, namespace not None, str text):
         """How many keys a dictionary has."""
         if not isinstance(namespace, dict):
             raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
-        self.add((1, namespace, len(namespace), None), text)
+        self.add(SIZE, namespace, None, None, text).number = PyDict_Size(namespace)
 
     def items(self, list items not None, str text):
         """The items of a list."""
-        self.add((2, items, tuple(items), None), text)
+        self.add(ITEMS, items, None, tuple(items), text)
 
-    def cell(self, cell, str text):
+    def cell(self, cell not None, str text):
         """What a variable of an enclosing function stands for."""
-        self.add((3, cell, cell.cell_contents, None), text)
+        if type(cell) is not CellType:
+            raise TypeError(f"expected a cell, got {type(cell).__name__}")
+        self.add(CELL, cell, None, cell.cell_contents, text)
 
-    def attribute(self, holder, str name, str text):
+    def attribute(self, holder, str name not None, str text):
         """The value of an attribute, however it is found; None if there is none."""
-        self.add((4, holder, name, getattr(holder, name, None)), text)
+        self.add(ATTRIBUTE, holder, name, getattr(holder, name, None), text)
+
+    def kind(self, holder, str text):
+        """The class of an object."""
+        self.add(KIND, holder, None, type(holder), text)
 
     def trained(self, status not None, str text):
         """Whether a parameter is trained."""
         if type(status) is not Status:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
-        self.add((5, status, <size_t>status.address, status.requires_grad), text)
+        cdef Guard* guard = self.add(TRAINED, status, None, None, text)
+        guard.facts, guard.number = <Facts*><size_t>status.address, status.requires_grad
 
     def reached(self, status not None, bint value, str text):
         """Whether a parameter has a gradient."""
         if type(status) is not Status:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
-        self.add((6, status, <size_t>status.address, value), text)
+        cdef Guard* guard = self.add(HAS_GRAD, status, None, None, text)
+        guard.facts, guard.number = <Facts*><size_t>status.address, value
 
     def value(self, function not None, str text):
         """What a function of no arguments gives, by ==."""
-        self.add((7, function, function(), None), text)
+        self.add(VALUE, function, None, function(), text)
 
     def place(self, array not None, str text):
         """Where an array lies, and how."""
         if type(array) is not NDARRAY:
             raise TypeError(f"expected an array, got {type(array).__name__}")
-        self.add((8, array, <size_t>(<ArrayHead*><PyObject*>array).data, (array.shape, array.strides)), text)
+        self.add(LIES, array, None, (array.shape, array.strides), text).number = <Py_ssize_t>(
+            <ArrayHead*><PyObject*>array).data
 
     def content(self, array not None, str text):
         """The elements of an array, bit for bit."""
-        self.add((9, array, (array.shape, array.dtype, array.tobytes()), None), text)
-
-    cdef int add(self, tuple entry, str text) except -1:
-        self.entries.append(entry)
-        self.texts.append(text)
-        self.count += 1
-        return 0
-
-    cdef bint stands(self, tuple entry) except -1:
-        cdef int kind = entry[0]
-        cdef PyObject* found
-        cdef tuple were
-        cdef Py_ssize_t i
-        if kind == 0:
-            found = PyDict_GetItemWithError(entry[1], entry[2])
-            return found == <PyObject*>entry[3] or (found is NULL and entry[3] is MISSING)
-        if kind == 1:
-            return PyDict_Size(entry[1]) == <Py_ssize_t>entry[2]
-        if kind == 2:
-            were = <tuple>entry[2]
-            if len(<list>entry[1]) != len(were):
-                return False
-            for i in range(len(were)):
-                if PyList_GET_ITEM(<list>entry[1], i) != <PyObject*>were[i]:
-                    return False
-            return True
-        if kind == 3:
-            return PyCell_GET(entry[1]) == <PyObject*>entry[2]
-        if kind == 4:
-            return getattr(entry[1], entry[2], None) is entry[3]
-        if kind == 5:
-            return (<Facts*><size_t>entry[2]).trained == <bint>entry[3]
-        if kind == 6:
-            return (<Facts*><size_t>entry[2]).has_grad == <bint>entry[3]
-        if kind == 7:
-            now = entry[1]()
-            return type(now) is type(entry[2]) and now == entry[2]
-        array = entry[1]
-        if kind == 8:
-            return (<size_t>(<ArrayHead*><PyObject*>array).data == <size_t>entry[2]
-                    and (array.shape, array.strides) == entry[3])
-        return (array.shape, array.dtype, array.tobytes()) == entry[2]
-
-    cpdef Py_ssize_t changed(self) except -2:
-        """The first entry that is not as it was, or -1."""
-        cdef Py_ssize_t i
-        for i in range(self.count):
-            if not self.stands(<tuple>PyList_GET_ITEM(self.entries, i)):
-                return i
-        return -1
+        if type(array) is not NDARRAY:
+            raise TypeError(f"expected an array, got {type(array).__name__}")
+        self.add(CONTENT, array, None, (array.shape, array.dtype, array.tobytes()), text)
 
     def take(self, Guards others not None):
         """Guard what the others guard, too."""
-        self.entries += others.entries
-        self.texts += others.texts
-        self.count = len(self.entries)
+        cdef Py_ssize_t i
+        cdef Guard* guard
+        for i in range(others.count):
+            holder, key, value = others.held[i]
+            guard = self.add(others.guards[i].kind, holder, key, value, others.texts[i])
+            guard[0] = others.guards[i]
+
+    cdef inline bint stands(self, const Guard* guard) except -1:
+        cdef Py_ssize_t i
+        cdef tuple were
+        if guard.kind == NAME:
+            return PyDict_GetItemWithError(<object>guard.holder, <object>guard.key) == guard.value
+        if guard.kind == SIZE:
+            return PyDict_Size(<object>guard.holder) == guard.number
+        if guard.kind == ITEMS:
+            were = <tuple>guard.value
+            if len(<list>guard.holder) != len(were):
+                return False
+            for i in range(len(were)):
+                if PyList_GET_ITEM(<list>guard.holder, i) != <PyObject*>were[i]:
+                    return False
+            return True
+        if guard.kind == CELL:
+            return PyCell_GET(<object>guard.holder) == guard.value
+        if guard.kind == KIND:
+            return type(<object>guard.holder) is <object>guard.value
+        if guard.kind == TRAINED:
+            return guard.facts.trained == guard.number
+        if guard.kind == HAS_GRAD:
+            return guard.facts.has_grad == guard.number
+        holder = <object>guard.holder
+        if guard.kind == ATTRIBUTE:
+            return getattr(holder, <str>guard.key, None) is <object>guard.value
+        if guard.kind == VALUE:
+            now = holder()
+            return type(now) is type(<object>guard.value) and now == <object>guard.value
+        if guard.kind == LIES:
+            return (<Py_ssize_t>(<ArrayHead*>guard.holder).data == guard.number
+                    and (holder.shape, holder.strides) == <object>guard.value)
+        return (holder.shape, holder.dtype, holder.tobytes()) == <object>guard.value
+
+    cpdef Py_ssize_t changed(self) except -2:
+        """The first guard of something that has changed, or -1."""
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if not self.stands(&self.guards[i]):
+                return i
+        return -1
 
     def renew(self, Py_ssize_t i, bint whatever=False):
-        """Take entry i as it is now, if it is a number or a string of the same type and value; whether it was.
+        """Take guard i as it is now, if it is a number or a string of the same type and value; whether it was.
 
         whatever : take it, whatever it is.
         """
-        cdef tuple entry = self.entries[i]
-        kind, holder, key, before = entry
-        if kind == 0:
-            now = dict.get(holder, key, MISSING)
-        elif kind == 3:
-            before, now = key, holder.cell_contents
-        elif kind == 4:
+        cdef Guard* guard = &self.guards[i]
+        holder, key, before = self.held[i]
+        if guard.value is NULL:
+            return False
+        if guard.kind == NAME:
+            now = dict.get(holder, key)
+        elif guard.kind == CELL:
+            now = holder.cell_contents
+        elif guard.kind == ATTRIBUTE:
             now = getattr(holder, key, None)
         else:
             return False
         if not whatever and (type(now) is not type(before) or repr(now) != repr(before) or type(now) not in (
                 int, float, str, bool, bytes, complex)):
             return False
-        self.entries[i] = (kind, holder, now, None) if kind == 3 else (kind, holder, key, now)
+        self.held[i] = holder, key, now
+        guard.value = <PyObject*>now
         return True
 
 
 cdef inline double number_at(const Instruction* ins) noexcept:
     return ins.source[0] if ins.source_is_double else (<const float*>ins.source)[0]
+
+
+cdef object tensor_type = None
+
+
+def set_tensor_type(type kind not None):
+    """The class whose ``_data`` is the array of an argument."""
+    global tensor_type
+    tensor_type = kind
 
 
 cdef class Replay:
@@ -471,13 +536,16 @@ cdef class Replay:
                                               or repr(given) != repr(entry[0])):
                     return False
                 continue
+            if type(given) is tensor_type:
+                given = given._data
             if type(given) is not NDARRAY or given.dtype != entry[1] or given.shape != entry[0].shape:
                 return False
         for i in range(len(args)):
             entry = <tuple>PyList_GET_ITEM(self.inputs, i)
             if len(entry) == 1:
                 continue
-            PyObject_GetBuffer(args[i], &buffer, PyBUF_STRIDED_RO)
+            given = args[i]._data if type(args[i]) is tensor_type else args[i]
+            PyObject_GetBuffer(given, &buffer, PyBUF_STRIDED_RO)
             fits, size = True, buffer.itemsize
             for j in range(buffer.ndim - 1, -1, -1):
                 fits = fits and (buffer.strides[j] == size or buffer.shape[j] == 1)
@@ -487,7 +555,7 @@ cdef class Replay:
                 memcpy(<void*><size_t>entry[2], buffer.buf, buffer.len)
             PyBuffer_Release(&buffer)
             if not fits:
-                (<object>entry[0])[...] = args[i]
+                (<object>entry[0])[...] = given
         return True
 
     cpdef bint due(self):
@@ -507,7 +575,7 @@ cdef class Replay:
             self.running = False
 
     cdef bint walk(self) except -1:
-        locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
+        _locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
         return self.walk_from(0)
 
     cdef bint walk_from(self, Py_ssize_t i) except -1:
@@ -576,11 +644,11 @@ def peak(capsule, dtype):
     cdef const Table* table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
     cdef Call call
     cdef double start, best = 1e9
-    cdef int turn
+    cdef int _turn
     cdef Py_ssize_t rows = 100_000
     halves, out = numpy.full(16, 0.5, dtype), numpy.zeros(16, dtype)
     call.a.at, call.out.at = <real*><size_t>halves.ctypes.data, <real*><size_t>out.ctypes.data
-    for turn in range(10):
+    for _turn in range(10):
         start = now()
         table.peak(&call, rows)
         best = min(best, now() - start)

@@ -12,15 +12,28 @@ except ModuleNotFoundError as error:
         "and start Python elsewhere, or 'pip install -e .' to work on the source in place."
     ) from error
 
-from . import data, functional, nn, optim
+from . import autograd, data, functional, kernels, nn, optim, training
 from .autograd.parameter import Parameter
 from .autograd.tape import no_grad
 from .autograd.tensor import Tensor, tensor
-from .capture import capture
-from .compiled.errors import CaptureError
 from .checkpoint import load, save
+from .compiled.capture import capture
+from .compiled.errors import CaptureError
+from .compiled.prediction import predict
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
-from .prediction import predict
 from .random import manual_seed
 from .training import Evaluation, evaluate, fit
+
+# What users are shown; the modules that these come from stand beside them in the package.
+__all__ = sorted([
+    "autograd", "data", "functional", "kernels", "nn", "optim", "training",
+    "CaptureError", "Evaluation", "Parameter", "Tensor",
+    "capture", "evaluate", "fit", "float32", "float64", "from_numpy", "get_num_threads", "int64", "load", "long",
+    "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
+    *functional.__all__,
+])
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -110,10 +110,7 @@ def summed(x: np.ndarray, dim=None, keepdim: bool = False):
     """
     if x.dtype not in FLOATS or not x.size:
         return np.sum(x, axis=dim, keepdims=keepdim)
-    if dim is None:
-        axes = list(range(x.ndim))
-    else:
-        axes = sorted(normalize_axis_tuple(dim, x.ndim))
+    axes = list(range(x.ndim)) if dim is None else sorted(normalize_axis_tuple(dim, x.ndim))
     if not axes:
         return x.copy()[()]
     shape = [1 if i in axes else n for i, n in enumerate(x.shape)] if keepdim else [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from .data.idx import part_of
+from .files import part_of
 
 KINDS = "biufc"  # what an .npy file holds without pickle: truth values and numbers
 

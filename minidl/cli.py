@@ -9,9 +9,9 @@ from typing import NoReturn
 
 from . import __version__
 from .commands.common import FAILED, INTERRUPTED, USAGE, CommandError
-from .progress import say
+from .training.progress import say
 
-COMMANDS = ("train", "reproduce", "sweep")
+COMMANDS = ("train", "profile", "reproduce", "sweep")
 
 
 class Parser(argparse.ArgumentParser):

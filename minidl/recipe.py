@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from . import data, nn, optim
-from .callbacks import Callback
-from .history import History
 from .nn import init
 from .optim import lr_scheduler
 from .training import fit
+from .training.callbacks import Callback
+from .training.history import History
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "selu": nn.SELU,

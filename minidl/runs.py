@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from .progress import say
+from .training.progress import say
 
 MARKER = ".minidl"  # in every folder that minidl wrote, and may therefore fill anew
 ASIDE = re.compile(r"[0-9a-f]{32}\.(part|old)")  # what is being written, and what stood there before

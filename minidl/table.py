@@ -34,7 +34,7 @@ def _key(value: Any) -> tuple[bool, float, str]:
 def as_text(rows: Sequence[Row]) -> str:
     """A line a row under a line of names, numbers flush right, four significant digits."""
     names = columns(rows)
-    cells = [[_shown(row.get(name)) for name in names] for row in rows]
+    cells = [[shown(row.get(name)) for name in names] for row in rows]
     right = [all(isinstance(row.get(name), (int, float, type(None))) for row in rows) for name in names]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) if flush else cell.ljust(width)
@@ -42,7 +42,8 @@ def as_text(rows: Sequence[Row]) -> str:
                      for line in [names, *cells])
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a cell, of a float four significant digits; - for none."""
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

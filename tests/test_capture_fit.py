@@ -8,6 +8,9 @@ from twins import Huber, Mine, bits, mixed
 
 import minidl
 from minidl import nn, optim
+from minidl.compiled.capture import CapturedStep
+from minidl.compiled.model_step import ModelStep
+from minidl.training import steps
 
 
 def fitted(make, captured, data, **options):
@@ -83,9 +86,10 @@ def test_predict_gives_what_forward_gives(make):
 
 
 @pytest.mark.parametrize("kind", ["labels", "rows", "rows of integers", "images", "two inputs"])
-def test_fit_takes_the_compiled_step_for_one_input_and_labels_or_rows(monkeypatch, kind):
+def test_fit_takes_the_step_of_the_layers_for_one_input_and_labels_or_rows_and_else_a_recorded_one(monkeypatch, kind):
     called = []
-    monkeypatch.setattr("minidl.training.capture", lambda *parts: called.append(1) or minidl.capture(*parts))
+    monkeypatch.setattr(steps, "CapturedStep", lambda *parts: called.append("layers") or CapturedStep(*parts))
+    monkeypatch.setattr(steps, "ModelStep", lambda *parts: called.append("recorded") or ModelStep(*parts))
 
     class Two(nn.Module):
         def __init__(self):
@@ -106,5 +110,6 @@ def test_fit_takes_the_compiled_step_for_one_input_and_labels_or_rows(monkeypatc
         "images": (nn.Sequential(layer, Image()), nn.MSELoss(), (x, rows.reshape(10, 1, 2))),
         "two inputs": (Two(), nn.CrossEntropyLoss(), (x, x, labels)),
     }[kind]
-    minidl.fit(model, criterion, optim.SGD(model.parameters(), lr=0.1), data, epochs=1, progress=False)
-    assert len(called) == (kind not in ("images", "two inputs"))
+    history = minidl.fit(model, criterion, optim.SGD(model.parameters(), lr=0.1), data, epochs=1, progress=False)
+    assert called == ["recorded" if kind in ("images", "two inputs") else "layers"]
+    assert history.path == "compiled"

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from minidl import cli, papers
-from minidl.callbacks import Progress
 from minidl.checkpoint import load
 from minidl.commands import reproduce
-from minidl.history import History
 from minidl.papers.experiment import Experiment, Row
 from minidl.papers.trial import DiskTrial
 from minidl.recipe import Recipe
+from minidl.training.callbacks import Progress
+from minidl.training.history import History
 
 QUICK = ["--epochs", "2"]
 

@@ -9,7 +9,7 @@ import pytest
 
 import minidl
 from minidl import nn
-from minidl.conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
+from minidl.compiled.conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
 
 F4, F8 = np.float32, np.float64
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from minidl import metrics
-from minidl.tally import Evaluation, Tally
+from minidl.training.epoch_mean import EpochMean, Evaluation
 
 NONE = None
 
@@ -70,61 +70,61 @@ def test_the_error_of_what_is_no_class():
         metrics.error_rate(np.zeros((2, 1)), np.array([0.5, 2]))
 
 
-# Tally
+# EpochMean
 
 def test_sums_over_batches():
     labels = np.array([0, 1, 2, 1])
-    tally = Tally("evaluate", labels)
+    mean = EpochMean("evaluate", labels)
     output = np.array([[9.0, 0, 0], [9, 0, 0], [9, 0, 0], [0, 9, 0]])
     first, second = np.array([2, 0, 1]), np.array([3])
-    assert tally.count_wrong(output[first], first) == 2 and tally.count_wrong(output[second], second) == 0
-    tally.add(1.0, 2, 3)
-    tally.add(5.0, 0, 1)
-    assert (tally.samples, tally.loss, tally.wrong) == (4, 8.0, 2)
-    assert tally.mean() == Evaluation(2.0, 50.0)
-    tally.clear()
-    assert (tally.samples, tally.loss, tally.wrong) == (0, 0.0, 0)
+    assert mean.count_wrong(output[first], first) == 2 and mean.count_wrong(output[second], second) == 0
+    mean.add(1.0, 2, 3)
+    mean.add(5.0, 0, 1)
+    assert (mean.samples, mean.loss, mean.wrong) == (4, 8.0, 2)
+    assert mean.result() == Evaluation(2.0, 50.0)
+    mean.clear()
+    assert (mean.samples, mean.loss, mean.wrong) == (0, 0.0, 0)
 
 
 @pytest.mark.parametrize("target, output, wrong", [
     ([[0.0], [1.0]], [[0.4], [0.6]], 0), ([[0.0], [1.0]], [[0.6], [0.4]], 2), ([[0.0], [1.0]], [[0.6], [0.6]], 1),
     ([[-1.0], [1.0]], [[0.4], [0.6]], 1), ([[-1.0], [1.0]], [[-0.1], [0.1]], 0)])
 def test_one_unit_is_read_by_the_coding(target, output, wrong):
-    assert Tally("fit", np.array(target)).count_wrong(np.array(output), np.arange(2)) == wrong
+    assert EpochMean("fit", np.array(target)).count_wrong(np.array(output), np.arange(2)) == wrong
 
 
 def test_ones_alone():
     ones, output, index = np.ones((2, 1)), np.array([[0.4], [0.6]]), np.arange(2)
-    quiet = Tally("fit", ones)
+    quiet = EpochMean("fit", ones)
     assert quiet.count_wrong(output, index) == 0 and quiet.truth is None
     quiet.add(1.0, 0, 2)
-    assert quiet.mean() == Evaluation(1.0, None)
+    assert quiet.result() == Evaluation(1.0, None)
     with pytest.raises(ValueError, match=r"^evaluate: a target of ones alone"):
-        Tally("evaluate", ones, asks=True).count_wrong(output, index)
-    assert Tally("evaluate", ones, (0, 1), asks=True).count_wrong(output, index) == 1
-    assert Tally("evaluate", ones, (-1, 1), asks=True).count_wrong(output, index) == 0
-    assert Tally("evaluate", np.array([1, 1]), asks=True).count_wrong(np.array([[1.0, 2], [2, 1]]), index) == 1
+        EpochMean("evaluate", ones, asks=True).count_wrong(output, index)
+    assert EpochMean("evaluate", ones, (0, 1), asks=True).count_wrong(output, index) == 1
+    assert EpochMean("evaluate", ones, (-1, 1), asks=True).count_wrong(output, index) == 0
+    assert EpochMean("evaluate", np.array([1, 1]), asks=True).count_wrong(np.array([[1.0, 2], [2, 1]]), index) == 1
 
 
 def test_targets_that_are_no_classes():
-    for tally in (Tally("fit", np.array([[0.5], [2.0]])), Tally("fit", np.array([0, 1]), classes=False),
-                  Tally("fit", np.array([0.5, 2.0]), (0, 1))):
-        assert tally.truth is None and tally.coding is None
-        assert tally.count_wrong(np.ones((2, 1)), np.arange(2)) == 0
-        tally.add(3.0, 0, 2)
-        assert tally.mean() == Evaluation(3.0, None)
+    for mean in (EpochMean("fit", np.array([[0.5], [2.0]])), EpochMean("fit", np.array([0, 1]), classes=False),
+                 EpochMean("fit", np.array([0.5, 2.0]), (0, 1))):
+        assert mean.truth is None and mean.coding is None
+        assert mean.count_wrong(np.ones((2, 1)), np.arange(2)) == 0
+        mean.add(3.0, 0, 2)
+        assert mean.result() == Evaluation(3.0, None)
 
 
 def test_a_label_at_each_place():
     labels = np.array([[0, 1], [1, 1], [0, 0]])
     output = np.zeros((3, 2, 2))
     output[:, 1] = [[-1, 1], [-1, 1], [-1, -1]]  # says 0 1, 0 1, 0 0
-    tally, index = Tally("fit", labels), np.arange(3)
-    wrong = tally.count_wrong(output, index)
-    assert wrong == 1 and tally.labels == 2
-    tally.add(1.0, wrong, 3)
-    assert tally.mean().error == pytest.approx(100 / 6)
-    assert tally.count_wrong(output[1:2], index[1:2]) == 1
+    mean, index = EpochMean("fit", labels), np.arange(3)
+    wrong = mean.count_wrong(output, index)
+    assert wrong == 1 and mean.labels == 2
+    mean.add(1.0, wrong, 3)
+    assert mean.result().error == pytest.approx(100 / 6)
+    assert mean.count_wrong(output[1:2], index[1:2]) == 1
     for target in (labels.astype(float), np.array([0, 1, 1]), np.array([[0, 1, 1]] * 3)):
-        other = Tally("fit", target)
+        other = EpochMean("fit", target)
         assert other.count_wrong(output, index) == 0 and other.truth is None and other.labels == 1

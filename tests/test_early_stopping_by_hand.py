@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from minidl import nn
-from minidl.callbacks import Callback, EarlyStopping
+from minidl.training.callbacks import Callback, EarlyStopping
 
 
 def watched(values, **settings):

@@ -1,4 +1,4 @@
-"""minidl.executors: names, processes, and libraries that are not installed."""
+"""minidl.sweep.executors: names, processes, and libraries that are not installed."""
 import os
 import signal
 import sys
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from minidl import executors
+from minidl.sweep import executors
 
 
 def environment():

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: in the file of a History, in a sweep's, and in what EarlyStopping watches."""
+"""Numbers that are not finite, in files and in what EarlyStopping watches; how a History is shown."""
 import itertools
 import json
 import math
@@ -8,10 +8,11 @@ import warnings
 import numpy as np
 import pytest
 
-from minidl import cli, nn, sweep_task
-from minidl.callbacks import EarlyStopping
-from minidl.history import EPOCH_COLUMNS, History, decoded, encoded
+from minidl import cli, nn
 from minidl.sweep import sweep
+from minidl.sweep import task as sweep_task
+from minidl.training.callbacks import EarlyStopping
+from minidl.training.history import EPOCH_COLUMNS, History, decoded, encoded
 
 NAN, INF = math.nan, math.inf
 VALUES = [None, 0.0, -0.0, 1.5, 1e-310, 1.7976931348623157e308, NAN, INF, -INF, np.float32(0.1), np.float64(NAN), 3]
@@ -134,3 +135,44 @@ def test_no_epoch_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stopping.on_train_end()
+
+
+def recorded(epochs, **others):
+    columns = {name: [epoch + 0.125 for epoch in range(epochs)] for name in EPOCH_COLUMNS}
+    return History(**columns | {"validation_error": [None] * epochs}, iteration_loss=[1.0] * 1000, **others)
+
+
+def test_repr_is_one_line_and_tells_the_last_epoch():
+    assert repr(History()) == "History(0 epochs)"
+    assert repr(recorded(1)) == "History(1 epoch, loss 0.125, error 0.125 %, validation loss 0.125)"
+    history = recorded(5, path="plain: item() takes a value", stopped="no better loss")
+    assert repr(history) == "History(5 epochs, loss 4.125, error 4.125 %, validation loss 4.125, plain, stopped)"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 19, 20, 21, 400])
+def test_a_table_of_the_first_and_last_epochs(epochs):
+    history = recorded(epochs, path="compiled; in place: A<B>()")
+    names, *lines, path = str(history).splitlines()
+    assert names.split("  ")[0] == "epoch" and "validation error" not in names and "validation loss" in names
+    assert path == "compiled; in place: A<B>()"
+    numbers = [line.split()[0] for line in lines]
+    assert numbers == ([str(epoch) for epoch in range(1, epochs + 1)] if epochs <= 20 else [
+        *map(str, range(1, 11)), "...", *map(str, range(epochs - 9, epochs + 1))])
+    html = history._repr_html_()
+    assert html.count("<tr>") == 1 + len(lines) and "A&lt;B&gt;()" in html and ("..." in html) == (epochs > 20)
+    assert f"<td>{epochs}</td>" in html
+
+
+def test_without_epochs_there_is_no_table():
+    assert str(History(stopped="interrupted")) == "History(0 epochs, stopped)"
+    assert "0 epochs; stopped: interrupted" in History(stopped="interrupted")._repr_html_()
+
+
+def test_the_path_is_saved_and_files_of_earlier_versions_have_none(tmp_path):
+    recorded(2, path="plain: a reason").save(tmp_path / "history.json")
+    assert History.load(tmp_path / "history.json").path == "plain: a reason"
+    content = json.loads((tmp_path / "history.json").read_text())
+    del content["path"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert History.load(tmp_path / "old.json").path == ""
+    assert History.load(tmp_path / "old.json") == History.load(tmp_path / "history.json")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from minidl import nn, optim
-from minidl.callbacks import Callback, EarlyStopping
-from minidl.intake import check_monitors, check_parts, taken_in, transformed
 from minidl.optim.lr_scheduler import DecayOnRise, ReduceLROnPlateau, StepLR
+from minidl.training.callbacks import Callback, EarlyStopping
+from minidl.training.inputs import arrays_of, check_monitors, check_parts, transformed
 
 F4, F8 = np.float32, np.float64
 X = np.arange(12.0).reshape(4, 3)
@@ -75,7 +75,7 @@ class Own(nn.Module):
     (LINEAR, nn.NLLLoss(), ROWS[:, 0].astype(bool), np.int64), (LINEAR, nn.ReLU(), ROWS, np.int64),
     (LINEAR, nn.ReLU(), ROWS.astype(bool), bool)])
 def test_targets_as_the_loss_takes_them(model, criterion, target, dtype):
-    x, y = taken_in("fit", (X, target), model, criterion)
+    x, y = arrays_of("fit", (X, target), model, criterion)
     assert x.dtype == (F8 if model is DOUBLE else F4) and x.tolist() == X.tolist()
     assert y.dtype == dtype and y.tolist() == target.tolist()
 
@@ -84,18 +84,18 @@ def test_a_label_at_each_place_is_no_row():
     """Of inputs (N, 4, 3) a Linear gives (N, 4, 2), of which integers (N, 2) are no rows; behind a Flatten they are."""
     x = np.ones((4, 1, 3))
     flat = nn.Sequential(nn.Flatten(), LINEAR)
-    assert taken_in("fit", (x, ROWS), LINEAR, nn.CrossEntropyLoss())[1].dtype == np.int64
-    assert taken_in("fit", (x, ROWS), flat, nn.CrossEntropyLoss())[1].dtype == F4
-    assert taken_in("fit", (x, ROWS), LINEAR, nn.CrossEntropyLoss(), lambda x: x[:, 0])[1].dtype == F4
+    assert arrays_of("fit", (x, ROWS), LINEAR, nn.CrossEntropyLoss())[1].dtype == np.int64
+    assert arrays_of("fit", (x, ROWS), flat, nn.CrossEntropyLoss())[1].dtype == F4
+    assert arrays_of("fit", (x, ROWS), LINEAR, nn.CrossEntropyLoss(), lambda x: x[:, 0])[1].dtype == F4
 
 
 def test_inputs_that_a_transform_will_see_stay_as_they_are():
     images, more = np.ones((4, 2), np.uint8), np.ones((4, 2), np.int64)
-    taken = taken_in("fit", (images, more, ROWS[:, 0]), LINEAR, nn.CrossEntropyLoss(), lambda x: x)
+    taken = arrays_of("fit", (images, more, ROWS[:, 0]), LINEAR, nn.CrossEntropyLoss(), lambda x: x)
     assert taken[0] is images and taken[1].dtype == F4 and taken[2].dtype == np.int64
     halves = np.ones((4, 2), np.float16)
-    assert taken_in("fit", (halves, ROWS[:, 0]), LINEAR, nn.CrossEntropyLoss(), lambda x: x)[0] is halves
-    assert taken_in("fit", (halves, ROWS[:, 0]), LINEAR, nn.CrossEntropyLoss())[0].dtype == F4
+    assert arrays_of("fit", (halves, ROWS[:, 0]), LINEAR, nn.CrossEntropyLoss(), lambda x: x)[0] is halves
+    assert arrays_of("fit", (halves, ROWS[:, 0]), LINEAR, nn.CrossEntropyLoss())[0].dtype == F4
 
 
 @pytest.mark.parametrize("data, error, message", [
@@ -112,7 +112,7 @@ def test_inputs_that_a_transform_will_see_stay_as_they_are():
     ((X, X * np.nan, X), ValueError, "fit: X2 holds NaN"), (([["a"]], X), TypeError, "fit: expected X of numbers")])
 def test_data_that_do_not_fit(data, error, message):
     with pytest.raises(error, match=message):
-        taken_in("fit", data, LINEAR, nn.MSELoss())
+        arrays_of("fit", data, LINEAR, nn.MSELoss())
 
 
 def test_the_result_of_a_transform():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from minidl import nn, optim
-from minidl.callbacks import Callback
-from minidl.interrupt import Interrupt
 from minidl.training import fit
+from minidl.training.callbacks import Callback
+from minidl.training.interrupt import Interrupt
 
 
 def press(times=1):
@@ -155,7 +155,7 @@ HOST = """
 
     import numpy as np
     from minidl import fit, nn, optim
-    from minidl.callbacks import Callback
+    from minidl.training.callbacks import Callback
 
     pressed = []
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minidl import checkpoint, cli, data, nn, sweep_task
+from minidl import checkpoint, cli, data, nn
 from minidl.commands import train as train_command
 from minidl.data.idx import idx_bytes, write_idx
 from minidl.data.mnist import SHA256, mnist
 from minidl.papers import mnist_grid, mnist_grid_tables
 from minidl.papers.mnist_trial import MnistTrial
 from minidl.recipe import Recipe
-from minidl.sweep_log import Run
+from minidl.sweep import task as sweep_task
+from minidl.sweep.log import Run
 
 REAL = pytest.mark.skipif("MINIDL_DATA" not in os.environ, reason="MINIDL_DATA names no folder with MNIST")
 GRID = ["reproduce", "mnist-grid", "--executor", "serial"]

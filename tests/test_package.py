@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import minidl
 
@@ -53,3 +54,18 @@ def test_the_target_can_be_forced():
 def test_the_version_is_that_of_the_installation():
     from importlib.metadata import version
     assert version("minidl") == minidl.__version__
+
+
+def test_a_listing_of_the_package_shows_its_public_names_alone():
+    shown = [name for name in dir(minidl) if not name.startswith("__")]
+    assert shown == list(minidl.__all__)
+    assert all(hasattr(minidl, name) for name in shown)
+    packages = {name for name in shown if isinstance(getattr(minidl, name), ModuleType)}
+    assert packages == {"autograd", "data", "functional", "kernels", "nn", "optim", "training"}
+    assert issubclass(minidl.CaptureError, RuntimeError)
+
+
+def test_an_import_of_everything_brings_the_public_names_alone():
+    names: dict = {}
+    exec("from minidl import *", names)
+    assert set(names) - {"__builtins__"} == set(minidl.__all__)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from minidl import cli, nn, optim
-from minidl.callbacks import Progress
-from minidl.history import EPOCH_COLUMNS
-from minidl.progress import Bar, say
 from minidl.training import fit
+from minidl.training.callbacks import Progress
+from minidl.training.history import EPOCH_COLUMNS
+from minidl.training.progress import Bar, say
 
 
 class Failing(io.StringIO):

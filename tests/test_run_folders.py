@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from minidl import cli, runs, sweep_task
+from minidl import cli, runs
 from minidl.commands import reproduce
 from minidl.papers.experiment import Experiment, Row
 from minidl.papers.trial import DiskTrial
 from minidl.recipe import Recipe
 from minidl.runs import MARKER, run_folder
+from minidl.sweep import task as sweep_task
 
 COMMANDS = {
     "train": ["train", "--epochs", "1"],
@@ -514,7 +515,7 @@ class Refusing:
 
 @pytest.mark.parametrize("room", [0, 1, 100, 700])
 def test_a_sweep_whose_file_cannot_be_written_goes_on_in_another(room, base, temporary, monkeypatch, meanwhile, capsys):
-    from minidl import sweep_log
+    from minidl.sweep import log as sweep_log
 
     def opened(path, *args, **options):
         file = open(path, *args, **options)  # noqa: SIM115
@@ -542,7 +543,7 @@ def test_a_sweep_whose_file_cannot_be_written_goes_on_in_another(room, base, tem
 
 
 def test_a_sweep_comes_back_when_there_is_room_again(base, temporary, monkeypatch, meanwhile, capsys):
-    from minidl import sweep_log
+    from minidl.sweep import log as sweep_log
 
     def opened(path, *args, **options):
         file = open(path, *args, **options)  # noqa: SIM115

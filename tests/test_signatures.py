@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import callbacks, data, functional, metrics, nn, optim, random
+from minidl import data, functional, metrics, nn, optim, random
 from minidl.nn import init
 from minidl.optim import lr_scheduler
 from minidl.recipe import Recipe
 from minidl.sweep import sweep
+from minidl.training import EarlyStopping, Progress
 
 F4 = np.float32
 REDUCTION = "(x, dim=None, keepdim=False, *, axis=None, keepdims=False)"
@@ -75,8 +76,8 @@ SIGNATURES = {
     data.one_hot: f"(labels, classes, dtype={F4})",
     data.split: "(*arrays, sizes, seed=None)",
     data.read_idx: "(path, *, max_bytes=None)",
-    callbacks.EarlyStopping: "(patience=10, monitor='validation_loss', min_delta=0.0, restore_best=True)",
-    callbacks.Progress: "(stream=None)",
+    EarlyStopping: "(patience=10, monitor='validation_loss', min_delta=0.0, restore_best=True)",
+    Progress: "(stream=None)",
     metrics.predicted: "(output, threshold=0.5)",
     metrics.error_rate: "(output, target, coding=None)",
     random.generator: "(source=None)",

@@ -11,8 +11,8 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 import numpy as np
 import pytest
 
-from minidl import sweep_task
 from minidl.sweep import grid, sweep
+from minidl.sweep import task as sweep_task
 
 SMALL = {"dataset": "disk", "epochs": 2, "samples": 100, "hidden": 5}
 

@@ -7,11 +7,12 @@ import statistics
 import numpy as np
 import pytest
 
-from minidl import data, sweep_task
+from minidl import data
 from minidl.data.mnist import Dataset
 from minidl.sweep import attempt, sweep
-from minidl.sweep_log import Log, Run, identity
-from minidl.sweep_table import by_configuration, summary, varying
+from minidl.sweep import task as sweep_task
+from minidl.sweep.log import Log, Run, identity
+from minidl.sweep.table import by_configuration, summary, varying
 
 # Settings
 
@@ -203,7 +204,7 @@ def test_a_summary():
 
 def test_the_picture_of_a_sweep():
     pytest.importorskip("matplotlib")
-    from minidl import sweep_plot
+    from minidl.sweep import plot as sweep_plot
 
     def result(best, epoch):
         return {"best_dev_accuracy": best, "best_epoch": epoch}

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 from mpi import ONE_THREAD, mpiexec
 
-from minidl import sweep_task
 from minidl.sweep import grid, sweep
+from minidl.sweep import task as sweep_task
 
 SETTINGS = ["--dataset", "disk", "--grid", "layers=2,3", "momentum=0,0.9", "--epochs", "3", "--seeds", "2"]
 

@@ -3,10 +3,10 @@ import io
 
 import pytest
 
-from minidl.progress import Bar
 from minidl.sweep import grid, sweep
-from minidl.sweep_log import Run
-from minidl.sweep_table import summary, varying
+from minidl.sweep.log import Run
+from minidl.sweep.table import summary, varying
+from minidl.training.progress import Bar
 
 
 def odd_fails(settings, seed):
@@ -67,7 +67,7 @@ def test_summary_averages_over_the_seeds():
 
 def test_picture():
     pytest.importorskip("matplotlib")
-    from minidl import sweep_plot
+    from minidl.sweep import plot as sweep_plot
 
     def result(best):
         return {"best_dev_accuracy": best, "best_epoch": 1}

@@ -1,11 +1,11 @@
-"""minidl.sweep_task: one training as a function of its settings and its seed."""
+"""minidl.sweep.task: one training as a function of its settings and its seed."""
 import itertools
 
 import numpy as np
 import pytest
 
-from minidl import sweep_task
 from minidl.data.mnist import Dataset
+from minidl.sweep import task as sweep_task
 
 SMALL = {"dataset": "disk", "epochs": 2, "samples": 100, "hidden": 5}
 

@@ -15,10 +15,10 @@ import pytest
 import minidl
 from minidl import functional as F
 from minidl import nn, optim
-from minidl.callbacks import Callback, EarlyStopping, Progress
-from minidl.history import EPOCH_COLUMNS, History
 from minidl.metrics import error_rate
 from minidl.optim.lr_scheduler import CyclicLR, DecayOnRise, ReduceLROnPlateau, StepLR
+from minidl.training.callbacks import Callback, EarlyStopping, Progress
+from minidl.training.history import EPOCH_COLUMNS, History
 
 COUNT = 60
 

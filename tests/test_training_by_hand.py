@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim, progress, training
-from minidl.callbacks import Callback, Progress
+from minidl import nn, optim
+from minidl.data.batches import Batches
 from minidl.optim.lr_scheduler import LRScheduler
+from minidl.training import Criterion, progress
+from minidl.training.callbacks import Callback, Progress
 
 N = 5
 X, Y = np.random.default_rng(0).normal(size=(N, 3)), np.random.default_rng(1).normal(size=(N, 2))
@@ -122,13 +125,14 @@ def test_evaluate_weighs_batches_by_their_samples(batch_size):
 
 
 def test_sizes_of_batches_in_evaluation(monkeypatch):
-    sizes, whole = [], training.Batches
+    sizes, whole = [], Batches
 
     def batches(count, batch_size, **settings):
         sizes.append((batch_size, settings.get("shuffle", True)))
         return whole(count, batch_size, **settings)
 
-    monkeypatch.setattr(training, "Batches", batches)
+    for name in ("trainer", "evaluate"):
+        monkeypatch.setattr(sys.modules[f"minidl.training.{name}"], "Batches", batches)
     for given, expected in ((2, 1024), (1024, 1024), (2000, 2000)):
         layer = model()
         sizes.clear()
@@ -226,7 +230,7 @@ def test_criteria_that_are_refused(criterion, error, message):
 
 
 def test_a_function_of_tensors():
-    criterion = training.Criterion(lambda z, t: ((z - t) ** 2).sum())
+    criterion = Criterion(lambda z, t: ((z - t) ** 2).sum())
     assert criterion.forward(Y, 0 * Y) == pytest.approx((Y ** 2).sum())
     np.testing.assert_allclose(criterion.backward(), 2 * Y)
     criterion.forward(Y, 0 * Y)

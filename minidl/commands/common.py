@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import runs
-from ..data.idx import part_of
-from ..progress import say
+from ..files import part_of
+from ..training.progress import say
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 

@@ -6,10 +6,11 @@ import json
 import os
 from pathlib import Path
 
-from .. import data, executors, runs
+from .. import data, runs
 from ..papers import mnist_grid
 from ..papers.mnist_grid import Reproduction
 from ..papers.mnist_grid_tables import conclusions, figures, measured, table
+from ..sweep import executors
 from ..table import as_csv, as_text
 from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import executors, runs
+from .. import runs
 from ..papers import EXPERIMENTS, Experiment, Result, available, measured, reproduce
 from ..papers.mnist_grid import BATCH_SIZE, NAME, SOURCE
-from ..progress import say
+from ..sweep import executors
 from ..table import as_csv, as_text
+from ..training.progress import say
 from . import mnist_grid
 from .common import USAGE, CommandError, announced_folder, at_least, can_plot
 

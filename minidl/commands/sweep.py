@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import executors, table
+from .. import table
 from ..data import mnist
-from ..progress import say
 from ..runs import writable_folder
-from ..sweep import grid, sweep
-from ..sweep_log import Run
-from ..sweep_table import summary, varying
-from ..sweep_task import NUMBERS, SETTINGS, complete, train
+from ..sweep import executors
+from ..sweep.log import Run
+from ..sweep.sweeping import grid, sweep
+from ..sweep.table import summary, varying
+from ..sweep.task import NUMBERS, SETTINGS, complete, train
+from ..training.progress import say
 from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 
 HELP = "train a network for every configuration of a grid and every seed"
@@ -159,6 +160,6 @@ def _message(failure: Run) -> str:
 def _draw(runs: Sequence[Run], path: Path) -> None:
     if any(run.result is not None for run in runs) and can_plot("no picture"):
         from ..plot import save
-        from ..sweep_plot import picture
+        from ..sweep.plot import picture
         with whole(path) as part:
             save(picture(runs), part)

@@ -25,6 +25,13 @@ DEFAULTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/train"), metavar="DIR",
+                        help="run folder (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Everything that the reports vary."""
     parser.add_argument("--dataset", choices=list(DEFAULTS), default="disk", metavar="NAME",
                         help=f"{', '.join(DEFAULTS)} (default: %(default)s)")
@@ -51,9 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"units of each hidden layer {_default('hidden')}")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N",
                         help="of points, weights and batches (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/train"), metavar="DIR",
-                        help="run folder (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def _default(name: str) -> str:
@@ -67,11 +71,8 @@ def _default(name: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train, tell the errors, write the run folder."""
-    defaults = DEFAULTS[args.dataset]
-    given = {name: value for name, value in vars(args).items()
-             if name in asdict(defaults) and value is not None}
-    chosen = replace(defaults, **given | {"hidden": tuple(args.hidden or defaults.hidden)})
-    trial = _trial(chosen, args)
+    chosen = recipe_of(args)
+    trial = trial_of(chosen, args)
     with announced_folder(args.out) as keep:
         try:
             outcome = trial.train(args.seed, progress=True)
@@ -88,7 +89,15 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if outcome.history.stopped else 0
 
 
-def _trial(chosen: Recipe, args: argparse.Namespace) -> DiskTrial | MnistTrial:
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The data set's defaults, and what was chosen instead."""
+    defaults = DEFAULTS[args.dataset]
+    given = {name: value for name, value in vars(args).items()
+             if name in asdict(defaults) and value is not None}
+    return replace(defaults, **given | {"hidden": tuple(args.hidden or defaults.hidden)})
+
+
+def trial_of(chosen: Recipe, args: argparse.Namespace) -> DiskTrial | MnistTrial:
     """What there is to train; CommandError for a recipe or data that cannot be used."""
     try:
         chosen.build(SAMPLES, np.random.default_rng(args.seed))

@@ -9,7 +9,7 @@ LINE = 64  # bytes of a cache line
 
 
 class Arena:
-    """Places for arrays of known life times, then the arrays themselves.
+    """Reserves memory for arrays whose life times are known, then makes the arrays.
 
     ``place(size)`` gives an offset, ``free(offset)`` gives it back; ``allocate()`` claims the memory.
     """
@@ -20,7 +20,7 @@ class Arena:
         self._sizes: dict[int, int] = {}
 
     def place(self, size: int) -> int:
-        """The offset of ``size`` bytes that nobody else has."""
+        """Reserve ``size`` bytes; their offset."""
         size = max(-(-size // LINE) * LINE, LINE)
         fitting = [hole for hole in self._holes if hole[1] >= size]
         if fitting:
@@ -34,7 +34,7 @@ class Arena:
         return offset
 
     def free(self, offset: int) -> None:
-        """Nobody needs what lies here any more."""
+        """Give back the bytes that begin at this offset."""
         begin, end = offset, offset + self._sizes.pop(offset)
         for hole in [hole for hole in self._holes if hole[0] == end or hole[0] + hole[1] == begin]:
             self._holes.remove(hole)
@@ -50,7 +50,7 @@ class Arena:
 
 
 def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray | None:
-    """The memory that an array begins in with another shape and other strides; None where that can't be said."""
+    """A view from an array's first element on, with another shape and strides; None where its memory has gaps."""
     owner = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
@@ -64,7 +64,7 @@ def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...])
 def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.ndarray] | None:
     """The arrays, broadcast to a shape, as matrices of one shape (rows, cols).
 
-    The first is the output: its columns have stride one. None where no two axes tell all of them.
+    The first is the output: its columns have stride one. None where two axes do not describe all of them.
     """
     views = [np.broadcast_to(array, shape) for array in arrays]
     axes = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: -abs(views[0].strides[i]))
@@ -88,7 +88,7 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
             mine.insert(0, 0)
     matrices = []
     for array, mine in zip(arrays, steps, strict=True):
-        # a matrix of one row: its step is never taken
+        # with one row there is no step to the next: any will do, and likewise with one column
         if lengths[0] == 1:
             mine[0] = lengths[1] * array.itemsize
         if lengths[1] == 1:

@@ -1,4 +1,4 @@
-"""What goes wrong where a step is recorded."""
+"""The error of a step that cannot be recorded."""
 
 
 class CaptureError(RuntimeError):

@@ -1,4 +1,4 @@
-"""What a program does, for people: one line an instruction, and where its time goes."""
+"""A program as a text for people: its lines, and the time that each takes."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.parameter import Parameter
+from ..optim.optimizer import Optimizer
+from .nesting import Place
 from .recorder import Line, Recorder, _owner
 
 PRODUCTS = ("linear", "matmul", "linear_input_gradient", "linear_weight_gradient")
 
 
 class Names:
-    """What the arrays of a recording are called: arguments and parameters by their names, the others %1, %2, ..."""
+    """Names for the arrays of a recording: those of arguments and parameters, and %1, %2, ... for the others."""
 
     def __init__(self, recorder: Recorder, arguments: Sequence[str]):
         self.recorder, self.arguments = recorder, arguments
+        self.functions = {id(line): told[1] for line, told in zip(recorder.lines, recorder.signature, strict=True)
+                          if line.what == "function"}
         self.spans: dict[int, list[tuple[int, int, str]]] = {}  # of the parameters in their stores
         for parameter in recorder.parameters.values():
             for store, suffix in ((parameter.store.values, ""), (parameter.store.gradients, ".grad")):
@@ -51,11 +54,22 @@ class Names:
 
 
 def rows(listing: Sequence[tuple[Line, int, int, bool]], names: Names) -> list[tuple[str, int, int, bool]]:
-    """(text, first instruction, last + 1, whether a kernel does it) of each line."""
+    """(text, first instruction, last + 1, whether a kernel does it) of each line that is told."""
+    unwritten = {id(line.outputs[0]) for line, begin, end, _ in listing if line.what == "zero" and begin == end}
     found = []
-    for line, begin, end, compiled in listing:
-        found.append((_text(line, names), begin, end, compiled))
+    for line, begin, end, compiled in told(listing):
+        text = _text(line, names)
+        if line.what == "accumulate" and id(line.outputs[0]) in unwritten:  # to zeros that nobody writes
+            unwritten.remove(id(line.outputs[0]))
+            text = text.replace(" += ", " = ", 1)
+        found.append((text, begin, end, compiled))
     return found
+
+
+def told(listing: Sequence[tuple[Line, int, int, bool]]) -> list[tuple[Line, int, int, bool]]:
+    """The lines that move numbers: not what notes that a parameter has a gradient, nor zeros that nobody writes."""
+    return [(line, begin, end, compiled) for line, begin, end, compiled in listing
+            if line.what not in ("reached", "cleared", "changed") and not (line.what == "zero" and begin == end)]
 
 
 def _text(line: Line, names: Names) -> str:
@@ -67,7 +81,9 @@ def _text(line: Line, names: Names) -> str:
     if line.what == "operation":
         return f"{made} = {name}({operands}{settings})"
     if line.what == "function":
-        return f"{made} = Python function({operands})"
+        return f"{made} = {names.functions[id(line)].removesuffix('()')}({operands})"
+    if line.what == "draw":
+        return f"{made} = random numbers({operands})"
     if line.what == "accumulate":
         return f"{made} += {operands if name is None else f'{name}({operands})'}"
     if line.what == "overwrite":
@@ -78,42 +94,66 @@ def _text(line: Line, names: Names) -> str:
         owner = getattr(line.operation, "__self__", None)
         called = getattr(line.operation, "__name__", "function")
         return f"{type(owner).__name__}.{called}()" if owner is not None else f"{called}()"
-    if line.what == "finite":
-        return f"stop unless {operands} is finite"
-    parameter: Parameter = line.operation
-    return {"reached": f"{parameter.name} has a gradient", "cleared": f"{parameter.name} has no gradient",
-            "changed": f"{getattr(parameter, 'name', 'a Tensor')} was changed"}[line.what]
+    return f"stop unless {operands} is finite"
+
+
+def argument_names(nesting, names: Sequence[str]) -> list[str]:
+    """What the arrays among the arguments are called: x, batch[0], options['mask'], or by their number."""
+    args, named = nesting
+    found: dict[int, str] = {}
+
+    def name(value, text: str) -> None:
+        if type(value) is Place:
+            found[value] = text
+        elif isinstance(value, (tuple, list)):
+            for i, item in enumerate(value):
+                name(item, f"{text}[{i}]")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                name(item, f"{text}[{key!r}]")
+
+    for i, value in enumerate(args):
+        name(value, names[i] if i < len(names) else f"argument {i + 1}")
+    for key, value in named.items():
+        name(value, key)
+    return [found.get(i, f"argument {i + 1}") for i in range(len(found))]
 
 
 def multiply_adds(line: Line) -> int:
-    """Of a product; 0 for all else."""
+    """The number of multiply-adds in a product; 0 for another line."""
     if getattr(line.operation, "name", "") not in PRODUCTS:
         return 0
-    a, b = line.operands[:2]
+    a = line.operands[0]
     output = line.outputs[0]
     inner = {"linear": a.shape[-1], "matmul": a.shape[-1], "linear_input_gradient": a.shape[-1],
              "linear_weight_gradient": a.size // a.shape[-1]}[line.operation.name]
     return output.size * inner
 
 
+def _where(line: Line) -> str:
+    """Where a line runs that is no kernel of the program."""
+    owner = getattr(line.operation, "__self__", None)
+    if line.what == "call" and isinstance(owner, Optimizer) and type(owner).step is Optimizer.step:
+        return "in place" if owner.reason else "a program of its own"
+    return "in place"
+
+
 def shown(listing, names: Names, seconds: np.ndarray | None = None, peak: float = 0.0) -> str:
     """The listing as a text, with microseconds, GFLOP/s and the share of the core's peak where times are given."""
-    texts = rows(listing, names)
+    texts, listing = rows(listing, names), told(listing)
     wide = max((len(text) for text, *_ in texts), default=0)
     wide = min(wide, 96)
     lines = []
     for (text, begin, end, compiled), (line, *_) in zip(texts, listing, strict=True):
-        if line.what in ("reached", "cleared", "changed") and seconds is not None:
-            continue
-        note = "" if compiled else "in place"
+        note = where = "" if compiled else _where(line)
         if seconds is not None:
             taken = float(seconds[begin:end].sum())
             note = f"{1e6 * taken:9.2f} µs"
             work = 2 * multiply_adds(line)
             if work and taken > 0:
                 note += f"  {work / taken / 1e9:7.2f} GFLOP/s  {100 * work / taken / peak:5.1f} % of the peak"
-            elif not compiled:
-                note += "  in place"
+            elif where:
+                note += f"  {where}"
         lines.append(f"{text:<{wide}}  {note}".rstrip())
     if seconds is not None:
         lines.append(f"{'total':<{wide}}  {1e6 * seconds.sum():9.2f} µs   (one core's peak: {peak / 1e9:.1f} GFLOP/s)")

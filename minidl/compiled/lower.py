@@ -1,8 +1,8 @@
 """How a line of a recording becomes instructions: by a kernel where there is one, else by a call of NumPy.
 
-A lowering is told the program, the operands where they lie, the settings and the output; it appends
-instructions and returns True, or appends nothing and returns False: the line is then called in its place, as the
-Python that its row is.
+A lowering takes the builder, the operands and the output as arrays of the program, and the settings. It appends
+instructions and returns True, or appends nothing and returns False: then the Python of the operation's row is called
+in its place.
 """
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _all_of(dtype, *arrays) -> bool:
 
 
 def _elementwise(builder, kernel: str, operands: list, output: np.ndarray, setting: float = 0.0) -> bool:
-    """y = f(operands), of one float dtype, in which a number is rounded."""
+    """y = f(operands), for arrays of one float dtype; numbers are rounded to it."""
     given = [x for x in operands if isinstance(x, np.ndarray)]
     if not given or not _all_of(given[0].dtype, *given):
         return False
@@ -68,6 +68,15 @@ def _power(builder, name, operands, settings, output):
     if isinstance(b, np.ndarray) or b != 2 or not isinstance(a, np.ndarray):
         return False
     return _elementwise(builder, "square", [a], output)
+
+
+@lowering("pow_base_gradient")
+def _power_gradient(builder, name, operands, settings, output):
+    g, a, b = operands
+    if isinstance(b, np.ndarray) or b != 2 or not _all_of(output.dtype, output):
+        return False
+    return (_elementwise(builder, "multiply", [g, 2], output)  # a power of 1 is a itself
+            and _elementwise(builder, "multiply", [output, a], output))
 
 
 @lowering("clone", "contiguous", "copy")
@@ -168,9 +177,9 @@ def _linear_input(builder, name, operands, settings, output):
 @lowering("linear_weight_gradient")
 def _linear_weight(builder, name, operands, settings, output, accumulates: bool = False):
     g, x = [rows_of(x) for x in operands]
-    if x is None or g is None:
-        return False
     dweight = strided(output, output.shape, output.strides)
+    if x is None or g is None or dweight is None:
+        return False
     if output.strides[0] == output.itemsize or output.shape[0] == 1:  # lies as (in, out)
         return _product(builder, dweight.T, x.T, g, accumulates=accumulates)
     return _product(builder, dweight, g.T, x, accumulates=accumulates)
@@ -211,7 +220,7 @@ def _of_rows(builder, kernel: str, operands: list, settings: dict, output: np.nd
 def _sum(builder, name, operands, settings, output):
     x, = operands
     dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
-    if not _all_of(x.dtype, x, output) or x.ndim == 0 or not x.size or not output.flags.c_contiguous or not x.flags.c_contiguous:
+    if not (_all_of(x.dtype, x, output) and x.ndim and x.size and output.flags.c_contiguous and x.flags.c_contiguous):
         return False
     axes = list(range(x.ndim)) if dims is None else sorted({int(d) % x.ndim for d in np.atleast_1d(dims)})
     if not axes or axes != list(range(axes[0], axes[-1] + 1)):
@@ -234,7 +243,7 @@ def _sum(builder, name, operands, settings, output):
 
 
 def _labels(builder, name: str, labels, classes: int):
-    """Labels that the program alone writes, as a row, after an instruction that checks them; None for others."""
+    """The labels as a row, after an instruction that checks them; None unless the program alone writes to them."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
         return None
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))
@@ -242,6 +251,30 @@ def _labels(builder, name: str, labels, classes: int):
         return None
     builder.program.labels(row, classes, "CrossEntropyLoss" if name == "cross_entropy_gradient" else "loss")
     return row
+
+
+@lowering("over")
+def _over(builder, name, operands, settings, output):
+    x, z = operands
+    count = z.shape[0] if settings["by"] == "rows" else z.size
+    return _all_of(output.dtype, output) and _elementwise(builder, "divide", [x, count], output)
+
+
+@lowering("over_count")
+def _over_count(builder, name, operands, settings, output):
+    g, x = operands
+    return _all_of(output.dtype, output) and _elementwise(builder, "divide", [g, _count(x, settings["dim"])], output)
+
+
+def _count(x, dim) -> int:
+    return x.size if dim is None else int(np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
+
+
+@lowering("mean")
+def _mean(builder, name, operands, settings, output):
+    if not _sum(builder, "sum", operands, settings, output):
+        return False
+    return _elementwise(builder, "divide", [output, _count(operands[0], settings.get("dim"))], output)
 
 
 @lowering("total")

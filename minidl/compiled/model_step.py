@@ -1,18 +1,21 @@
 """The training step of any model, loss and optimizer, recorded: ``zero_grad, forward, loss, backward, step``."""
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 
 import numpy as np
 
-from .. import arrays
 from ..autograd.tape import active_recorder, no_grad, unseen
 from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .conversion import checked_index
 from .errors import CaptureError
+from .profile import Profile, profile
+from .snapshot import put_back_if_refused
 from .step import RecordedStep
 
 
@@ -25,8 +28,9 @@ class NotFinite(FloatingPointError):
 
 
 class ModelStep:
-    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``; ``step(x, y, index)`` trains on those rows.
+    """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``: one training step on the batch.
 
+    An array beyond what the model's forward takes, and the target, is the index, which can be named, too.
     ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
     """
 
@@ -34,11 +38,15 @@ class ModelStep:
 
     def __init__(self, model: Module, criterion: Module, optimizer: Optimizer, function: Callable | None = None):
         """function : the loss as a function of two Tensors, where the criterion wraps one."""
-        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.model, self.criterion, self.optimizer, self.function = model, criterion, optimizer, function
         self.output: np.ndarray = np.empty(0)
+        self._inputs = _most_arguments(model.forward)
         loss_of = _loss_of(criterion, function)
 
         def train(*batch):
+            recorder = active_recorder()
+            if recorder is not None:
+                put_back_if_refused(recorder, model, criterion, function, optimizer)
             *inputs, target = batch
             output = model(*inputs)
             if not isinstance(output, Tensor):
@@ -47,20 +55,25 @@ class ModelStep:
             _stop_unless_finite(loss, output)
             optimizer.zero_grad()
             backward()
-            optimizer.step()
+            _update(optimizer)
             return loss, output
 
         self.step = RecordedStep(train)
 
-    def __call__(self, *batch) -> float:
+    def __call__(self, *batch, index=None) -> float:
         """One step; FloatingPointError for a loss that is not finite. Nothing was updated then."""
-        loss = self.run(*batch)
+        loss = self.run(*batch, index=index)
         if not math.isfinite(loss):
             raise FloatingPointError(f"capture: the loss became {loss}; the weights are those before this step")
         return loss
 
-    def run(self, *batch) -> float:
+    def run(self, *batch, index=None) -> float:
         """One step; a loss that is not finite is returned, and nothing was updated."""
+        if index is None and len(batch) > self._inputs + 1:
+            batch, index = batch[:-1], batch[-1]
+        if index is not None:
+            index = checked_index("capture", index, len(batch[0]))
+            batch = tuple([(x._data if isinstance(x, Tensor) else x)[index] for x in batch])
         try:
             loss, output = self.step(*batch)
         except NotFinite as stopped:
@@ -74,10 +87,49 @@ class ModelStep:
         """How it runs: see RecordedStep."""
         return self.step.path
 
+    def profile(self, *batch, repeats: int = 100) -> Profile:
+        """Where the time of a step on this batch goes: see RecordedStep.profile. Nothing is trained."""
+        return profile(self.step, batch, {}, repeats, (self.model, self.criterion, self.function, self.optimizer),
+                       _names(len(batch)))
+
     def __repr__(self) -> str:
         return f"<step of {type(self.model).__name__}: {self.path}>"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        counts = [len(recording.arrays) for recording in self.step._kept.values()]
+        return "\n".join([repr(self), *self.step.listing(_names(max(counts, default=2))).splitlines()[1:]])
+
+
+def _names(count: int) -> list[str]:
+    """What the arrays of a batch are called: x, y or x1, x2, ..., y."""
+    return [*(["x"] if count == 2 else [f"x{i + 1}" for i in range(count - 1)]), "y"]
+
+
+def _update(optimizer: Optimizer) -> None:
+    """optimizer.step(), called in its place if its class defines a step of its own."""
+    recorder = active_recorder()
+    if recorder is None or (getattr(optimizer.step, "__module__", None) or "").split(".")[0] == __name__.split(".")[0]:
+        optimizer.step()
+        return
+    flats = optimizer.flats()
+    recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
+    undo = [flat.undo() for flat in flats]
+
+    def put_back():
+        for each in undo:
+            each()
+
+    with recorder.calling(optimizer.step, f"{type(optimizer).__name__}.step", put_back), unseen():
+        optimizer.step()
+
+
+def _most_arguments(function: Callable) -> float:
+    """How many arguments a function takes by their places."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return math.inf
+    return sum(kind is not inspect.Parameter.KEYWORD_ONLY and kind is not inspect.Parameter.VAR_KEYWORD
+               for kind in kinds)
 
 
 def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
@@ -108,7 +160,7 @@ def _by_its_own_backward(criterion: Module) -> Callable:
     def on_arrays(output, target):
         def value(z, t):
             with no_grad():
-                return np.asarray(float(criterion(z, t)), z.dtype if z.dtype in arrays.FLOATS else np.float32)
+                return np.asarray(float(criterion(z, t)))  # in double, as the loss gave it
 
         def derivative(z):
             given = criterion.backward()

@@ -1,4 +1,4 @@
-"""A recording made into a program: its lines in order, each as instructions, over arrays of one block of memory."""
+"""How a recording is made into a program: each line in turn becomes instructions, over arrays of one memory block."""
 from __future__ import annotations
 
 from typing import Any
@@ -11,6 +11,7 @@ from ..kernels.replay import Replay
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
+
 
 class Builder:
     """Lays out a recording's arrays and writes its program. ``results``: the arrays that the step returns."""
@@ -34,12 +35,12 @@ class Builder:
             for array in _arrays(line):
                 last[id(_owner(array))] = number
         lasting = {id(_owner(array)) for array in self.results}
-        for line in self.lines:  # what a Python function was given it may keep, for its derivative
+        for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
                 lasting.update(id(_owner(array)) for array in _arrays(line))
-        for array in self.recorder.arguments:
-            if array is not None:
-                self._moved[id(array)] = arena.place(array.nbytes)
+        for argument in self.recorder.arguments:
+            if argument is not None:
+                self._moved[id(argument)] = arena.place(argument.nbytes)
         for key, root in roots.items():
             if root.key[0] == "constant" and key in last:
                 self._moved[key] = arena.place(root.array.nbytes)
@@ -64,7 +65,7 @@ class Builder:
                 self.array(root.array)[...] = root.array
 
     def array(self, array: np.ndarray) -> np.ndarray:
-        """Where the program has an array of the recording."""
+        """The program's array in place of one of the recording."""
         owner = _owner(array)
         offset = self._moved.get(id(owner))
         if offset is None:
@@ -91,22 +92,24 @@ class Builder:
 
     def build(self) -> Replay:
         """The program, without its guards."""
-        for line in self.lines:
+        fresh = _fresh(self.lines)
+        for number, line in enumerate(self.lines):
             begin, compiled = len(self.program), True
             if line.what == "operation":
                 compiled = self._operation(line)
             elif line.what == "accumulate":
-                compiled = self._accumulate(line)
+                compiled = self._accumulate(line, number in fresh)
             elif line.what == "overwrite":
                 self._copy(self.array(line.outputs[0]), line.operands[0])
             elif line.what == "call":
                 self.program.call(line.operation)
                 compiled = False
-            elif line.what == "function":
+            elif line.what in ("function", "draw"):
                 self._call_function(line)
                 compiled = False
             elif line.what == "zero":
-                self._zero(line.outputs[0])
+                if number not in fresh:
+                    self._zero(line.outputs[0])
             elif line.what == "finite":
                 self.program.finite(self.array(line.operands[0]).reshape(1, 1))
             else:
@@ -115,7 +118,7 @@ class Builder:
         return self.program
 
     def _moved_in(self, value):
-        """A setting or an operand with its arrays where the program has them."""
+        """A setting or an operand, with the program's arrays in place of the recording's."""
         if isinstance(value, np.ndarray):
             return self.array(value)
         if isinstance(value, (tuple, list)):
@@ -154,14 +157,19 @@ class Builder:
         if flat is not None:
             self.program.kernel("zero", flat.dtype, flat)
 
-    def _accumulate(self, line: Line) -> bool:
-        """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place."""
+    def _accumulate(self, line: Line, fresh: bool) -> bool:
+        """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place.
+
+        fresh : the gradient is zero, which nobody has written there.
+        """
         target, = line.outputs
         operands = [self._moved_in(x) for x in line.operands]
         operation = line.operation
         if operation is None:
-            if lower(self, "add", [target, operands[0]], {}, target):
+            if lower(self, "add", [0.0 if fresh else target, operands[0]], {}, target):
                 return True
+            if fresh:
+                self._zero(target)
             given, = operands
 
             def add():
@@ -170,8 +178,10 @@ class Builder:
             self.program.call(add)
             return False
         lowered = _LOWERINGS.get(operation.name)
-        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=True):
+        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=not fresh):
             return True
+        if fresh:
+            self._zero(target)
 
         def call():
             operation.add(target, *operands)
@@ -188,6 +198,32 @@ class Builder:
             target[...] = value
 
         self.program.call(copy)
+
+
+def _fresh(lines: list[Line]) -> set[int]:
+    """The lines that set a gradient to zero and those that are the next to touch it, by adding to all of it.
+
+    Then nobody need write the zeros.
+    """
+    found: set[int] = set()
+    waiting: dict[tuple, int] = {}  # by memory, the line that set it to zero
+    for number, line in enumerate(lines):
+        if line.what == "call" or line.what == "function":  # which may read all gradients
+            waiting.clear()
+        elif line.what == "zero":
+            waiting[_span(line.outputs[0])] = number
+        elif line.what == "accumulate" and (zero := waiting.pop(_span(line.outputs[0]), None)) is not None:
+            found |= {zero, number}
+        elif line.what in ("operation", "draw", "accumulate", "overwrite", "finite"):
+            touched = [_span(array) for array in _arrays(line)]
+            for key in [key for key in waiting if any(a[0] < key[1] and key[0] < a[1] for a in touched)]:
+                del waiting[key]
+    return found
+
+
+def _span(array: np.ndarray) -> tuple[int, int]:
+    """The first and the last address of an array."""
+    return np.lib.array_utils.byte_bounds(array)
 
 
 def _arrays(line: Line) -> list[np.ndarray]:
@@ -208,7 +244,7 @@ def _arrays(line: Line) -> list[np.ndarray]:
 
 
 def _needed(recorder: Recorder, results: list[np.ndarray]) -> list[Line]:
-    """The lines without those whose output nobody reads."""
+    """The lines, without operations whose output no later line reads."""
     read = {id(_owner(array)) for array in results}
     lines = []
     for line in reversed(recorder.lines):

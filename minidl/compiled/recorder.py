@@ -1,19 +1,21 @@
 """The recorder: what a function does to Tensors, line by line, while Python runs it.
 
 A line is an operation, an addition to a gradient, or a Python function that is called in its place. Its
-operands are told by where they lie: in an argument, in what an earlier line made, in a model's parameters or
+operands are identified by where they lie: in an argument, in what an earlier line made, in a model's parameters or
 gradients, or in an array that the function finds outside. Two recordings of one function agree if their lines
 do, so a program can be checked by recording anew.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autograd.parameter import Parameter
+from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
 from .errors import CaptureError
 
@@ -24,7 +26,8 @@ WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.ran
 class Line(NamedTuple):
     """One thing that the function did.
 
-    what : "operation"; "function" (a Python function on arrays); "accumulate", "overwrite", "zero" (an array is
+    what : "operation"; "function" (a Python function on arrays), "draw" (one of minidl's own, of random numbers);
+        "accumulate", "overwrite", "zero" (an array is
         written to); "call" (a Python function of no arguments); "reached", "cleared", "changed" (a parameter's
         status); "finite" (the step ends here unless the operand is finite).
     """
@@ -32,12 +35,12 @@ class Line(NamedTuple):
     what: str
     operation: Any = None
     operands: tuple = ()
-    settings: dict = {}
+    settings: Mapping = MappingProxyType({})
     outputs: tuple = ()
 
 
 class Root:
-    """Memory that operands lie in: its array, what it is, and a copy of what recorded lines left in it."""
+    """Memory that operands lie in: its array, what it is, and a copy of its content after the lines so far."""
 
     __slots__ = ("array", "key", "shadow")
 
@@ -46,7 +49,7 @@ class Root:
 
 
 class Recorder:
-    """What ``recording_into`` hands each operation to. ``knows(array)``: whether the function finds it outside."""
+    """Receives each operation from ``recording_into``. ``knows(array)``: whether the function finds it outside."""
 
     def __init__(self, knows: Callable[[np.ndarray], bool]):
         self.knows = knows
@@ -58,8 +61,8 @@ class Recorder:
         self.in_place: list[str] = []  # what is called in its place, by name
         self.undo: list[Callable[[], None]] = []
         self.streams: dict[Any, tuple[Callable[[], Any], str]] = {}
-        self.settled: set[int] = set()  # parameters of which the step itself says whether they have a gradient
-        self.asked: dict[int, tuple[Parameter, bool]] = {}  # others of which the function has asked
+        self.settled: set[int] = set()  # parameters whose gradient the step has set or cleared
+        self.asked: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
 
@@ -99,16 +102,17 @@ class Recorder:
         operands = tuple([self.operand(x, name) for x in inputs])
         made = tuple([x._data if isinstance(x, Tensor) else x for x in outputs])
         self._refresh()  # a module's own backward adds to its parameters' gradients
-        self._append(Line("function", function, operands, {}, made), ("function", name, self.told(operands)))
+        self._append(Line("function" if listed else "draw", function, operands, {}, made),
+                     ("function", name, self.told(operands)))
         if listed and name not in self.in_place:
             self.in_place.append(name)
 
-    def accumulate(self, tensor: Tensor, gradient: Tensor) -> None:
+    def accumulate(self, parameter: Parameter, gradient: Tensor) -> None:
         """A gradient was added to that of a parameter."""
         if not self.paused:
-            self._parameter(tensor)
-            self._write("accumulate", None, (gradient,), tensor._grad)
-            self.mark("reached", tensor)
+            self._parameter(parameter)
+            self._write("accumulate", None, (gradient,), parameter._grad)
+            self.mark("reached", parameter)
 
     def accumulate_by(self, operation, inputs, parameter: Parameter) -> None:
         """An operation's result was added to a parameter's gradient, term by term."""
@@ -167,7 +171,7 @@ class Recorder:
         name = getattr(operation, "name", None)
         self.signature.append((what, name, self.told(operands), self._place(target)))
 
-    def mark(self, what: str, parameter: Parameter) -> None:
+    def mark(self, what: str, parameter: Tensor) -> None:
         """"reached", "cleared" or "changed"."""
         self.settled.add(id(parameter))
         if isinstance(parameter, Parameter):
@@ -194,11 +198,8 @@ class Recorder:
         self._verify_all()
         if put_back is not None:
             self.undo.append(put_back)
-        self.paused = True
-        try:
+        with unseen():
             yield
-        finally:
-            self.paused = False
         self._refresh()
         self.lines.append(Line("call", function))
         self.signature.append(("call", name, id(getattr(function, "__self__", None))))
@@ -219,7 +220,7 @@ class Recorder:
             self.streams[key] = state, repr(state())
 
     def leaf(self, tensor: Tensor, gradient: Tensor) -> bool:
-        """A leaf that is no Parameter gathers a gradient; whether it outlives the step, and is given it at each run."""
+        """A leaf that is no Parameter receives a gradient; True if it outlives the step, and replays add to it, too."""
         root = self.roots.get(id(_owner(tensor._data)))
         if self.paused or root is None or root.key[0] != "outside":
             return False
@@ -241,7 +242,7 @@ class Recorder:
         for parameter in parameters:
             self._parameter(parameter)
 
-    # How it is told
+    # How operands are identified
 
     def _append(self, line: Line, signature: tuple) -> None:
         arrays = [x for x in line.outputs if x is not None]
@@ -287,7 +288,7 @@ class Recorder:
         return x
 
     def _verify(self, array: np.ndarray, who: str = "", skip: bool = False) -> None:
-        """That the array is known, and holds what recorded lines left there."""
+        """Check that the array is known, and holds what the recorded lines left in it."""
         owner = _owner(array)
         root = self.roots.get(id(owner))
         if root is None:
@@ -311,7 +312,7 @@ class Recorder:
         self.drawing()
 
     def drawing(self) -> None:
-        """That nobody but minidl drew from a generator that the function sees."""
+        """Check that only minidl drew from the generators that the function sees."""
         for stream, state in self.streams.values():
             if repr(stream()) != state:
                 raise CaptureError(
@@ -326,7 +327,7 @@ class Recorder:
         return value
 
     def told(self, value):
-        """What a recording is compared by."""
+        """A key to compare recordings by."""
         if isinstance(value, np.ndarray):
             return self._place(value)
         if isinstance(value, (tuple, list)):
@@ -365,7 +366,7 @@ def _owner(array: np.ndarray) -> np.ndarray:
 
 
 def _shadow_of(array: np.ndarray, root: Root) -> np.ndarray:
-    """The part of a root's copy that stands for this view of its array; all of it where it can't be told apart."""
+    """The part of a root's copy that belongs to this view of its array. CaptureError where that has gaps."""
     owner, shadow = root.array, root.shadow
     if array is owner:
         return shadow
@@ -378,6 +379,6 @@ def _shadow_of(array: np.ndarray, root: Root) -> np.ndarray:
 
 
 def _same(array: np.ndarray, root: Root) -> bool:
-    """Whether an array has the bits that its root's copy says."""
+    """Whether an array equals the copy that its root has."""
     theirs = _shadow_of(array, root)
     return bool(np.array_equal(array, theirs, equal_nan=array.dtype.kind == "f"))

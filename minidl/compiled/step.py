@@ -1,7 +1,7 @@
 """A function of one's own as a compiled step: recorded, replayed, and checked against Python.
 
 The first call with arguments of a kind (shapes, dtypes, the values of static arguments) runs the function as
-Python and records it. Later ones replay the recording, as long as what the function reads stands as it did. At
+Python and records it. Later ones replay the recording, as long as nothing that the function reads has changed. At
 replays 1, 2, 4, 8 and so on Python runs it again, and the new recording is compared with the old one.
 """
 from __future__ import annotations
@@ -20,16 +20,20 @@ from typing import Any
 import numpy as np
 
 from ..autograd import storage
-from ..autograd.tape import active_recorder, recording, recording_into
+from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
-from ..kernels.replay import ReplayedCall, recording_begins, recording_ends
+from ..kernels.replay import ReplayedCall, recording_begins, recording_ends, set_tensor_type
 from .errors import CaptureError
+from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
+from .profile import Profile, profile
 from .program import Builder
 from .watch import Watch
 
+set_tensor_type(Tensor)
+
 KEPT = 8      # programs of one step
-PATIENCE = 3  # times that a check may find another step than was recorded; then the step runs plain
+PATIENCE = 3  # checks that find another recording until the step runs plain
 MOVES = 0     # the number of the guard of where parameters lie
 RUNNING = "capture: this step is running already: it was called again from within it, or by another thread"
 
@@ -67,7 +71,7 @@ class Recording:
         self.watch.forget()
 
     def _told(self) -> tuple:
-        """What two recordings are compared by."""
+        """A key to compare recordings by."""
         recorder = self.recorder
         outputs = tuple([recorder.told(recorder.operand(array, "the step's output")) for array in self.tensors])
         return tuple(recorder.signature), outputs, repr(self.shape)
@@ -78,7 +82,7 @@ class Recording:
         self.replay = builder.build()
         self.listing = builder.listing
         self.replay.guards.name(vars(storage), "_moves", "where parameters lie")  # guard MOVES
-        self.replay.guards.value(recording, "whether operations are put on the tape")
+        self.replay.guards.attribute(thread, "depth", "whether operations are put on the tape")
         self.replay.guards.take(self.watch.guards)
         self.results = [builder.array(array) for array in self.tensors]
         args, named = self.nesting
@@ -91,11 +95,11 @@ class Recording:
                 self.replay.argument(builder.array(array))
 
     def fresh(self):
-        """The output of the recorded run, as its own Tensors."""
+        """The output of the recorded run, as new Tensors."""
         return rebuilt(self.shape, [Tensor(array.copy()) for array in self.tensors])
 
     def result(self):
-        """The output of the last replay, in arrays of its own."""
+        """The output of the last replay, as new Tensors."""
         return rebuilt(self.shape, [Tensor(array.copy()) for array in self.results])
 
 
@@ -111,6 +115,9 @@ class RecordedStep(ReplayedCall):
     Raises CaptureError, while recording, for what a recorded step could not do again: the message names the ways
     out. RuntimeError for a step that is called from within itself or by two threads at once.
     """
+
+    program: Any
+    result: Any
 
     def __init__(self, function: Callable):
         functools.update_wrapper(self, function, updated=())
@@ -144,7 +151,7 @@ class RecordedStep(ReplayedCall):
         return f"compiled; in place: {', '.join(names)}" if names else "compiled"
 
     def called(self) -> Callable:
-        """The function as it is called."""
+        """The function that Python calls."""
         return self.function
 
     def slow(self, args: tuple, named: dict):
@@ -189,7 +196,7 @@ class RecordedStep(ReplayedCall):
         return True
 
     def _record(self, key: tuple, nesting, arrays: list[np.ndarray], kept: Recording | None):
-        """Let Python run the function, recorded, in place of a replay; kept: the recording that it is to agree with."""
+        """Run the function as Python and record it; kept: the recording to compare with, or None."""
         self.program = None
         new = Recording(self.called(), nesting, arrays)
         if kept is not None and new.signature == kept.signature:
@@ -214,11 +221,32 @@ class RecordedStep(ReplayedCall):
         return new.fresh()
 
     def arguments(self) -> list[str]:
-        """The names of the function's arguments."""
+        """The names of the function's arguments, as far as they stand in its text."""
         try:
-            return list(inspect.signature(self.called()).parameters)
+            parameters = inspect.signature(self.called()).parameters.values()
         except (TypeError, ValueError):
             return []
+        return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
+
+    def listing(self, names: list[str] | None = None) -> str:
+        """The programs, one line an instruction. names : of the arguments."""
+        parts = [repr(self)]
+        for kept in self._kept.values():
+            called = argument_names(kept.nesting, self.arguments() if names is None else names)
+            known = Names(kept.recorder, called)
+            parts += ["", f"for {', '.join(map(known.of, kept.arrays)) or 'no arrays'}:", shown(kept.listing, known)]
+        return "\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.listing()
+
+    def profile(self, *args, repeats: int = 100, **named) -> Profile:
+        """Where the time of a call with these arguments goes; printed, a table, a line an instruction.
+
+        Each time is the median of so many runs. The models, optimizers and generators that the function names are
+        put back to what they were. RuntimeError for a step that runs plain.
+        """
+        return profile(self, args, named, repeats, (self.called(),), self.arguments())
 
     def __repr__(self) -> str:
         count = sum(len(recording.replay) for recording in self._kept.values())
@@ -242,7 +270,7 @@ class _BoundStep(RecordedStep):
 
 
 class _Access:
-    """A step of an object, as its attribute: it keeps the object alive as long as it is at hand."""
+    """The step of an object, as its attribute: it keeps the object alive while it is referred to."""
 
     def __init__(self, step: RecordedStep, instance):
         self._step, self._instance = step, instance
@@ -273,7 +301,7 @@ def _difference(old: tuple, new: tuple) -> str:
 
 @contextmanager
 def _without_gc():
-    """No collection begins in it, which would call functions of others that watch it."""
+    """Within it the garbage collector rests, which might run other code in the middle of a recording."""
     with _collecting.lock:
         if _collecting.recordings == 0:
             _collecting.enabled = gc.isenabled()
@@ -289,7 +317,7 @@ def _without_gc():
 
 
 class _Collecting:
-    """Whether the collector ran before the first of the recordings that go on now."""
+    """Whether the garbage collector was enabled before the first of the recordings in progress."""
 
     lock, recordings, enabled = threading.Lock(), 0, True
 

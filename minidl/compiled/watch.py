@@ -1,9 +1,9 @@
 """What a recorded function reads besides its arguments: found while it runs, and guarded afterwards.
 
-While the function is recorded, a profiler notes which Python functions run. What their text names is looked
-up where it stands: globals, variables of enclosing functions, attributes of the objects found so, items of
-lists and dictionaries. Each becomes a guard: should another object stand there at a later call, the program
-is recorded anew. An array found so is read where it lies, if an operation reads it; one that only Python
+While the function is recorded, a profiler notes which Python functions run. The names in their code are
+looked up: globals, variables of enclosing functions, attributes of the objects found so, items of
+lists and dictionaries. Each becomes a guard: if another object is there at a later call, the step is
+recorded anew. An array found so is read where it lies, if an operation reads it; one that only Python
 reads is guarded by its content. An array that is not found anywhere was made by the function itself, outside
 minidl, and would stay what it was at the recording.
 """
@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import __path__ as _own_path
 from .. import random as own_random
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder
@@ -35,7 +34,7 @@ from ..optim.optimizer import Optimizer
 from .errors import CaptureError
 from .recorder import Recorder
 
-OWN = str(Path(next(iter(_own_path))).resolve())
+OWN = str(Path(__file__).resolve().parents[1])
 LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
@@ -46,7 +45,7 @@ DEPTH = 12  # of objects within objects that are looked through
 class Watch:
     """Run as ``with Watch(function, arguments) as watch:`` around the recording, of which ``recorder`` is told.
 
-    guards : what must be as it was. effects : what else the function itself must leave as it is.
+    guards : what must be unchanged before a replay. effects : what the function must not change, besides.
     """
 
     def __init__(self, function, objects=()):
@@ -63,7 +62,7 @@ class Watch:
         self._guarded: set[tuple] = set()
 
     def __enter__(self) -> Watch:
-        self.recorder.stream("numpy", lambda: [str(part) for part in np.random.get_state()])
+        self.recorder.stream("numpy", lambda: [np.asarray(part).tobytes() for part in np.random.get_state()])
         self.effects.name(vars(own_random), "_stream", "minidl's own stream of random numbers (manual_seed)")
         self.recorder.stream("own", lambda: own_random.generator().bit_generator.state)
         function = self.function
@@ -106,6 +105,8 @@ class Watch:
         if not own and code.co_filename.startswith(LIBRARIES):
             return
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if code.co_name in ("__init__", "__new__"):  # what the function makes itself
+            first = None
         if own:  # minidl's own: only the settings of its modules matter
             if isinstance(first, Module):
                 self._visit_object(first, frozenset())
@@ -231,7 +232,7 @@ class Watch:
     def _visit_instance(self, value, names: frozenset, depth: int) -> None:
         text, own = type(value).__name__, _own_dict(value)
         if self._new("class of", id(value)):
-            self.guards.attribute(value, "__class__", f"the class of a {text}")
+            self.guards.kind(value, f"the class of a {text}")
         if isinstance(value, Module):
             self._visit_module(value, names, depth)
         elif isinstance(value, SimpleNamespace) or not _is_library(_file_of(type(value))):
@@ -254,7 +255,7 @@ class Watch:
         for name in ("training", "forward", "backward", *sorted(names)):  # also those that are not there yet
             if name not in own and self._new("name", id(own), name):
                 self.guards.name(own, name, f"{text}.{name}")
-        if in_place:  # what it does is its own affair; only its parameters must be known
+        if in_place:  # it is called in its place: only its parameters must be known
             for parameter in module.parameters():
                 self._visit_object(parameter, frozenset())
             return
@@ -273,9 +274,10 @@ class Watch:
                 member = vars(base)[name]
                 if name in _slots_of(base):
                     continue
-                if self._new("class", id(kind), name):
-                    holder = _Static(kind, name)
-                    self.guards.attribute(holder, "found", f"{kind.__name__}.{name}")
+                for above in kind.__mro__[:kind.__mro__.index(base) + 1]:  # one above might come to hide it
+                    own = _dict_of(above)
+                    if own is not None and self._new("name", id(own), name):
+                        self.guards.name(own, name, f"{above.__name__}.{name}")
                 if not isinstance(member, (FunctionType, property, staticmethod, classmethod)):
                     self._visit_object(member, names, depth + 1)
 
@@ -338,11 +340,12 @@ class Watch:
     # Afterwards
 
     def knows(self, array: np.ndarray) -> bool:
-        """Whether an array, or one whose memory it views, stands where the function finds it at each call."""
-        while isinstance(array, np.ndarray):
-            if id(array) in self.seen:
+        """Whether the function finds the array, or one whose memory it views, at each call."""
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            if id(owner) in self.seen:
                 return True
-            array = array.base
+            owner = owner.base
         return False
 
     def end(self) -> None:
@@ -383,18 +386,9 @@ class Watch:
         self.seen, self.arrays, self.modules = {}, {}, []
 
 
-class _Static:
-    """A name of a class, as the class has it: no descriptor is asked."""
-
-    def __init__(self, kind: type, name: str):
-        self.kind, self.name = kind, name
-
-    @property
-    def found(self):
-        for base in self.kind.__mro__:
-            if self.name in vars(base):
-                return vars(base)[self.name]
-        return None
+def _dict_of(kind: type) -> dict | None:
+    """The dictionary behind the attributes of a class, of which Python shows a proxy."""
+    return next((found for found in gc.get_referents(vars(kind)) if type(found) is dict), None)
 
 
 def _is_library(file: str) -> bool:
@@ -402,7 +396,7 @@ def _is_library(file: str) -> bool:
 
 
 def _file_of(kind: type) -> str:
-    """Where a class comes from; a library for what is built in."""
+    """The file that a class comes from; for a built-in one minidl's folder, which counts as a library."""
     module = sys.modules.get(kind.__module__)
     if module is None:
         return ""
@@ -418,7 +412,7 @@ def _has_slot(value, name: str) -> bool:
 
 
 def _own_dict(value) -> dict:
-    """The attributes of an object; whatever its class says of attributes is not asked."""
+    """The attributes of an object, without a call of its class's own __getattribute__."""
     try:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
@@ -432,19 +426,19 @@ def _slots_of(kind: type) -> tuple:
 
 
 def _names(function) -> list[str]:
-    """What the text of a function names."""
+    """The names in the code of a function."""
     code = getattr(function, "__code__", None)
     return [] if code is None else _code_names(code)
 
 
 def _inside(code: CodeType) -> list[CodeType]:
-    """The pieces of code that stand inside another: its own functions and comprehensions."""
+    """The pieces of code inside another: its functions and comprehensions."""
     found = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return found + [inner for constant in found for inner in _inside(constant)]
 
 
 def _code_names(code: CodeType) -> list[str]:
-    """What a piece of code names, and the functions that stand inside it; texts that might be names of attributes."""
+    """The names in a piece of code and in the functions inside it, and texts that might be names of attributes."""
     found = list(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -15,14 +15,14 @@ import gzip
 import os
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from ..files import part_of
 
 TYPES: dict[int, np.dtype] = {
     0x08: np.dtype(">u1"),
@@ -71,16 +71,6 @@ def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
     with part_of(path) as part:
         part.write_bytes(content)
         os.replace(part, path)
-
-
-@contextmanager
-def part_of(path: Path) -> Iterator[Path]:
-    """A name of its own beside ``path``, to write to and then rename; nothing is left of it afterwards."""
-    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}.part")
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def idx_bytes(array: ArrayLike) -> bytes:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .idx import idx_bytes, part_of, read_idx
+from ..files import part_of
+from .idx import idx_bytes, read_idx
 
 # The uncompressed files, in the order of Dataset.
 SHA256 = {

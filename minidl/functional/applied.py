@@ -18,7 +18,7 @@ class Applied(Node):
     """An operation on the tape.
 
     ``applied``: the operation, its inputs, their arrays, the settings, and what the value kept: of arrays and of
-    Tensors, None where it is not at hand. ``asked``: the positions of those inputs that ask for a gradient.
+    Tensors, None where there is none. ``asked``: the positions of those inputs that ask for a gradient.
     """
 
     __slots__ = ("applied", "asked")

@@ -1,4 +1,4 @@
-"""Copies and casts: the elements stay where they are, and so do the gradients."""
+"""Copies and casts: elements and gradients keep their places."""
 from __future__ import annotations
 
 import numpy as np

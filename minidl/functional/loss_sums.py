@@ -5,9 +5,9 @@ import numpy as np
 
 from .. import arrays
 from ..autograd.tensor import Tensor
+from .applied import summed
 from .casts import to
 from .elementwise import exp
-from .applied import summed
 from .operation import Operation, no_derivative
 from .shapes import expand_as, unsqueeze
 

@@ -29,17 +29,7 @@ from .activations import log_softmax
 from .applied import summed
 from .casts import contiguous
 from .elementwise import exp, sign, where
-from .loss_sums import (
-    divided,
-    label_gradient,
-    minus_one_hot,
-    picked,
-    picked_total,
-    reduced,
-    row_total,
-    share_of,
-    total,
-)
+from .loss_sums import divided, label_gradient, minus_one_hot, picked, picked_total, reduced, row_total, share_of, total
 from .operation import Operation
 from .shapes import permute, reshape
 
@@ -47,7 +37,7 @@ __all__ = ["cross_entropy", "huber_loss", "mse_loss", "nll_loss"]
 
 
 def check_output(name: str, z: np.ndarray) -> None:
-    """That there is something to take the loss of."""
+    """Raise ValueError for an output without elements."""
     if 0 in z.shape:
         raise ValueError(f"{name}: expected at least one sample, got an output of shape {z.shape}")
 
@@ -145,7 +135,7 @@ def _gradient_of_folded(gradient: Callable, g, folded: _Folded, z: np.ndarray, r
 
 
 def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
-    """That t holds a label for each sample, or place, of z."""
+    """Raise ValueError or TypeError unless t holds a label for each sample, or place, of z."""
     if z.ndim == 1 and np.ndim(t):
         raise ValueError(f"{name}: expected an output of shape (N, C), got {z.shape} with labels of shape {t.shape}")
     if np.shape(t) != label_shape(z):
@@ -155,7 +145,7 @@ def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
 
 
 def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
-    """That t (N,) holds classes of z (N, C), in t's own dtype: as int64, large unsigned ones would be negative."""
+    """Raise ValueError unless t (N,) holds classes of z (N, C). In t's dtype: as int64, large ones are negative."""
     t = as_array(t)
     outside = t[(t < 0) | (t >= z.shape[1])]
     if outside.size:
@@ -164,7 +154,7 @@ def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
 
 def _nll_value(z, t, reduction="mean"):
     check_output("NLLLoss", z)
-    try:  # as in cross-entropy: the kernel refuses what does not fit, and only then is it looked at more closely
+    try:  # the kernel refuses what does not fit; only then is the reason looked for
         total = picked_total(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
@@ -203,7 +193,7 @@ def _cross_entropy_value(z, t, reduction="mean"):
 
 
 def _cross_entropy_of_labels(z, t, reduction: str):
-    # The kernel refuses what does not fit; only then is it looked at more closely.
+    # The kernel refuses what does not fit; only then is the reason looked for.
     try:
         total, log_p = _label_total(z, t) if isinstance(z, Tensor) else arrays.cross_entropy(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

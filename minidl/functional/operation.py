@@ -50,7 +50,7 @@ class Operation:
     """A value and its derivatives, one for each input.
 
     ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
-    changes nothing. ``views`` that y may share its memory with the first input.
+    changes nothing. ``views`` says that y may share its memory with the first input.
     ``keeps`` says that the value gives (y, kept); it is then itself written with operations, and computes
     with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
     in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
@@ -116,7 +116,7 @@ class Operation:
         return self.value(*inputs, **settings)[0] if self.keeps else self.value(*inputs, **settings)
 
     def of(self, a, b):
-        """The same as a call, but sooner for arrays: as in a derivative, either both are Tensors or none is."""
+        """The same as a call, but faster for arrays. As in a derivative, both inputs are Tensors, or neither is."""
         return self.value(a, b) if type(a) is ndarray else self(a, b)
 
     def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:

@@ -15,7 +15,7 @@ from .shapes import _unsqueeze, clone, expand_as, squeeze
 
 
 class Extreme(NamedTuple):
-    """What max and min along an axis give: the values, and where they stand."""
+    """The output of max and min along an axis: the values, and their indices."""
 
     values: Any
     indices: Any
@@ -32,14 +32,14 @@ def _names(dim, keepdim, axis, keepdims):
 # Sums and means
 
 def _spread(g, x, dim, keepdim):
-    """g, given back the axes that a reduction took."""
+    """g, broadcast along the axes that a reduction has removed."""
     if dim is not None and not keepdim:
         g = _unsqueeze(g, dim=dim)
     return expand_as(g, x)
 
 
 def _count(x, dim):
-    """The number of elements that go into a mean, in x's dtype."""
+    """The number of elements that are averaged, in x's dtype."""
     return x.dtype.type(math.prod(x.shape) if dim is None else np.prod([x.shape[d] for d in np.atleast_1d(dim)]))
 
 
@@ -149,8 +149,8 @@ def _untaped(name: str, reduce, doc: str):
     return call
 
 
-argmax = _untaped("argmax", np.argmax, "Where the largest element stands (the first of several).")
-argmin = _untaped("argmin", np.argmin, "Where the smallest element stands (the first of several).")
+argmax = _untaped("argmax", np.argmax, "The index of the largest element (the first of several).")
+argmin = _untaped("argmin", np.argmin, "The index of the smallest element (the first of several).")
 all = _untaped("all", np.all, "Whether all elements are true.")
 any = _untaped("any", np.any, "Whether any element is true.")
 

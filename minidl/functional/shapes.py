@@ -1,4 +1,4 @@
-"""Reshaping, indexing and joining: the value moves elements, the derivative moves them back."""
+"""Reshaping, indexing and joining: the value moves elements, the derivative moves their gradients back."""
 from __future__ import annotations
 
 import math
@@ -130,7 +130,7 @@ def _scatter_value(g, x, *picks, index):
 
 
 class _Picking(Operation):
-    """An operation whose inputs, behind the first, have no derivative; behind ``first`` they are read."""
+    """An operation whose inputs after the first have no derivative; it reads those from number ``first`` on."""
 
     def __init__(self, name: str, value, derivative, first: int, *, views: bool = False):
         super().__init__(name, value, derivative, views=views, arity=math.inf, reads=(ALL[first:-1],))

@@ -83,7 +83,7 @@ class Module:
     reads: Any = "xy"  # whether backward reads the inputs' values (x) and the output's (y)
 
     def __new__(cls, *args, **settings):
-        # A dictionary of its own: one that shares its keys with its likes is read slowly after vars().
+        # A dictionary of its own: one that shares its keys with those of other instances is slow to read after vars().
         module = super().__new__(cls)
         module.__dict__ = {}
         return module
@@ -127,7 +127,7 @@ class Module:
         except (IndexError, TypeError, ValueError):
             y = None
         if y is None:
-            from ..prediction import predicted  # which stands above, since it writes programs for modules
+            from ..compiled.prediction import predicted  # which stands above, since it writes programs for modules
 
             y, forward = predicted(self, forward, X)
         if forward is not None:

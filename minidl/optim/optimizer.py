@@ -6,6 +6,7 @@ neither the blocks nor the place of a parameter in memory changes a bit.
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -25,6 +26,17 @@ from .saved import fitting
 def penalized(g: Any, w: Any, weight_decay: Any) -> Any:
     """g + λ w: the gradient of the loss plus λ/2 |w|². For λ = 0 it is ``g`` itself."""
     return g + weight_decay * w if weight_decay else g
+
+
+def _in_place(method: Callable) -> Callable:
+    """A step() of a user's own: a recorded step calls it in its place."""
+    @functools.wraps(method)
+    def step(self, *args, **named):
+        if active_recorder() is None:
+            return method(self, *args, **named)
+        return self._recorded_step(functools.partial(method, self, *args, **named), listed=True)
+
+    return step
 
 
 class Optimizer:
@@ -171,12 +183,21 @@ class Optimizer:
         self._flats, self._moves, self._seen, self._plan = flats, storage.moves(), (), []
         self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
 
+    def __init_subclass__(cls, **settings) -> None:
+        super().__init_subclass__(**settings)
+        if "step" in vars(cls):
+            cls.step = _in_place(cls.step)  # type: ignore[method-assign]
+
     def step(self) -> None:
         """Update every parameter that is trained from its gradient, where it has one."""
-        recorder = active_recorder()
-        if recorder is None:
+        if active_recorder() is None:
             self._step()
-            return
+        else:
+            self._recorded_step(self._step)
+
+    def _recorded_step(self, step: Callable, listed: bool = False):
+        """The step where it is recorded: it is called in its place at each run; listed: it is a user's own."""
+        recorder: Any = active_recorder()
         flats = self.flats()
         recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
         undo = [flat.undo() for flat in flats]
@@ -185,9 +206,9 @@ class Optimizer:
             for each in undo:
                 each()
 
-        with recorder.calling(self.step, f"{type(self).__name__}.step", put_back,
-                              listed=not type(self).__module__.startswith(__name__.split(".")[0])):
-            self._step()
+        own = type(self).__module__.startswith(__name__.split(".")[0])
+        with recorder.calling(step, f"{type(self).__name__}.step", put_back, listed=listed or not own):
+            return step()
 
     def _step(self) -> None:
         steps = self._steps

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import data, nn
-from ..sweep import grid, sweep
-from ..sweep_log import Run
-from ..sweep_task import complete, train, trained
+from ..sweep.log import Run
+from ..sweep.sweeping import grid, sweep
+from ..sweep.task import complete, train, trained
 from ..training import evaluate
 
 NAME = "mnist-grid"
@@ -60,7 +60,7 @@ class Reproduction(NamedTuple):
 
 
 def configurations(batch_size: int = BATCH_SIZE, seed: int = 0) -> list[dict[str, Any]]:
-    """The 24 configurations, as settings of minidl.sweep_task; ``seed`` parts the development samples."""
+    """The 24 configurations, as settings of minidl.sweep.task; ``seed`` parts the development samples."""
     fixed = {"hidden": HIDDEN, "batch_size": batch_size, "lr": RATE_PER_SAMPLE * batch_size, "epochs": EPOCHS,
              "split_seed": seed}
     return [complete(fixed | settings) for settings in grid(
@@ -72,7 +72,7 @@ def reproduce(out: Path, *, batch_size: int = BATCH_SIZE, seed: int = 0, folder:
     """Train all configurations, then the best one for longer; what has ended is kept in the folder ``out``.
 
     seed : of the initial values, of the order of the samples and of the split.
-    folder : where MNIST is, see minidl.data.mnist. executor : see minidl.executors.
+    folder : where MNIST is, see minidl.data.mnist. executor : see minidl.sweep.executors.
 
     Raises RuntimeError when a training failed, ValueError when ``out`` holds runs of other settings, and
     as ``sweep``. The same call goes on from there, failed trainings included.
@@ -93,7 +93,7 @@ def best(runs: Sequence[Run]) -> Run:
 
 
 def train_and_test(settings: dict[str, Any], seed: int, folder: str | None = None) -> dict[str, Any]:
-    """minidl.sweep_task.train, with a progress bar, and the accuracy on the test set as test_accuracy."""
+    """minidl.sweep.task.train, with a progress bar, and the accuracy on the test set as test_accuracy."""
     model, result = trained(settings, seed, folder, progress=True)
     dataset = data.mnist(folder)
     test = evaluate(model, nn.CrossEntropyLoss(), (dataset.test_images, dataset.test_labels),

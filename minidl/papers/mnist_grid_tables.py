@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ..history import decoded
-from ..sweep_log import Run
+from ..sweep.log import Run
+from ..training.history import decoded
 from .experiment import Result
 from .mnist_grid import FIGURE_2, FINAL_DEVELOPMENT, FINAL_TEST, NAME, Reproduction, result_of, title
 
@@ -60,7 +60,7 @@ def figures(reproduction: Reproduction) -> dict[str, Any]:
     Training loss and accuracy are means over an epoch while the weights change, the others of its end.
     """
     from .. import plot
-    from ..sweep_plot import picture
+    from ..sweep.plot import picture
     history: dict[str, Any] = {
         name: decoded(column) for name, column in result_of(reproduction.final)["history"].items()}
     losses = {"training": history["loss"], "development": history["validation_loss"]}

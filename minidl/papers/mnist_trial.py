@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import data
-from ..callbacks import Callback
 from ..data.mnist import Dataset
 from ..metrics import error_rate, predicted
 from ..recipe import Built, Recipe
 from ..training import evaluate
+from ..training.callbacks import Callback
 from .trial import Outcome
 
 HELD_OUT = 1 / 6  # of the training images, to watch the training by: 10,000, as many as there are for testing

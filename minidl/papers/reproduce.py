@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, as_completed
 from typing import Any
 
-from .. import executors
-from ..progress import Bar
+from ..sweep import executors
+from ..training.progress import Bar
 from .experiment import Experiment, Outcomes
 
 
@@ -17,7 +17,7 @@ def reproduce(experiments: Iterable[Experiment], *, seed: int = 0, rounds: int |
 
     seed : round r is a function of (seed, r), whatever runs it and in whatever order.
     rounds : of each trial; None for as many as the report made.
-    executor : see minidl.executors.
+    executor : see minidl.sweep.executors.
 
     What a trial raises is raised here, and what has not begun then is cancelled.
     """

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import data
-from ..callbacks import Callback, EarlyStopping
-from ..history import History
 from ..metrics import error_rate, halfway, predicted
 from ..recipe import Built, Recipe
+from ..training.callbacks import Callback, EarlyStopping
+from ..training.history import History
 
 SAMPLES = 1000  # of each part, in every report
 

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from ..data import Batches
-from ..history import History
 from ..nn import Linear, Module
 from ..recipe import Built
+from ..training.history import History
 from .trial import DiskTrial
 
 

@@ -27,7 +27,7 @@ PERFORMANCE = {"copy", "strict", "flush", "maxsize", "exist_ok", "missing_ok", "
                "__all__", "__array_priority__"}
 COMMUTATIVE = {"max", "min", "add", "multiply", "hypot", "maximum", "minimum", "gcd", "isinstance", "issubclass"}
 # Functions whose texts are parts of messages.
-MESSAGES = re.compile(r"_?(check|expected|described|unsupported|positive_int|unknown|named|taken_in|print|like)")
+MESSAGES = re.compile(r"_?(check|expected|described|unsupported|positive_int|unknown|named|arrays_of|print|like)")
 NAME = re.compile(r"[A-Za-z_][\w.:-]*")
 
 

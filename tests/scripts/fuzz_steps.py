@@ -304,7 +304,7 @@ def fitted(seed: int, sides, acts, what: str) -> int:
     """fit, on both sides, with a callback that does it after the first epoch."""
     found = []
     for side, act in zip(sides, acts, strict=True):
-        class Acts(minidl.callbacks.Callback):
+        class Acts(minidl.training.Callback):
             def on_epoch_end(self, epoch, logs, act=act):
                 if epoch == 1:
                     act()

@@ -45,7 +45,7 @@ from queue import SimpleQueue
 from changes import Change, changes
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("nn", "optim", "functional", "autograd", "training.py", "capture*.py", "data", "callbacks.py",
+MODULES = ("nn", "optim", "functional", "autograd", "training", "capture*.py", "data",
            "sweep*.py")
 FIRST = 5  # test files that run first, in a process of their own: it starts sooner than that of all
 MEMORY = 16 << 30  # bytes of address space for a test process: a wrong size shall not bring the machine down

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from ..training.progress import Bar
 from . import executors
-from .progress import Bar
-from .sweep_log import Log, Run, identity
+from .log import Log, Run, identity
 
 Settings = dict[str, Any]
 Task = Callable[[Settings, int], dict[str, Any]]
@@ -58,7 +58,7 @@ def sweep(task: Task, configurations: Iterable[Settings], seeds: Iterable[int] =
         such as the folder of the data. It returns a dict that JSON can hold. An exception is recorded as
         the ``error`` of its Run, and the other tasks go on.
     configurations : dicts that JSON can hold, as ``grid`` makes them.
-    executor : a name (see ``minidl.executors``) or a concurrent.futures.Executor. Worker processes import
+    executor : a name (see ``minidl.sweep.executors``) or a concurrent.futures.Executor. Worker processes import
         the caller's script, which must have its ``if __name__ == "__main__":``.
     path : a file to which each run is appended as it ends. Runs that are in it already are not repeated,
         except, with ``retry_failed``, those that failed. A sweep may come back with more configurations,

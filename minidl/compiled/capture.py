@@ -7,17 +7,22 @@ kernels, is called in its place as the Python object that it is.
 """
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
-from . import kernels, optim
-from .autograd import storage
-from .capture_batch import Batch, taken
-from .capture_layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
-from .capture_losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
-from .compiled.model_step import ModelStep
-from .compiled.step import RecordedStep
-from .nn.losses import is_composed
-from .nn.module import Module
+from .. import kernels, optim
+from ..autograd import storage
+from ..nn.losses import is_composed
+from ..nn.module import Module
+from .batch import Batch, taken
+from .layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
+from .layers_listing import Listed
+from .losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
+from .model_step import ModelStep
+from .profile import Profile
+from .snapshot import Snapshot
+from .step import RecordedStep
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
 RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
@@ -36,6 +41,16 @@ class CapturedStep(kernels.Shortcut):
         return self._output
 
     @property
+    def path(self) -> str:
+        """"compiled", with the names of what is called in its place."""
+        names = []
+        if not has_kernels(self.criterion):
+            names = [f"{loss_name(self.criterion)}.forward", f"{loss_name(self.criterion)}.backward"]
+        if not has_rule(self.optimizer):
+            names.append(f"{type(self.optimizer).__name__}.step")
+        return f"compiled; in place: {', '.join(names)}" if names else "compiled"
+
+    @property
     def wrong(self) -> int | None:
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
@@ -46,12 +61,18 @@ class CapturedStep(kernels.Shortcut):
         refusing.enter()  # nobody else steps, or adapts, while this one is adapted
         try:
             batch = self._adapt(Batch(*given))
+        except NotCapturable as refusal:
+            return self._otherwise(refusal, name, *given)
         finally:
             refusing.leave()
         try:
             return getattr(self._program, name)(*batch)
         except kernels.Refusal as refusal:
             raise ValueError(f"capture: {refusal}") from None
+
+    def _otherwise(self, refusal: NotCapturable, name: str, x, y, index) -> float:
+        """A step of what can't be written from its layers any more."""
+        raise refusal
 
     def _adapt(self, given: Batch) -> Batch:
         """Make the program fit the model and the batch as they are now, and the batch the program."""
@@ -67,8 +88,35 @@ class CapturedStep(kernels.Shortcut):
         raise TypeError("capture: a captured step can't be pickled or copied, since it holds the addresses of arrays: "
                         "pickle the model, the criterion and the optimizer, and capture those")
 
-    def _build(self, capacity: int, labels: bool) -> None:
-        """Write the whole program anew."""
+    def __repr__(self) -> str:
+        return f"<step of {type(self.model).__name__}: {self.path}>"
+
+    def __str__(self) -> str:
+        """The calls of the program, one a line; N is the number of rows."""
+        return "\n".join([repr(self), "", *self._build(self._program.capacity, self._labels, listed=True)])
+
+    def profile(self, x: np.ndarray, y: np.ndarray, repeats: int = 100) -> Profile:
+        """Where the time of a step on this batch goes, operation by operation; see RecordedStep.profile.
+
+        The operations are clocked one by one, as a recorded step runs them; the last line is the time of the step
+        as it runs here, as one program. Nothing is trained.
+        """
+        function = getattr(self.criterion, "function", None)
+        single = ModelStep(self.model, self.criterion, self.optimizer, function).profile(x, y, repeats=repeats)
+        before = Snapshot(self.model, self.criterion, self.optimizer)
+        try:
+            seconds = []
+            for _ in range(repeats + 1):
+                begin = time.perf_counter()
+                self.run(x, y)
+                seconds.append(time.perf_counter() - begin)
+        finally:
+            before.put_back()
+        whole = f"the step as one program: {1e6 * float(np.median(seconds[1:])):.2f} µs"
+        return Profile(single.rows, single.peak, f"{single}\n{whole}")
+
+    def _build(self, capacity: int, labels: bool, listed: bool = False) -> list[str]:
+        """Write the whole program anew; or, if listed, tell how it would be written."""
         model, criterion, optimizer = self.model, self.criterion, self.optimizer
         _check_parts(model, criterion, optimizer)
         modules, own_loss = leaves(model), not has_kernels(criterion)
@@ -86,6 +134,8 @@ class CapturedStep(kernels.Shortcut):
             _check_dtypes(parameters, dtype)
             storage.flatten(parameters)
         program = kernels.of(dtype).Program(capacity, width, out if labels else 0, target_width)
+        if listed:
+            program = Listed(program, width, parameters)
         builder = Builder(program, dtype, capacity, updated, added=own_loss)
         z, backwards = write_forward(builder, model)
         _check_owner(updated, model)
@@ -103,8 +153,55 @@ class CapturedStep(kernels.Shortcut):
                         for members in (updated, others)), own_code)
         program.gather_into(builder.rows(width), builder.rows(target_width) if target_width else None)
         _write_update(program, optimizer)
+        if listed:
+            return program.lines
         self._program, self._labels, self._output = program, labels, z
         self.compiled, self.tolerant = program.step, program.run
+        return []
+
+
+def loss_name(criterion: Module) -> str:
+    """What a criterion is called: its class, or the function that it wraps."""
+    loss = getattr(criterion, "function", criterion)
+    return getattr(loss, "__name__", type(loss).__name__)
+
+
+class ChangingStep(CapturedStep):
+    """A captured step whose model may get modules without kernels: it is recorded as long as it has them."""
+
+    _recorded: ModelStep | None = None  # which makes the steps at present
+
+    @property
+    def output(self) -> np.ndarray:
+        return self._output if self._recorded is None else self._recorded.output
+
+    @property
+    def wrong(self) -> int | None:
+        return super().wrong if self._recorded is None else None
+
+    def _adapt(self, given: Batch) -> Batch:
+        if self._recorded is not None:
+            self._build(self._program.capacity, self._labels)  # NotCapturable as long as there are such modules
+            self._recorded = None
+        return super()._adapt(given)
+
+    def _otherwise(self, refusal: NotCapturable, name: str, x, y, index) -> float:
+        if self._recorded is None:
+            self._recorded = recorded_step(self.model, self.criterion, self.optimizer)
+            self.compiled = self.tolerant = _refuse  # so that each step asks first whether they are gone
+        step = self._recorded.run if name == "run" else self._recorded
+        return step(x, y, index=index)
+
+
+def _refuse(x, y, index):
+    raise kernels.Refusal
+
+
+def recorded_step(model: Module, criterion: Module, optimizer: optim.Optimizer) -> ModelStep:
+    """The step of parts that need not be a Sequential's, nor a loss with a backward."""
+    updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    _check_owner(updated, model, criterion)
+    return ModelStep(model, criterion, optimizer)
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
@@ -154,8 +251,8 @@ def _check_parts(model, criterion, optimizer) -> None:
             f"capture: expected a criterion with a backward and without parameters, got {criterion}")
 
 
-def _check_owner(parameters, model: Module) -> None:
-    own = {id(parameter) for parameter in model.parameters()}
+def _check_owner(parameters, *modules: Module) -> None:
+    own = {id(parameter) for module in modules for parameter in module.parameters()}
     if not any(id(parameter) in own for parameter in parameters):
         raise ValueError("capture: expected an optimizer of this model's parameters, got another model's")
 
@@ -172,25 +269,28 @@ def capture(model, criterion=None, optimizer=None):
 
     ``capture(function)``, also as a decorator @minidl.capture: see RecordedStep.
 
-    ``capture(model, criterion, optimizer)``: the training step ``zero_grad, forward, loss, backward, step`` as one compiled call.
+    ``capture(model, criterion, optimizer)``: the training step ``zero_grad, forward, loss, backward, step``.
 
-    step(x, y) trains on the batch x (N, in), or images (N, ...) where the model begins with a Flatten, and
-    y: labels (N,), or rows (N, out); step(X, y, index) on the rows that index picks. It returns the loss
-    before the update, and leaves the bits that the same step written with the modules leaves: parameters,
-    gradients, optimizer state. What the modules saved for backward stays as it was. Learning rates and
-    other settings of the optimizer are read at each step; N may change from step to step, and the model
-    too. It allocates nothing once it has seen the largest batch, if x has the model's dtype and labels and
-    index are of int64; others are converted first. A step serves one thread at a time.
+    step(x, y) trains on the batch x and its target y, for a model of several inputs step(x1, x2, y);
+    step(X, y, index) trains on the rows that index picks. It returns the loss before the update, and leaves the
+    bits that the same step written with the modules leaves: parameters, gradients, optimizer state. Learning
+    rates and other settings of the optimizer are read at each step; the number of rows may change from step to
+    step, and the model too. A step serves one thread at a time.
 
-    model : a Sequential, nested at will, of the modules of minidl.nn; its Dropouts drop in training mode.
-    criterion : MSELoss, CrossEntropyLoss or NLLLoss, or a Module of yours with forward and backward, which
-        are called in their place. Its reduction is not "none".
+    A Sequential, nested at will, of the modules of minidl.nn, with MSELoss, CrossEntropyLoss, NLLLoss or a loss of
+    yours on arrays, is written from its layers: the step allocates nothing once it has seen the largest batch, if
+    x has the model's dtype and labels and index are of int64 (others are converted first), and what the modules
+    saved for backward stays as it was. Any other model and criterion is recorded while Python runs it, see
+    RecordedStep.
+
+    model : any Module; its Dropouts drop in training mode.
+    criterion : a Module with forward and backward on arrays, which are called in their place, or with a forward on
+        Tensors. Its reduction is not "none".
     optimizer : any; those of minidl.optim run compiled, the step() of another is called in its place.
 
-    Raises TypeError (NotCapturable) for a model with a module of your own, which has no kernels, and for a
-    criterion without a backward; ``fit`` then takes the plain path. A step raises TypeError, ValueError or
-    IndexError for a batch that does not fit, and FloatingPointError for a loss that is not finite. Nothing
-    has been updated then.
+    Raises TypeError or ValueError for parts that do not fit each other. A step raises TypeError, ValueError or
+    IndexError for a batch that does not fit, FloatingPointError for a loss that is not finite, and CaptureError
+    for code that a recorded step could not do again. Nothing has been updated then.
     """
     if criterion is None and optimizer is None:
         if not callable(model):
@@ -198,6 +298,6 @@ def capture(model, criterion=None, optimizer=None):
                             f"got {type(model).__name__}")
         return RecordedStep(model)
     try:
-        return CapturedStep(model, criterion, optimizer)
+        return ChangingStep(model, criterion, optimizer)
     except NotCapturable:
-        return ModelStep(model, criterion, optimizer)
+        return recorded_step(model, criterion, optimizer)

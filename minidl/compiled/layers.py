@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from . import nn, random
-from .autograd import storage
-from .autograd.parameter import Parameter
-from .nn.activations import Activation, is_activation
-from .nn.module import Module
+from .. import nn, random
+from ..autograd import storage
+from ..autograd.parameter import Parameter
+from ..nn.activations import Activation, is_activation
+from ..nn.module import Module
 
 
 class NotCapturable(TypeError):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .autograd.tape import no_grad
-from .autograd.tensor import Tensor
-from .capture_layers import NotCapturable, leaves
-from .nn.module import Module
+from ..autograd.tape import no_grad
+from ..autograd.tensor import Tensor
+from ..nn.module import Module
+from .layers import NotCapturable, leaves
 
 
 def dtype_of(model: Module) -> np.dtype:
@@ -58,6 +58,17 @@ def plain_array(who: str, label: str, given: np.ndarray) -> np.ndarray:
     """An array of any class as one that the kernels can read, in its dtype. ValueError for masked values."""
     refuse_masked(who, label, given)
     return readable(np.asarray(given))
+
+
+def checked_index(who: str, index: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of rows, of which there are ``count``. TypeError or IndexError for others."""
+    if index.dtype.kind not in "iu" or index.ndim != 1:
+        came = f"{index.dtype} of shape {index.shape}"
+        raise TypeError(f"{who}: expected index as integers of shape (N,), got {came}")
+    if index.size and not 0 <= index.min() <= index.max() < count:
+        came = f"{index.min()} to {index.max()}"
+        raise IndexError(f"{who}: expected an index from 0 to {count - 1}, got {came}")
+    return index.astype(np.intp, copy=False)
 
 
 def refuse_masked(who: str, label: str, given) -> None:

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import nn
-from .capture_layers import widths
-from .capture_losses import has_kernels, takes_labels
-from .conversion import plain_array
-from .nn.module import Module
+from .. import nn
+from ..nn.module import Module
+from .conversion import checked_index, plain_array
+from .layers import widths
+from .losses import has_kernels, takes_labels
 
 
 class Batch(NamedTuple):
@@ -40,23 +40,13 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
     if len(batch.x) != len(batch.y):
         raise ValueError(f"capture: expected x and y of one length, got {len(batch.x)} and {len(batch.y)}")
     if batch.picked is not None:
-        batch = batch._replace(picked=_checked_index(batch.picked, len(batch.x)))
+        batch = batch._replace(picked=checked_index("capture", batch.picked, len(batch.x)))
     if not batch.rows:
         raise ValueError(f"capture: expected at least one sample, got none (x of shape {batch.x.shape})")
     batch = _as_rows(batch, modules)
     if known:
         batch = batch._replace(y=_checked_target(batch, modules, known))
     return batch
-
-
-def _checked_index(index: np.ndarray, count: int) -> np.ndarray:
-    if index.dtype.kind not in "iu" or index.ndim != 1:
-        came = f"{index.dtype} of shape {index.shape}"
-        raise TypeError(f"capture: expected index as integers of shape (N,), got {came}")
-    if index.size and not 0 <= index.min() <= index.max() < count:
-        came = f"{index.min()} to {index.max()}"
-        raise IndexError(f"capture: expected an index from 0 to {count - 1}, got {came}")
-    return index.astype(np.intp, copy=False)
 
 
 def _as_rows(batch: Batch, modules: list[Module]) -> Batch:

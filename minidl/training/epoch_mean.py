@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import metrics
+from .. import metrics
 
 
 class Evaluation(NamedTuple):
@@ -15,7 +15,7 @@ class Evaluation(NamedTuple):
     error: float | None
 
 
-class Tally:
+class EpochMean:
     """Losses and misclassified samples, summed over the batches of a data set with these targets.
 
     coding : the two values of a target for one unit, told; by default those that it shows. Where it holds
@@ -60,6 +60,7 @@ class Tally:
         """A batch has been seen."""
         self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * count, self.wrong + wrong
 
-    def mean(self) -> Evaluation:
+    def result(self) -> Evaluation:
+        """The means over all samples that were added."""
         error = None if self.truth is None else 100 * self.wrong / (self.samples * self.labels)
         return Evaluation(self.loss / self.samples, error)

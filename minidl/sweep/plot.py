@@ -8,14 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from .sweep_log import Run
-from .sweep_table import by_configuration, varying
+from .log import Run
+from .table import by_configuration, varying
 
 
 def picture(runs: Sequence[Run]) -> Figure:
     """Best development accuracy by configuration, the best mean on top; the colour is the epoch of the best.
 
-    Runs of ``minidl.sweep_task.train``; those that failed are left out. Raises ValueError if that leaves
+    Runs of ``minidl.sweep.task.train``; those that failed are left out. Raises ValueError if that leaves
     none.
     """
     names = varying(runs)

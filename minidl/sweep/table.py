@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from .sweep_log import Run, identity
+from .log import Run, identity
 
 
 def by_configuration(runs: Sequence[Run]) -> list[list[Run]]:

@@ -9,8 +9,8 @@ from .history import EPOCH_COLUMNS
 from .progress import Bar
 
 if TYPE_CHECKING:
-    from .nn import Module
-    from .optim.optimizer import Optimizer
+    from ..nn import Module
+    from ..optim.optimizer import Optimizer
 
 
 class Callback:
@@ -85,7 +85,7 @@ class EarlyStopping(Callback):
 class Progress(Callback):
     """The state of the run on standard error, or ``stream``: a bar on a terminal, elsewhere about ten plain lines.
 
-    A stream that fails, or is none, never ends the training: see ``minidl.progress``.
+    A stream that fails, or is none, never ends the training: see ``minidl.training.progress``.
     """
 
     def __init__(self, stream=None):

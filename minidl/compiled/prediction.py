@@ -1,16 +1,20 @@
-"""predict: the forward pass in evaluation mode, compiled, over any number of rows."""
+"""predict: the forward pass in evaluation mode, compiled, over any number of rows.
+
+A Sequential has a program that takes any number of rows, in blocks. Another model is recorded, for each shape of
+its inputs.
+"""
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
 
-from . import kernels
-from .autograd.tape import no_grad
-from .capture_layers import Builder, leaves, widths, write_forward
+from .. import kernels
+from ..autograd.tape import no_grad
+from ..nn.module import Module
 from .conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
-from .nn.module import Module
+from .forward import RecordedForward
+from .layers import Builder, leaves, widths, write_forward
 
 BLOCK = 256  # rows that pass through the network together, so that what is between layers stays in cache
 
@@ -25,7 +29,7 @@ def predictor(model: Module) -> Callable:
 
 
 def predict(model: Module, X) -> np.ndarray:
-    """The outputs for the rows of X (N, in), in evaluation mode, compiled and in blocks: (N, out).
+    """The outputs for the rows of X (N, in), in evaluation mode, compiled: (N, out).
 
     X : an array in the model's dtype; or other numbers, in lists, Tensors or whatever NumPy makes an array
         of, which are cast to it (integers as fit does).
@@ -38,24 +42,36 @@ def predict(model: Module, X) -> np.ndarray:
     return Module.predict(model, X)  # which holds the programs, and comes here where it needs another
 
 
-def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable | None]:
+def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable]:
     """The outputs, and what computes them from now on, where ``forward`` does not.
 
     At the first call, of a model that has changed, and for what must be cast.
-
-    None in its place where there is no program; then the modules compute, who name a mistake, too.
     """
     X = array_of("predict", "X", X)
     y = _or_none(forward, as_floats(X, dtype_of(model)))
-    if y is not None:
+    if y is not None and forward is not None:
         return y, forward
     X, = inputs_of(model, [X])
     try:
-        forward = predictor(model)
+        program = predictor(model)
     except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
-        return _plainly(model, X, sys.maxsize), None
-    y = _or_none(forward, X)
-    return _plainly(model, X, BLOCK) if y is None else y, forward
+        recorded = forward if isinstance(forward, RecordedForward) else RecordedForward(model)
+        return recorded.run([X]), recorded
+    y = _or_none(program, X)
+    return _plainly(model, X) if y is None else y, program
+
+
+def outputs(model: Module, inputs: list[np.ndarray]) -> np.ndarray:
+    """The outputs for one batch of one input or several, as the model takes them: see predict."""
+    if len(inputs) == 1:
+        return Module.predict(model, inputs[0])
+    idle = model.__dict__.setdefault("_predictors", [])
+    forward = idle.pop() if idle else None
+    if not isinstance(forward, RecordedForward):
+        forward = RecordedForward(model)
+    y = forward.run(inputs)
+    idle.append(forward)
+    return y
 
 
 def _or_none(forward: Callable | None, X: np.ndarray) -> np.ndarray | None:
@@ -67,9 +83,9 @@ def _or_none(forward: Callable | None, X: np.ndarray) -> np.ndarray | None:
 
 
 @no_grad()
-def _plainly(model: Module, X: np.ndarray, block: int) -> np.ndarray:
+def _plainly(model: Module, X: np.ndarray) -> np.ndarray:
     """The same with the modules themselves, block by block."""
     with evaluating(model):
-        if X.ndim < 2 or len(X) <= block:
+        if X.ndim < 2 or len(X) <= BLOCK:
             return model(X)
-        return np.concatenate([model(X[i:i + block]) for i in range(0, len(X), block)])
+        return np.concatenate([model(X[i:i + BLOCK]) for i in range(0, len(X), BLOCK)])

@@ -1,6 +1,6 @@
 """The file of a sweep: one line of JSON that names the task, then one for each run, appended as it ends.
 
-    {"sweep of": "minidl.sweep_task.train"}
+    {"sweep of": "minidl.sweep.task.train"}
     {"settings": {"layers": 2}, "seed": 0, "result": {"accuracy": 0.97}, "error": null, "seconds": 1.5}
 
 A run that was repeated has several lines, of which the last counts. A last line without its end was
@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .data.idx import part_of
-from .progress import say
+from ..files import part_of
+from ..training.progress import say
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from . import nn
-from .capture_layers import Builder
-from .nn.module import Module
+from .. import nn
+from ..nn.module import Module
+from .layers import Builder
 
 
 def _cross_entropy(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import data, nn, optim, random
-from .history import encoded
-from .optim.group import at_least_zero, fraction
-from .optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
-from .recipe import ACTIVATIONS, INIT_NAMES, Recipe
-from .training import fit
+from .. import data, nn, optim, random
+from ..optim.group import at_least_zero, fraction
+from ..optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
+from ..recipe import ACTIVATIONS, INIT_NAMES, Recipe
+from ..training import fit
+from ..training.history import encoded
 
 DATASETS = {"mnist": (60_000, 10_000), "disk": (2_000, 1_000)}  # samples, of which for development
 NUMBERS = ("best_dev_accuracy", "best_epoch", "last_dev_accuracy")
@@ -86,7 +86,7 @@ def train(settings: dict[str, Any], seed: int, folder: str | None = None) -> dic
 
     Returns best_dev_accuracy (0 to 1), best_epoch (the first to reach it, counted from 1),
     last_dev_accuracy, and history: {column: [value of each epoch]} for EPOCH_COLUMNS, see History;
-    numbers that are not finite as strings, see minidl.history.encoded.
+    numbers that are not finite as strings, see minidl.training.history.encoded.
     Raises as ``complete`` and ``fit`` do, and as minidl.data.mnist for MNIST that is not there.
     """
     return trained(settings, seed, folder)[1]

@@ -6,14 +6,18 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .data.idx import part_of
+from ..files import part_of
+from ..table import as_text, columns, shown
 
+SHOWN = 20  # epochs of a table; of more the first and the last
 EPOCH_COLUMNS = ("loss", "error", "validation_loss", "validation_error", "lr", "seconds")
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Lists with an entry for each epoch, two with an entry for each iteration.
+
+    ``repr`` tells the last epoch in a line; ``str``, and a notebook, show a table of the epochs.
 
     loss, error : means over the epoch's batches as they were trained on; error in percent, None where
         the targets are no classes.
@@ -21,6 +25,8 @@ class History:
     lr : the learning rate of the epoch's last step. seconds : since the start.
     iteration_loss, iteration_lr : of every step.
     stopped : why training ended before its last epoch, or "".
+    path : how the steps ran: "compiled", "compiled; in place: ..." with the Python that the compiled step calls,
+        or "plain: ..." with the reason. "" in files of earlier versions. It makes no two histories different.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -32,10 +38,55 @@ class History:
     iteration_loss: list[float] = field(default_factory=list)
     iteration_lr: list[float] = field(default_factory=list)
     stopped: str = ""
+    path: str = field(default="", compare=False)
 
     def __len__(self) -> int:
         """The number of completed epochs."""
         return len(self.loss)
+
+    def __repr__(self) -> str:
+        told = [self._count()]
+        for name in EPOCH_COLUMNS[:4]:
+            column = getattr(self, name)
+            if column and column[-1] is not None:
+                told.append(f"{name.replace('_', ' ')} {column[-1]:.4g}{' %' if name.endswith('error') else ''}")
+        told += [note.partition(":")[0].partition(";")[0] for note in self._notes()]
+        return f"History({', '.join(told)})"
+
+    def _count(self) -> str:
+        return f"{len(self)} epoch{'' if len(self) == 1 else 's'}"
+
+    def __str__(self) -> str:
+        if not len(self):
+            return repr(self)
+        lines = as_text(self._rows()).splitlines()
+        if len(self) > SHOWN:
+            lines.insert(1 + SHOWN // 2, "...")
+        return "\n".join([*lines, *self._notes()])
+
+    def _repr_html_(self) -> str:
+        rows = self._rows()
+        names = columns(rows)
+        lines = ["".join(f"<td>{shown(row[name])}</td>" for name in names) for row in rows]
+        if len(self) > SHOWN:
+            lines.insert(SHOWN // 2, f'<td colspan="{len(names)}">...</td>')
+        caption = "; ".join([self._count(), *self._notes()])
+        caption = caption.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return (f"<table><caption>{caption}</caption><thead><tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
+                f"</thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>")
+
+    def _rows(self) -> list[dict]:
+        """The epochs that a table shows: number, and the columns that there is a value in."""
+        count = len(self)
+        measured = [name for name in EPOCH_COLUMNS
+                    if any(value is not None for value in getattr(self, name)) and len(getattr(self, name)) == count]
+        epochs = range(count) if count <= SHOWN else [*range(SHOWN // 2), *range(count - SHOWN // 2, count)]
+        titles = {name: name.replace("_", " ") + (" %" if name.endswith("error") else "") for name in measured}
+        return [{"epoch": i + 1} | {titles[name]: getattr(self, name)[i] for name in measured} for i in epochs]
+
+    def _notes(self) -> list[str]:
+        """How the steps ran, and why they ended early."""
+        return [*([self.path] if self.path else []), *([f"stopped: {self.stopped}"] if self.stopped else [])]
 
     def append(self, logs: dict) -> None:
         """Add an epoch."""

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..compiled.batch import flattens
+from ..compiled.conversion import array_of, as_floats, dtype_of, inputs_of
+from ..compiled.layers import NotCapturable, leaves, widths
+from ..functional import cross_entropy, mse_loss, nll_loss
+from ..nn import Module
+from ..optim.optimizer import Optimizer
 from .callbacks import Callback
-from .capture_batch import flattens
-from .capture_layers import NotCapturable, leaves, widths
-from .conversion import array_of, as_floats, dtype_of, inputs_of
-from .functional import cross_entropy, mse_loss, nll_loss
-from .nn import Module
-from .optim.optimizer import Optimizer
 
 
 def check_parts(model, optimizer, scheduler, callbacks) -> None:
@@ -42,7 +42,8 @@ def check_monitors(scheduler, callbacks) -> None:
                 f"fit: {type(who).__name__} needs {column!r}: expected validation data, got None")
 
 
-def taken_in(who: str, data, model: Module, criterion: Module, transform: Callable | None = None) -> list[np.ndarray]:
+def arrays_of(who: str, data, model: Module, criterion: Module,
+              transform: Callable | None = None) -> list[np.ndarray]:
     """The arrays of (X, ..., y), checked and cast, once.
 
     Inputs in the model's dtype (see ``inputs_of``), but the first one as it is where a transform will see
@@ -70,6 +71,14 @@ def taken_in(who: str, data, model: Module, criterion: Module, transform: Callab
     else:
         inputs[1:] = [as_floats(x, dtype) for x in inputs[1:]]
     return [*inputs, _target_of(model, criterion, target, rows=transform is not None or inputs[0].ndim == 2)]
+
+
+def gathered(arrays, rows: np.ndarray, transform: Callable | None) -> tuple[list[np.ndarray], np.ndarray]:
+    """(inputs, target) of these rows."""
+    *inputs, target = [array[rows] for array in arrays]
+    if transform is not None:
+        inputs[0] = transform(inputs[0])
+    return inputs, target
 
 
 def _target_of(model: Module, criterion: Module, target: np.ndarray, rows: bool) -> np.ndarray:

@@ -1,0 +1,47 @@
+"""``minidl profile``: where the time of a training step goes, for the options of ``minidl train``."""
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+
+from .. import data
+from ..compiled.capture import capture
+from ..compiled.profile import Profile
+from ..papers.mnist_trial import MnistTrial
+from .common import at_least
+from .train import add_options, recipe_of, trial_of
+
+HELP = "show where the time of a training step goes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.add_argument("--repeats", type=at_least(1), default=200, metavar="N",
+                        help="runs of which each time is the median (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the network of the recipe, and clock one of its batches."""
+    chosen = recipe_of(args)
+    trial = trial_of(chosen, args)
+    generator = np.random.default_rng(args.seed)
+    if isinstance(trial, MnistTrial):
+        x, labels = data.scaled(trial.dataset[0][:chosen.batch_size]), trial.dataset[1][:chosen.batch_size]
+    else:
+        points, labels = data.disk(chosen.batch_size, seed=generator)
+        x = data.Normalizer().fit(points)(points) if trial.normalize else points
+    built = chosen.build(len(x), generator)
+    step = capture(built.model, built.criterion, built.optimizer)
+    found = step.profile(x, chosen.targets(labels), repeats=args.repeats)
+    print(json.dumps(_result(found)) if args.json else found)
+    return 0
+
+
+def _result(found: Profile) -> dict:
+    """Each line of the listing with its microseconds, and whether a kernel runs it; the core's peak in GFLOP/s."""
+    return {"peak": found.peak / 1e9, "microseconds": 1e6 * found.seconds,
+            "instructions": [{"text": text, "microseconds": 1e6 * seconds, "compiled": compiled}
+                             for text, seconds, compiled in found.rows]}

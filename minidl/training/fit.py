@@ -1,0 +1,56 @@
+"""fit: the training loop."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
+from .callbacks import Callback
+from .history import History
+from .trainer import Trainer
+
+
+def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, validation: Sequence | None = None,
+        epochs: int = 1, batch_size: int = 32, seed=None, scheduler=None, callbacks: Sequence[Callback] = (),
+        transform: Callable | None = None, progress: bool = True, captured: bool = True) -> History:
+    """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
+
+    data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
+        nested lists, Tensors without gradient, whatever NumPy makes an array of. Inputs are cast to the
+        model's dtype here, once, and nowhere else (integers not, if a model of your own refuses them as
+        floats); so are targets that the loss compares with outputs. Labels stay integers.
+    criterion : a Loss, a Module, or a function of two Tensors.
+    seed : an int or a Generator, of the shuffling and of the Dropout modules that have none of their own;
+        the same seed gives the same weights, bit for bit.
+    scheduler : stepped after each epoch or iteration, as its ``interval`` says.
+    callbacks : see ``minidl.training.callbacks``. Ctrl-C ends the training between two steps; in a fit that a
+        callback runs, both trainings.
+    transform : applied to the first input a batch at a time, for images kept as bytes. It sees what was
+        given, as an array, and its result is cast.
+    progress : a bar on a terminal, plain lines elsewhere; False for silence.
+    captured : run the step, and the validation, compiled (see ``capture``); False runs them as plain Python. The
+        bits are the same. ``history.path`` says how the steps ran: a step that cannot be compiled runs plain.
+
+    The error of an output of one unit is counted at half way between the two values of the training
+    targets, 0 and 1 or -1 and 1, for the validation, too; it is None if they are ones alone.
+
+    Returns the History. Raises TypeError or ValueError for data, options or parameters that do not fit
+    (empty, of several lengths, NaN or infinite, masked), RuntimeError for a Tensor that requires a gradient,
+    and FloatingPointError with the epoch and the step when the loss stops being finite: the weights are then
+    those before that step.
+    """
+    trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
+                      transform, progress, captured)
+    with trainer.watched():
+        for epoch in range(1, epochs + 1):
+            trainer.begin_epoch(epoch)
+            with np.errstate(over="ignore", invalid="ignore"):  # whether training diverged is judged by the loss
+                for rows in trainer.batches:
+                    trainer.step(rows)  # forward, loss, backward, update: see steps.py
+                    if trainer.interrupt.asked:
+                        break
+            if trainer.end_epoch():  # validation, schedule, history, callbacks: is it to stop?
+                break
+    return trainer.history

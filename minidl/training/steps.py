@@ -1,0 +1,157 @@
+"""One step of fit, three ways with the same bits: compiled from the model's layers, recorded, or plain Python."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..compiled.batch import flattens
+from ..compiled.capture import CapturedStep
+from ..compiled.errors import CaptureError
+from ..compiled.layers import NotCapturable, leaves
+from ..compiled.model_step import ModelStep
+from .criterion import Criterion
+from .epoch_mean import EpochMean
+from .inputs import gathered
+
+REFUSALS = (NotCapturable, CaptureError)
+
+
+class Plain:
+    """The step as the modules write it."""
+
+    def __init__(self, model, criterion, optimizer, reason: str):
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.path = f"plain: {reason}"
+
+    def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
+        """(loss, output). Nothing is updated if the loss is not finite."""
+        output = self.model(*inputs)
+        loss = float(self.criterion(output, target))
+        if math.isfinite(loss):
+            self.optimizer.zero_grad()
+            self.model.accumulate(self.criterion.backward())
+            self.optimizer.step()
+        return loss, output
+
+
+class Recorded:
+    """The step that was recorded while Python ran it: any model, criterion and optimizer."""
+
+    def __init__(self, model, criterion, optimizer, target: np.ndarray):
+        if target.dtype == np.uint64 and target.max() >= 2**63:
+            raise NotCapturable("capture: expected labels below 2**63")
+        function = criterion.function if isinstance(criterion, Criterion) else None
+        self.step = ModelStep(model, criterion, optimizer, function)
+
+    def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.step.run(*inputs, target), self.step.output
+
+    @property
+    def path(self) -> str:
+        return self.step.path
+
+
+class ByLayers:
+    """The step that was written from the layers of a Sequential: it takes the rows from the data itself."""
+
+    def __init__(self, model, criterion, optimizer, arrays, transformed: bool):
+        if len(arrays) != 2 or arrays[1].ndim > 2 or (arrays[1].ndim == 2 and arrays[1].dtype.kind in "iub"):
+            raise NotCapturable("capture: expected one input, and as target labels or rows")
+        self.step = CapturedStep(model, criterion, optimizer)
+        x, y = arrays
+        if x.ndim > 2 and x.flags.c_contiguous and not transformed and flattens(leaves(model)):
+            x = x.reshape(len(x), -1)  # here once, rather than at each step
+        if y.ndim == 1 and y.dtype.kind in "iu" and y.max() < 2**63:  # larger ones are refused by their number
+            y = y.astype(np.int64, copy=False)
+        self.arrays = x, y
+
+    def rows(self, rows: np.ndarray) -> tuple[float, np.ndarray, int | None]:
+        """(loss, output, wrong) of a step on these rows; wrong is None where there are no labels."""
+        return self.step.run(*self.arrays, rows), self.step.output[:len(rows)], self.step.wrong
+
+    def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.step.run(*inputs, target), self.step.output[:len(target)]
+
+    @property
+    def path(self) -> str:
+        return self.step.path
+
+
+Way = Plain | Recorded | ByLayers
+
+
+class TrainingStep:
+    """``loss, wrong = step(rows)``: one step on these rows of the data. ``path`` says how it runs, and why if plain.
+
+    A way that refuses has changed nothing; the next one takes its place, in the middle of a training, too.
+    """
+
+    def __init__(self, model, criterion, optimizer, arrays, transform: Callable | None, mean: EpochMean,
+                 captured: bool):
+        self.parts = model, criterion, optimizer
+        self.arrays, self.transform, self.mean = arrays, transform, mean
+        self.untried: list[Callable] = [self._by_layers, self._recorded] if captured else []
+        if isinstance(criterion, Criterion):  # a function, which is recorded; the layers' step calls it in its place
+            self.untried.reverse()
+        self.reason = "" if captured else "captured=False"
+        with capture_errors_as("fit"):
+            self.way = self._next()
+
+    @property
+    def path(self) -> str:
+        """"compiled", with what is called in its place, or "plain" and why."""
+        return self.way.path
+
+    def __call__(self, rows: np.ndarray) -> tuple[float, int]:
+        with capture_errors_as("fit"):
+            if self.transform is None and isinstance(self.way, ByLayers):
+                try:
+                    loss, output, wrong = self.way.rows(rows)
+                    return loss, self.mean.count_wrong(output, rows) if wrong is None else wrong
+                except NotCapturable as refusal:
+                    self._refused(refusal)
+            inputs, target = gathered(self.arrays, rows, self.transform)
+            while True:
+                try:
+                    loss, output = self.way(inputs, target)
+                    return loss, self.mean.count_wrong(output, rows)
+                except REFUSALS as refusal:
+                    if isinstance(self.way, Plain):
+                        raise
+                    self._refused(refusal)
+
+    def _refused(self, refusal: Exception) -> None:
+        self.reason = str(refusal).removeprefix("capture: ")
+        self.way = self._next()
+
+    def _next(self) -> Way:
+        """The first way of those left that takes these parts."""
+        while self.untried:
+            make = self.untried.pop(0)
+            try:
+                return make()
+            except NotCapturable as refusal:
+                self.reason = self.reason or str(refusal).removeprefix("capture: ")
+        return Plain(*self.parts, self.reason)
+
+    def _by_layers(self) -> ByLayers:
+        return ByLayers(*self.parts, self.arrays, self.transform is not None)
+
+    def _recorded(self) -> Recorded:
+        return Recorded(*self.parts, self.arrays[-1])
+
+
+class capture_errors_as:
+    """Within it errors that begin with "capture:" begin with the name of the function that the user called."""
+
+    def __init__(self, who: str):
+        self.who = who
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind in (TypeError, ValueError, IndexError, RuntimeError) and str(error).startswith("capture: "):
+            raise kind(f"{self.who}: {str(error).removeprefix('capture: ')}") from None
