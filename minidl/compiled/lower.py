@@ -121,14 +121,6 @@ def _comparison(builder, name, operands, settings, output):
     return _elementwise(builder, name, operands, output)
 
 
-@lowering("over")
-def _over(builder, name, operands, settings, output):
-    x, z = operands
-    if not isinstance(x, np.ndarray) or not _all_of(output.dtype, output):
-        return False
-    return _elementwise(builder, "divide", [x, len(z) if settings["by"] == "rows" else z.size], output)
-
-
 @lowering("where")
 def _where(builder, name, operands, settings, output):
     condition, *values = operands
