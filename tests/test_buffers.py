@@ -118,3 +118,21 @@ def test_in_place_where_a_gradient_is_required():
         x.add_(w)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
+
+
+def test_a_step_that_is_refused_has_changed_no_buffer():
+    model = nn.Sequential(nn.BatchNorm1d(4), Counting())
+    optimizer, before = optim.SGD(model.parameters(), lr=0.1), model.state_dict()
+
+    @minidl.capture
+    def step(x):
+        loss = (model(x) ** 2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss if loss.item() > 0 else -loss
+
+    with pytest.raises(minidl.CaptureError, match="takes a value out of a Tensor"):
+        step(numbers((6, 4)))
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -85,11 +86,17 @@ class Tensor(Operators):
 
     def overwrite(self, values) -> None:
         """Copy the values, of a Tensor, an array or a number, into the array, in place."""
+        recorder = active_recorder()
+        if recorder is not None:  # which may refuse what follows; then nothing has changed
+            recorder.undo.append(partial(self._put_back, self._data.copy()))
         self._data[...] = values._data if isinstance(values, Tensor) else values
         self.counted().advance()
-        recorder = active_recorder()
         if recorder is not None:
             recorder.overwrite(self, values)
+
+    def _put_back(self, values: np.ndarray) -> None:
+        self._data[...] = values
+        self.counted().advance()
 
     def _read(self, how: str) -> np.ndarray:
         """The array, for Python to look at the values; a recorder may refuse."""
