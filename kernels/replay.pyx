@@ -705,6 +705,13 @@ cdef class Profiler:
     def __cinit__(self, interest not None, called not None, called_in_c not None):
         self.interest, self.called, self.called_in_c, self.known = interest, called, called_in_c, {}
 
+    def __call__(self, frame, event, arg):
+        """As sys.setprofile calls it, for who takes it away and puts it back."""
+        if event == "call":
+            self.called(frame)
+        elif event == "c_call":
+            self.called_in_c(frame, arg)
+
     def begin(self):
         """From now on; sys.setprofile ends it."""
         PyEval_SetProfile(on_event, <PyObject*>self)
