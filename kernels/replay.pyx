@@ -683,6 +683,58 @@ def peak(capsule, dtype):
     return rows * table.peak_operations / best
 
 
+cdef extern from "Python.h":
+    ctypedef struct PyFrameObject
+    ctypedef int (*Py_tracefunc)(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) except -1
+    PyObject* PyFrame_GetCode(PyFrameObject* frame) noexcept
+    void PyEval_SetProfile(Py_tracefunc function, PyObject* me) noexcept
+    const int PyTrace_CALL, PyTrace_C_CALL
+    void Py_DECREF(PyObject* o) noexcept
+
+
+cdef class Profiler:
+    """Tells ``called(frame)`` and ``called_in_c(frame, function)`` of the calls that this thread makes.
+
+    interest(code) says of which: 1 where code is called, 2 where it calls C, 3 both, 0 neither. It is asked once of
+    each piece of code, and what is not of interest costs no Python.
+    """
+
+    cdef object interest, called, called_in_c
+    cdef dict known
+
+    def __cinit__(self, interest not None, called not None, called_in_c not None):
+        self.interest, self.called, self.called_in_c, self.known = interest, called, called_in_c, {}
+
+    def __call__(self, frame, event, arg):
+        """As sys.setprofile calls it, for who takes it away and puts it back."""
+        if event == "call":
+            self.called(frame)
+        elif event == "c_call":
+            self.called_in_c(frame, arg)
+
+    def begin(self):
+        """From now on; sys.setprofile ends it."""
+        PyEval_SetProfile(on_event, <PyObject*>self)
+
+
+cdef int on_event(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) except -1:
+    if what != PyTrace_CALL and what != PyTrace_C_CALL:
+        return 0
+    cdef Profiler self = <Profiler>me
+    cdef PyObject* code = PyFrame_GetCode(frame)  # which the frame keeps alive
+    Py_DECREF(code)
+    interest = self.known.get(<size_t>code)
+    if interest is None:
+        interest = self.interest(<object>code)
+        self.known[<size_t>code] = interest
+    if what == PyTrace_CALL:
+        if <int>interest & 1:
+            self.called(<object><PyObject*>frame)
+    elif <int>interest & 2:
+        self.called_in_c(<object><PyObject*>frame, <object>arg)
+    return 0
+
+
 cdef int recordings = 0  # that go on now, in any thread
 
 

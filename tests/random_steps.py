@@ -5,6 +5,7 @@ minidl gains later are found in ``functional`` and ``nn``; one that these lines 
 """
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,11 @@ class OnArrays(nn.Module):
         return gradient / (d * d)
 
 
+def _typed(kind: type, dtype) -> dict:
+    """The dtype, for a module that has parameters or buffers of one."""
+    return {"dtype": dtype} if "dtype" in inspect.signature(kind).parameters else {}
+
+
 def _simple() -> dict:
     """The modules of nn that four columns go through, which the classes tell: made of nothing, or of their number."""
     found = {}
@@ -91,7 +97,7 @@ def _simple() -> dict:
             except (TypeError, NotImplementedError):
                 continue
             if shape == (3, 4):
-                found[name] = (lambda dtype, seed, kind=kind, given=given: kind(*given))
+                found[name] = (lambda dtype, seed, kind=kind, given=given: kind(*given, **_typed(kind, dtype)))
             break
     return found
 

@@ -25,7 +25,7 @@ class Tape:
     """Takes down a step, and does it again."""
 
     def __init__(self):
-        self.events, self.log, self.alive = [], [], []
+        self.events, self.log, self.alive, self.undo = [], [], [], []
 
     def note(self, kind, run, *tensors):
         self.events.append(run)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -85,11 +86,17 @@ class Tensor(Operators):
 
     def overwrite(self, values) -> None:
         """Copy the values, of a Tensor, an array or a number, into the array, in place."""
+        recorder = active_recorder()
+        if recorder is not None:  # which may refuse what follows; then nothing has changed
+            recorder.undo.append(partial(self._put_back, self._data.copy()))
         self._data[...] = values._data if isinstance(values, Tensor) else values
         self.counted().advance()
-        recorder = active_recorder()
         if recorder is not None:
             recorder.overwrite(self, values)
+
+    def _put_back(self, values: np.ndarray) -> None:
+        self._data[...] = values
+        self.counted().advance()
 
     def _read(self, how: str) -> np.ndarray:
         """The array, for Python to look at the values; a recorder may refuse."""
@@ -192,6 +199,50 @@ class Tensor(Operators):
                 return
             gradient = gradient._data
         self.grad = np.array(gradient if self.grad is None else as_array(self.grad) + gradient)
+
+    def copy_(self, source) -> Tensor:
+        """Copy a Tensor, an array or a number into the array, in place, broadcast and cast to its dtype.
+
+        For this and the other methods that change in place: RuntimeError where this Tensor, or what is written,
+        requires a gradient, outside no_grad(); ValueError for a shape that does not fit.
+        """
+        if isinstance(source, (Tensor, np.ndarray)) and source.dtype != self.dtype:
+            source = operators.rows.to(source, self.dtype)
+        return self._change(source)
+
+    def fill_(self, value) -> Tensor:
+        """Set every element to a number, in place."""
+        if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+            raise ValueError(f"fill_: expected a number, got an array of shape {value.shape}")
+        return self.copy_(value)
+
+    def add_(self, other, *, alpha=1) -> Tensor:
+        """Add ``alpha`` times another, in place."""
+        return self._change(self + (other if alpha == 1 else alpha * other), same_dtype=True)
+
+    def sub_(self, other, *, alpha=1) -> Tensor:
+        """Subtract ``alpha`` times another, in place."""
+        return self._change(self - (other if alpha == 1 else alpha * other), same_dtype=True)
+
+    def mul_(self, other) -> Tensor:
+        """Multiply by another, in place."""
+        return self._change(self * other, same_dtype=True)
+
+    def div_(self, other) -> Tensor:
+        """Divide by another, in place."""
+        return self._change(self / other, same_dtype=True)
+
+    def _change(self, values, same_dtype: bool = False) -> Tensor:
+        """Overwrite the array, and return the Tensor."""
+        if recording() and (self.requires_grad or (isinstance(values, Tensor) and values.requires_grad)):
+            raise RuntimeError("a Tensor that requires grad, or is given one, changes in place within no_grad() alone")
+        shape = np.shape(values._data if isinstance(values, Tensor) else values)
+        if np.broadcast_shapes(shape, self.shape) != self.shape:
+            raise ValueError(f"expected values that fit into a Tensor of shape {self.shape}, got {shape}")
+        if same_dtype and values.dtype != self.dtype:
+            raise TypeError(f"a result of {values.dtype} does not fit into a Tensor of {self.dtype} in place")
+        self.overwrite(values)
+        return self
 
     def zero_(self) -> Tensor:
         """Set every element to zero, in place."""

@@ -244,13 +244,6 @@ def _labels(builder, labels):
     return row
 
 
-@lowering("over")
-def _over(builder, name, operands, settings, output):
-    x, z = operands
-    count = z.shape[0] if settings["by"] == "rows" else z.size
-    return _all_of(output.dtype, output) and _elementwise(builder, "divide", [x, count], output)
-
-
 @lowering("over_count")
 def _over_count(builder, name, operands, settings, output):
     g, x = operands

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import random as python_random
-import sys
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -155,13 +154,8 @@ class Snapshot:
 
 def put_back_if_refused(recorder, *things: Any) -> None:
     """Should the recording fail, these are what they were: the function can then run plain, with the same bits."""
-    watching = sys.getprofile()
-    sys.setprofile(None)  # nothing here is the function's
-    try:
-        with unseen():
-            recorder.undo.append(Snapshot(*things).put_back)
-    finally:
-        sys.setprofile(watching)
+    with unseen():  # nothing here is the function's
+        recorder.undo.append(Snapshot(*things).put_back)
 
 
 def _same(these, those) -> bool:

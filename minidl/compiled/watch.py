@@ -28,13 +28,14 @@ from .. import random as own_random
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder
 from ..autograd.tensor import Tensor
-from ..kernels.replay import Guards, ReplayedCall
+from ..kernels.replay import Guards, Profiler, ReplayedCall
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .errors import CaptureError
 from .recorder import Recorder
 
 OWN = str(Path(__file__).resolve().parents[1])
+NN = f"{OWN}{os.sep}nn{os.sep}"
 LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
@@ -83,7 +84,8 @@ class Watch:
         for value in self.arguments:
             self._visit_object(value, names)
         self._before = sys.getprofile()
-        sys.setprofile(self._event)
+        self._profiler = Profiler(_interest, self._called, self._called_in_c)  # kept as long as it is at work
+        self._profiler.begin()
         return self
 
     def __exit__(self, *exception) -> None:
@@ -91,19 +93,11 @@ class Watch:
 
     # While it runs
 
-    def _event(self, frame: FrameType, event: str, arg) -> None:
+    def _called(self, frame: FrameType) -> None:
         if active_recorder() is None:  # within a function that is called in its place
             return
-        if event == "call":
-            self._called(frame)
-        elif event == "c_call":
-            self._called_in_c(frame, arg)
-
-    def _called(self, frame: FrameType) -> None:
         code = frame.f_code
         own = code.co_filename.startswith(OWN)
-        if not own and code.co_filename.startswith(LIBRARIES):
-            return
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
         if code.co_name in ("__init__", "__new__"):  # what the function makes itself
             first = None
@@ -123,6 +117,8 @@ class Watch:
                 self._visit_class(type(first), names, 0)
 
     def _called_in_c(self, frame: FrameType, function) -> None:
+        if active_recorder() is None:
+            return
         owner = getattr(function, "__self__", None)
         if isinstance(owner, contextvars.ContextVar):
             if self._new("value", id(owner)):
@@ -389,6 +385,14 @@ class Watch:
 def _dict_of(kind: type) -> dict | None:
     """The dictionary behind the attributes of a class, of which Python shows a proxy."""
     return next((found for found in gc.get_referents(vars(kind)) if type(found) is dict), None)
+
+
+def _interest(code: CodeType) -> int:
+    """What of a piece of code is looked at: 1 that it is called, 2 what it calls in C."""
+    file = code.co_filename
+    if file.startswith(OWN):  # of minidl's own: the methods of modules, for their settings
+        return int(file.startswith(NN) and code.co_argcount > 0 and code.co_varnames[0] == "self")
+    return 2 if file.startswith(LIBRARIES) else 3
 
 
 def _is_library(file: str) -> bool:

@@ -3,6 +3,7 @@
 from ..autograd.parameter import Parameter
 from . import activations, functional, init, losses
 from .activations import *  # noqa: F403
+from .batchnorm import BatchNorm1d
 from .containers import ModuleDict, ModuleList, Sequential
 from .dropout import Dropout
 from .linear import Linear
@@ -11,8 +12,8 @@ from .module import Module
 from .shape import Flatten, Identity
 
 __all__ = [
-    "Dropout", "Flatten", "Identity", "Linear", "Module", "ModuleDict", "ModuleList", "Parameter", "Sequential",
-    "functional", "init",
+    "BatchNorm1d", "Dropout", "Flatten", "Identity", "Linear", "Module", "ModuleDict", "ModuleList", "Parameter",
+    "Sequential", "functional", "init",
 ]
 __all__ += activations.__all__
 __all__ += losses.__all__

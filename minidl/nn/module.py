@@ -71,7 +71,7 @@ def _as_node(owner: type[Module], method: Callable) -> Callable:
 
 
 class Module:
-    """The base of all modules. Children and parameters are its attributes; nothing is registered."""
+    """The base of all modules. Children and parameters are its attributes; only buffers are registered."""
 
     training = True
     saved: Any = None
@@ -273,6 +273,52 @@ class Module:
             found.append(parameter)
         return found
 
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Hold a Tensor that is not trained, but is a part of the module's state, as the attribute ``name``.
+
+        persistent : whether it stands in state_dict(). What assigns another Tensor to the attribute replaces it;
+        what changes it in place (copy_, add_, within no_grad()) is repeated by a captured step.
+        Raises TypeError for what is no Tensor, or a Parameter, and KeyError for a name that is taken or has a dot.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"register_buffer: expected a name of type str, got {type(name).__name__}")
+        if not name or "." in name:
+            raise KeyError(f"register_buffer: expected a name without dots, got {name!r}")
+        buffers = vars(self).setdefault("_buffers", {})
+        if hasattr(self, name) and name not in buffers:
+            raise KeyError(f"register_buffer: {type(self).__name__} has an attribute {name!r} already")
+        if tensor is not None and (not isinstance(tensor, Tensor) or isinstance(tensor, Parameter)):
+            raise TypeError(f"register_buffer: expected {name} to be a Tensor or None, got {type(tensor).__name__}")
+        buffers[name] = bool(persistent)
+        setattr(self, name, tensor)
+
+    def _own_buffers(self, persistent: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """(name, Tensor) of those that this module holds itself; only what state_dict() has, if persistent."""
+        for name, kept in vars(self).get("_buffers", {}).items():
+            value = vars(self).get(name)
+            if isinstance(value, Tensor) and (kept or not persistent):
+                yield name, value
+
+    def named_buffers(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """(dotted name, Tensor) of all buffers that it holds, each once, or under each of its names."""
+        seen = set()
+        for name, module in self.named_modules(remove_duplicate=remove_duplicate):
+            for own_name, value in module._own_buffers():
+                if not (remove_duplicate and id(value) in seen):
+                    seen.add(id(value))
+                    yield f"{name}.{own_name}" if name else own_name, value
+
+    def buffers(self) -> list[Tensor]:
+        """The buffers of the module and all below it."""
+        return [value for _, value in self.named_buffers()]
+
+    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
+        """(dotted name, Parameter or persistent buffer), in PyTorch's order, under each of its names."""
+        for name, module in self.named_modules(remove_duplicate=False):
+            own = [item for item in vars(module).items() if isinstance(item[1], Parameter)]
+            for own_name, value in (*own, *module._own_buffers(persistent=True)):
+                yield f"{name}.{own_name}" if name else own_name, value
+
     def has_parameters(self) -> bool:
         """Whether it or a module below it holds a Parameter."""
         return (any(isinstance(value, Parameter) for value in vars(self).values())
@@ -330,36 +376,33 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters by PyTorch's names ("0.weight", of shape (out, in)).
+        """Copies of all parameters and persistent buffers by PyTorch's names ("0.weight", of shape (out, in)).
 
-        A parameter that is used in several places stands under each of its names, as in PyTorch.
+        One that is used in several places stands under each of its names, as in PyTorch.
         """
-        named = self.named_parameters(remove_duplicate=False)
-        return {name: parameter.data.copy() for name, parameter in named}
+        return {name: value.data.copy() for name, value in self._named_state()}
 
     def load_state_dict(self, state) -> None:
-        """Copy ``state`` into the parameters.
+        """Copy ``state`` into the parameters and persistent buffers.
 
         Everything is checked first: ValueError for names that are missing or too many and for shapes
         that differ, TypeError for another dtype or what is no mapping, and the module stays as it was.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: expected arrays by their names, got {type(state).__name__}")
-        own = dict(self.named_parameters(remove_duplicate=False))
+        own = dict(self._named_state())
         missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
         if missing or extra:
             raise ValueError(
                 f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
         values = {name: np.asarray(x.data if isinstance(x, Tensor) else x) for name, x in state.items()}
-        for name, parameter in own.items():
-            if values[name].shape != parameter.shape:
-                raise ValueError(
-                    f"load_state_dict: {name}: expected shape {parameter.shape}, got {values[name].shape}")
-            if values[name].dtype != parameter.dtype:
-                raise TypeError(
-                    f"load_state_dict: {name}: expected dtype {parameter.dtype}, got {values[name].dtype}")
-        for name, parameter in own.items():
-            parameter.data = values[name]
+        for name, x in own.items():
+            if values[name].shape != x.shape:
+                raise ValueError(f"load_state_dict: {name}: expected shape {x.shape}, got {values[name].shape}")
+            if values[name].dtype != x.dtype:
+                raise TypeError(f"load_state_dict: {name}: expected dtype {x.dtype}, got {values[name].dtype}")
+        for name, x in own.items():
+            x.overwrite(values[name])
 
     # What it looks like
 
