@@ -700,10 +700,21 @@ cdef class Profiler:
     """
 
     cdef object interest, called, called_in_c
-    cdef dict known
+    cdef dict known             # interest by code, and what was asked last, by a part of its address
+    cdef PyObject* codes[1024]
+    cdef int interests[1024]
 
     def __cinit__(self, interest not None, called not None, called_in_c not None):
         self.interest, self.called, self.called_in_c, self.known = interest, called, called_in_c, {}
+
+    cdef int interest_in(self, PyObject* code) except -1:
+        cdef size_t place = (<size_t>code >> 5) % 1024
+        if self.codes[place] != code:
+            found = self.known.get(<size_t>code)
+            if found is None:
+                found = self.known[<size_t>code] = self.interest(<object>code), <object>code  # which keeps it alive
+            self.codes[place], self.interests[place] = code, <int>(<tuple>found)[0]
+        return self.interests[place]
 
     def __call__(self, frame, event, arg):
         """As sys.setprofile calls it, for who takes it away and puts it back."""
@@ -723,14 +734,11 @@ cdef int on_event(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) e
     cdef Profiler self = <Profiler>me
     cdef PyObject* code = PyFrame_GetCode(frame)  # which the frame keeps alive
     Py_DECREF(code)
-    interest = self.known.get(<size_t>code)
-    if interest is None:
-        interest = self.interest(<object>code)
-        self.known[<size_t>code] = interest
+    cdef int interest = self.interest_in(code)
     if what == PyTrace_CALL:
-        if <int>interest & 1:
+        if interest & 1:
             self.called(<object><PyObject*>frame)
-    elif <int>interest & 2:
+    elif interest & 2:
         self.called_in_c(<object><PyObject*>frame, <object>arg)
     return 0
 

@@ -244,6 +244,14 @@ def _labels(builder, labels):
     return row
 
 
+@lowering("over")
+def _over(builder, name, operands, settings, output):
+    x, z = operands
+    if not isinstance(x, np.ndarray) or not _all_of(output.dtype, output):
+        return False
+    return _elementwise(builder, "divide", [x, z.shape[0] if settings["by"] == "rows" else z.size], output)
+
+
 @lowering("over_count")
 def _over_count(builder, name, operands, settings, output):
     g, x = operands

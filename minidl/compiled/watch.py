@@ -392,7 +392,9 @@ def _interest(code: CodeType) -> int:
     file = code.co_filename
     if file.startswith(OWN):  # of minidl's own: the methods of modules, for their settings
         return int(file.startswith(NN) and code.co_argcount > 0 and code.co_varnames[0] == "self")
-    return 2 if file.startswith(LIBRARIES) else 3
+    if file.startswith(LIBRARIES):
+        return 2 if file == python_random.__file__ else 0
+    return 3
 
 
 def _is_library(file: str) -> bool:
