@@ -717,10 +717,13 @@ cdef class Profiler:
         return self.interests[place]
 
     def __call__(self, frame, event, arg):
-        """As sys.setprofile calls it, for who takes it away and puts it back."""
-        if event == "call":
+        """As sys.setprofile calls it once, where somebody has taken it away and put it back."""
+        code = frame.f_code
+        cdef int interest = self.interest_in(<PyObject*>code)
+        self.begin()
+        if event == "call" and interest & 1:
             self.called(frame)
-        elif event == "c_call":
+        elif event == "c_call" and interest & 2:
             self.called_in_c(frame, arg)
 
     def begin(self):

@@ -7,13 +7,10 @@ replays 1, 2, 4, 8 and so on Python runs it again, and the new recording is comp
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
@@ -22,6 +19,7 @@ import numpy as np
 from ..autograd import storage
 from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
+from ..collector import without_collector
 from ..kernels.replay import UNFIT, ReplayedCall, recording_begins, recording_ends, set_tensor_type
 from .errors import CaptureError
 from .listing import Names, argument_names, shown
@@ -49,7 +47,7 @@ class Recording:
         self.nesting = nesting
         statics: list[Any] = []
         told(nesting, statics)
-        with _without_gc(), Watch(function, statics) as self.watch:
+        with without_collector(), Watch(function, statics) as self.watch:
             self.recorder = recorder = self.watch.recorder
             for array in self.arrays:
                 recorder.argument(array)
@@ -298,29 +296,3 @@ def _difference(old: tuple, new: tuple) -> str:
         if before != now:
             return f"{before[:2]} became {now[:2]}"
     return f"{len(old)} operations became {len(new)}"
-
-
-@contextmanager
-def _without_gc():
-    """Within it the garbage collector rests, which might run other code in the middle of a recording."""
-    with _collecting.lock:
-        if _collecting.recordings == 0:
-            _collecting.enabled = gc.isenabled()
-            gc.disable()
-        _collecting.recordings += 1
-    try:
-        yield
-    finally:
-        with _collecting.lock:
-            _collecting.recordings -= 1
-            if _collecting.recordings == 0 and _collecting.enabled:
-                gc.enable()
-
-
-class _Collecting:
-    """Whether the garbage collector was enabled before the first of the recordings in progress."""
-
-    lock, recordings, enabled = threading.Lock(), 0, True
-
-
-_collecting = _Collecting()

@@ -15,6 +15,7 @@ from functools import lru_cache
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
+from ..collector import without_collector
 from ..kernels.memory import ABSENT
 from . import functions, symbols
 from .symbols import Array, NotRecordable, Number, Symbol, Trace
@@ -212,12 +213,13 @@ def record(optimizer: Any, settings: dict[str, Any], names: tuple[str, ...], ste
     watch.note(None, "formula", NOTHING)
     me, state = Self(optimizer, watch), State(trace, names)
     given = trace.array("place", 0), trace.array("place", 1), state, Settings(trace, settings, step)
-    before = sys.getprofile()
-    sys.setprofile(watch.event)
-    try:
-        moved = rule(me, *given)
-    finally:
-        sys.setprofile(before)
+    with without_collector():
+        before = sys.getprofile()
+        sys.setprofile(watch.event)
+        try:
+            moved = rule(me, *given)
+        finally:
+            sys.setprofile(before)
     if watch.refused is not None:
         raise NotRecordable(watch.refused)
     outputs = {}
