@@ -141,7 +141,8 @@ CASES = [(base, make, reduction) for base in losses() for make in MAKERS for red
 
 def data(base, dtype=np.float64):
     z = numbers((6, 4), dtype)
-    return z, numbers((6, 4), dtype, seed=1) if base is nn.MSELoss else np.arange(6) % 4
+    labelled = issubclass(base, (nn.CrossEntropyLoss, nn.NLLLoss))
+    return z, np.arange(6) % 4 if labelled else numbers((6, 4), dtype, seed=1)
 
 
 def differences(function, z, step=1e-6):
@@ -199,7 +200,7 @@ def test_a_loss_for_each_element(base):
     np.testing.assert_array_equal(loss, 2 * built_in(z, t))
     g = numbers(loss.shape, np.float64)
     np.testing.assert_array_equal(criterion.backward(g), 2 * built_in.backward(g))
-    with pytest.raises(ValueError, match=r"Own\(reduction='none'\): expected gradient of shape \(6.*, got \(5,\)"):
+    with pytest.raises(ValueError, match=r"Own\(reduction='none'.*\): expected gradient of shape \(6.*, got \(5,\)"):
         criterion.backward(np.ones(5))
 
 
