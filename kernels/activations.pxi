@@ -109,3 +109,24 @@ cdef void sigmoid_backward(Call* call, Py_ssize_t rows) noexcept nogil:
 
 register(b"sigmoid", sigmoid, HAS_OUTPUT | ELEMENTWISE, b"y = 1 / (1 + e^-x).")
 register(b"sigmoid_backward", sigmoid_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"dx = dy y (1 - y).")
+
+
+# y = log(1 + e^x), x above the threshold;   g / (1 + e^-x), g above the threshold
+# log(1 + e^x) = max(0, x) + log(1 + u), u = e^-|x|; what 1 + u loses of u is added to its logarithm
+cdef inline vec vsoftplus(vec x, vec threshold) noexcept nogil:
+    cdef vec u = vexp(-absolute(x), threshold), one = broadcast(1), w = one + u
+    cdef vec y = vrelu(x, threshold) + (vlog(w, threshold) + (u - (w - one)) / w)
+    return choose(greater(x, threshold), x, y)
+
+cdef inline vec dsoftplus(vec g, vec x, vec threshold) noexcept nogil:
+    return choose(greater(x, threshold), g, g * vsigmoid(x, threshold))
+
+cdef void softplus(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(vsoftplus, call, rows)
+
+cdef void softplus_backward(Call* call, Py_ssize_t rows) noexcept nogil:
+    binary_call(dsoftplus, call, rows)
+
+register(b"softplus", softplus, HAS_OUTPUT | ELEMENTWISE | HAS_SETTING, b"y = x if x > setting else log(1 + e^x).")
+register(b"softplus_backward", softplus_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE | HAS_SETTING,
+         b"dx = dy if x > setting else dy / (1 + e^-x).")

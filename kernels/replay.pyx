@@ -14,7 +14,7 @@ from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuff
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from minidl.kernels.memory import Status
 
@@ -93,9 +93,11 @@ cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
 cdef object NDARRAY = numpy.ndarray
+UNFIT = object()  # what a program gives for arguments that it was not recorded for
 cdef tuple PLAIN = (int, float, str, bool, bytes, complex, type(None))
 cdef object BOOL = numpy.dtype(bool)
 cdef object INT64 = numpy.dtype(numpy.int64)
+cdef object SINGLE = numpy.dtype(numpy.float32)
 cdef object DOUBLE = numpy.dtype(numpy.float64)
 
 
@@ -304,6 +306,16 @@ cdef inline double number_at(const Instruction* ins) noexcept:
     return ins.source[0] if ins.source_is_double else (<const float*>ins.source)[0]
 
 
+cdef const Table* table_of(capsule, dtype) except NULL:
+    """What a capsule of this element type holds. ImportError for that of another build."""
+    cdef const Table* table = <const Table*>PyCapsule_GetPointer(
+        capsule, "minidl.kernels.table of doubles" if numpy.dtype(dtype) == DOUBLE else
+        "minidl.kernels.table of floats")
+    if table.call_bytes != sizeof(Call):
+        raise ImportError("minidl's kernels are not all of one build: build them again")
+    return table
+
+
 cdef object tensor_type = None
 
 
@@ -324,8 +336,7 @@ cdef class Replay:
     cdef Py_ssize_t count, room
     cdef dict operations
     cdef object tables
-    cdef readonly list functions, kept, inputs
-    cdef list outside
+    cdef list functions, kept, inputs, outside
     cdef dict owners
     cdef readonly Guards guards
     cdef readonly bint running, stopped
@@ -338,9 +349,7 @@ cdef class Replay:
         cdef int i
         self.tables, self.operations = tables, {}
         for dtype, capsule in tables.items():
-            table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-            if table.call_bytes != sizeof(Call):
-                raise ImportError("minidl's kernels are not all of one build: build them again")
+            table = table_of(capsule, dtype)
             for i in range(table.operation_count):
                 self.operations[dtype, table.operations[i].name.decode()] = <size_t>&table.operations[i]
         self.functions, self.kept, self.inputs, self.labels_of = [], [], [], []
@@ -373,6 +382,11 @@ cdef class Replay:
         self.count += 1
         return ins
 
+    cdef void forget_from(self, Py_ssize_t begin) noexcept:
+        """Take back what was appended last."""
+        self.count = begin
+        del self.functions[begin:], self.labels_of[begin:]
+
     cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
         """Let the matrix be this array of exactly rows x cols."""
         if type(array) is not NDARRAY or array.dtype != dtype or array.shape != (rows, cols):
@@ -399,7 +413,7 @@ cdef class Replay:
         return 0
 
     def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
-               bint accumulates=False, number=None):
+               bint accumulates=False, number=None, setting_from=None, str who="loss"):
         """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
 
         elementwise     out, a and b (rows, cols); of a comparison out is of bool
@@ -409,7 +423,8 @@ cdef class Replay:
                         accumulates: they begin at out
         column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
         total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
-        with labels     the same and out (rows, cols)
+        with labels     the same and out (rows, cols); who: what an error for labels out of range begins with
+        setting_from    a number (1, 1) that is the setting, as it is when the instruction is run
         """
         cdef size_t address = self.operations[numpy.dtype(dtype), name]
         cdef const Operation* operation = <const Operation*>address
@@ -419,9 +434,14 @@ cdef class Replay:
         cdef Py_ssize_t rows, cols, depth = 0
         real_type = numpy.dtype(dtype)
         rows, cols = (a if out is None or name in ("column_sum", "row_sum") else out).shape
-        ins = self.append(KERNEL, None)
-        ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, setting
+        cdef Py_ssize_t begin = self.count
         try:
+            if flags & HAS_LABELS:  # directly before they are used: no Python runs between
+                self.check_before(c, cols, who)
+            if setting_from is not None:
+                self.number_from(self.append(SETTING, None), setting_from)
+            ins = self.append(KERNEL, None)
+            ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, setting
             if flags & PRODUCT:
                 depth = a.shape[1]
                 ins.call.depth = depth
@@ -464,33 +484,36 @@ cdef class Replay:
                 self.bind(&labels, c, INT64, 1, rows, True)
                 ins.call.labels = <const int64_t*>labels.at
         except BaseException:
-            self.count -= 1
-            self.functions.pop()
-            self.labels_of.pop()
+            self.forget_from(begin)
             raise
         self.work += rows * cols * (depth if depth else 4)
 
-    def setting(self, array):
-        """The next instruction's setting is this number (1, 1) of float32 or float64."""
-        cdef Instruction* ins = self.append(SETTING, None)
+    cdef int number_from(self, Instruction* ins, array) except -1:
+        """Let the instruction read this number (1, 1) of float32 or float64."""
         cdef Matrix number
+        if type(array) is not NDARRAY or array.dtype not in (SINGLE, DOUBLE):
+            raise TypeError("expected an array of float32 or float64")
         self.bind(&number, array, array.dtype, 1, 1, False)
         ins.source, ins.source_is_double = <double*>number.at, array.dtype == DOUBLE
+        return 0
 
-    def labels(self, array, Py_ssize_t classes, str who):
+    cdef int check_before(self, labels, Py_ssize_t classes, str who) except -1:
         """Raise ValueError unless these labels (1, rows), which the program alone writes, lie in 0..classes-1."""
         cdef Instruction* ins = self.append(LABELS, None)
-        cdef Matrix labels
-        self.bind(&labels, array, INT64, 1, array.shape[1], True)
-        ins.call.labels, ins.rows, ins.call.cols = <const int64_t*>labels.at, array.shape[1], classes
+        cdef Matrix row
         self.labels_of[self.count - 1] = who
+        self.bind(&row, labels, INT64, 1, labels.shape[1], True)
+        ins.call.labels, ins.rows, ins.call.cols = <const int64_t*>row.at, labels.shape[1], classes
+        return 0
 
     def finite(self, array):
         """End here unless this number (1, 1) is finite."""
         cdef Instruction* ins = self.append(FINITE, None)
-        cdef Matrix number
-        self.bind(&number, array, array.dtype, 1, 1, False)
-        ins.source, ins.source_is_double = <double*>number.at, array.dtype == DOUBLE
+        try:
+            self.number_from(ins, array)
+        except BaseException:
+            self.forget_from(self.count - 1)
+            raise
 
     def call(self, function not None):
         """Call a Python function of no arguments."""
@@ -520,7 +543,7 @@ cdef class Replay:
 
     # Running
 
-    cpdef bint take(self, tuple args) except -1:
+    cdef bint take(self, tuple args) except -1:
         """Copy the arguments in; False, if they are not of the kind that the program was recorded for."""
         cdef Py_ssize_t i, j
         cdef Py_buffer buffer
@@ -562,15 +585,18 @@ cdef class Replay:
         """Whether the next replay is one that is checked against Python."""
         return self.replays + 1 == self.next_check
 
-    cpdef bint run(self) except -1:
-        """Run all; False if a number that must be finite was not."""
+    cpdef replayed(self, tuple args, result):
+        """Take the arguments, run, and give result(); UNFIT, and nothing done, if they are not of the recorded kind."""
         if self.running:
             raise RuntimeError(
                 "capture: this step is running already: it was called again from within it, or by another thread")
         self.running = True
         try:
+            if not self.take(args):
+                return UNFIT
             self.replays += 1
-            return self.walk()
+            self.walk()
+            return result()
         finally:
             self.running = False
 
@@ -611,8 +637,8 @@ cdef class Replay:
             i += 1
         return True
 
-    def clocked(self):
-        """Run all, and tell how many seconds each instruction took."""
+    def clocked(self, tuple args not None):
+        """Run all, and tell how many seconds each instruction took; UNFIT for arguments of another kind."""
         cdef double[::1] seconds = numpy.zeros(self.count)
         cdef Py_ssize_t i, count = self.count
         cdef double begin
@@ -620,6 +646,8 @@ cdef class Replay:
             raise RuntimeError("capture: this step is running already")
         self.running = True
         try:
+            if not self.take(args):
+                return UNFIT
             for i in range(count):
                 begin = now()
                 self.count = i + 1
@@ -641,7 +669,7 @@ cdef class Replay:
 
 def peak(capsule, dtype):
     """Operations per second of one core that does multiply-adds in registers alone: the best of ten."""
-    cdef const Table* table = <const Table*>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+    cdef const Table* table = table_of(capsule, dtype)
     cdef Call call
     cdef double start, best = 1e9
     cdef int _turn
@@ -681,9 +709,10 @@ cdef class ReplayedCall:
     def __call__(self, *args, **named):
         cdef Replay program = self.program
         if (program is not None and not named and recordings == 0 and not program.due() and not program.running
-                and program.guards.changed() < 0 and program.take(args)):
-            program.run()
-            return self.result()
+                and program.guards.changed() < 0):
+            output = program.replayed(args, self.result)
+            if output is not UNFIT:
+                return output
         return self.slow(args, named)
 
     def slow(self, args, named):

@@ -305,6 +305,19 @@ def sigmoid_backward(dy: Array, y: Array, dx: Array) -> None:
     dx[...] = dy * y * (1 - y)
 
 
+@_ieee
+def softplus(x: Array, y: Array, threshold: float) -> None:
+    """y = x if x > threshold else log(1 + e^x), as max(0, x) + log(1 + e^-|x|): no power of e overflows."""
+    y[...] = np.where(x > threshold, x, np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+
+
+@_ieee
+def softplus_backward(dy: Array, x: Array, dx: Array, threshold: float) -> None:
+    """dx = dy if x > threshold else dy / (1 + e^-x)."""
+    e = np.exp(-np.abs(x))
+    dx[...] = np.where(x > threshold, dy, dy * (np.where(x < 0, e, 1) / (1 + e)))
+
+
 # Over the rows: x, y, dy, dx are (N, M), max and Σ run over a row
 
 def _below_maximum(x: Array) -> Array:

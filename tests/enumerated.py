@@ -28,3 +28,9 @@ def function_of(kind: type) -> str:
 def settings_of(kind: type[Activation]) -> str:
     """Settings that are not the defaults, as they stand in a call."""
     return "".join(f", {name}={value!r}" for name, value in away_from_defaults(kind).items())
+
+
+def operations_of(step, compiled: bool = True) -> set[str]:
+    """The operations of a recorded step that its programs run by kernels, or those that they call as Python."""
+    return {line.operation.name for recording in step._kept.values() for line, _, _, by_kernel in recording.listing
+            if line.what == "operation" and by_kernel == compiled}

@@ -521,3 +521,9 @@ def test_a_composition_of_operations_is_an_activation_by_its_row_and_its_class()
         assert step(x, y) == loss
     assert step.path == "compiled"
     np.testing.assert_array_equal(other.flat_parameters, model.flat_parameters)
+
+
+@pytest.mark.parametrize("beta", [0, -1.0, np.nan])
+def test_softplus_refuses_a_beta_that_is_not_above_zero(beta):
+    with pytest.raises(ValueError, match="Softplus: expected beta above 0, got"):
+        nn.Softplus(beta)

@@ -190,3 +190,13 @@ def test_state_dicts_are_exchanged_with_torch(make):
     same_weights(ours, other)
     for name, value in other.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), theirs.state_dict()[name].numpy())
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=name_of)
+@pytest.mark.parametrize("settings", [{}, {"beta": 0.5}, {"beta": 3.0, "threshold": 2.0}, {"threshold": -1.0}])
+def test_softplus_over_the_whole_range(settings, dtype):
+    ours, theirs = nn.Softplus(**settings), torch.nn.Softplus(**settings)
+    for first, last in ((-800, -100), (-100, 0), (-1, 25), (25, 800)):
+        compare(ours, theirs, np.linspace(first, last, 201).astype(dtype))
+    ends = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], dtype)
+    np.testing.assert_allclose(ours(ends), theirs(torch.from_numpy(ends)), rtol=1e-6)

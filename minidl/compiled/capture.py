@@ -13,11 +13,12 @@ import numpy as np
 
 from .. import kernels, optim
 from ..autograd import storage
+from ..nn.losses import is_composed
 from ..nn.module import Module
 from .batch import Batch, taken
 from .layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
 from .layers_listing import Listed
-from .losses import call_loss, has_kernels, takes_labels, write_loss
+from .losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
 from .model_step import ModelStep
 from .profile import Profile
 from .snapshot import Snapshot
@@ -243,6 +244,8 @@ def _check_parts(model, criterion, optimizer) -> None:
         raise TypeError(f"capture: expected an Optimizer, got {type(optimizer).__name__}")
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
+    if is_composed(criterion) and not descends_from_kernels(criterion):
+        raise NotCapturable(f"capture: {criterion} is recorded, as the operations that it is written with")
     if not criterion.explicit or criterion.has_parameters():
         raise NotCapturable(
             f"capture: expected a criterion with a backward and without parameters, got {criterion}")

@@ -91,7 +91,7 @@ def _text(line: Line, names: Names) -> str:
     if line.what == "zero":
         return f"{made} <- 0"
     if line.what == "call":
-        return f"{names.functions[id(line)]}()"
+        return f"{names.functions[id(line)].removesuffix('()')}()"
     return f"stop unless {operands} is finite"
 
 

@@ -59,6 +59,11 @@ def has_kernels(criterion: Module) -> bool:
     return type(criterion) in _LOSSES
 
 
+def descends_from_kernels(criterion: Module) -> bool:
+    """Whether its class, or one above it, has kernels."""
+    return isinstance(criterion, tuple(_LOSSES))
+
+
 def takes_labels(criterion: Module, target: np.ndarray) -> bool:
     """Whether this target is labels to the criterion, rather than rows."""
     return type(criterion) is not nn.MSELoss and target.ndim == 1 and target.dtype.kind in "iu"

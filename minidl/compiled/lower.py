@@ -121,6 +121,14 @@ def _comparison(builder, name, operands, settings, output):
     return _elementwise(builder, name, operands, output)
 
 
+@lowering("over")
+def _over(builder, name, operands, settings, output):
+    x, z = operands
+    if not isinstance(x, np.ndarray) or not _all_of(output.dtype, output):
+        return False
+    return _elementwise(builder, "divide", [x, len(z) if settings["by"] == "rows" else z.size], output)
+
+
 @lowering("where")
 def _where(builder, name, operands, settings, output):
     condition, *values = operands
@@ -234,14 +242,13 @@ def _sum(builder, name, operands, settings, output):
 # Losses
 
 
-def _labels(builder, name: str, labels, classes: int):
-    """The labels as a row, after an instruction that checks them; None unless the program alone writes to them."""
+def _labels(builder, labels):
+    """The labels as a row, which their kernels check; None unless the program alone writes to them."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
         return None
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))
     if labels.strides[0] != labels.itemsize:
         return None
-    builder.program.labels(row, classes, "CrossEntropyLoss" if name == "cross_entropy_gradient" else "loss")
     return row
 
 
@@ -281,7 +288,7 @@ def _total(builder, name, operands, settings, output):
 @lowering("picked_total")
 def _picked_total(builder, name, operands, settings, output):
     z, labels = operands
-    row = _labels(builder, name, labels, z.shape[1]) if _all_of(z.dtype, z) and z.ndim == 2 else None
+    row = _labels(builder, labels) if _all_of(z.dtype, z) and z.ndim == 2 else None
     if row is None:
         return False
     builder.program.kernel(name, z.dtype, None, rows_of(z), c=row, number=rows_of(output))
@@ -290,7 +297,7 @@ def _picked_total(builder, name, operands, settings, output):
 
 @lowering("minus_one_hot")
 def _minus_one_hot(builder, name, operands, settings, output):
-    row = _labels(builder, name, operands[0], settings["classes"]) if _all_of(output.dtype, output) else None
+    row = _labels(builder, operands[0]) if _all_of(output.dtype, output) else None
     if row is None:
         return False
     builder.program.kernel("add_at_labels", output.dtype, rows_of(output), c=row, setting=-1)
@@ -304,9 +311,9 @@ def _cross_entropy_gradient(builder, name, operands, settings, output):
         share = builder.number(share, output.dtype)
     if share.size != 1 or not _all_of(output.dtype, output, log_p, share):
         return False
-    row = _labels(builder, name, labels, log_p.shape[1])
+    row = _labels(builder, labels)
     if row is None:
         return False
-    builder.program.setting(rows_of(share.reshape(())))
-    builder.program.kernel(name, output.dtype, rows_of(output), rows_of(log_p), c=row)
+    builder.program.kernel(name, output.dtype, rows_of(output), rows_of(log_p), c=row,
+                           setting_from=rows_of(share.reshape(())), who="CrossEntropyLoss")
     return True

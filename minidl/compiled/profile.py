@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import arrays, kernels
-from ..kernels.replay import peak
+from ..kernels.replay import UNFIT, peak
 from .listing import Names, argument_names, rows, shown
 from .nesting import arrays_of
 from .snapshot import Snapshot
@@ -51,9 +51,10 @@ def profile(step, args: tuple, named: dict, repeats: int, things: tuple, names: 
         taken = tuple([x._data if hasattr(x, "_data") else x for x in taken])
         seconds = []
         for _ in range(repeats + 1):
-            if not recording.replay.take(taken):
+            clocked = recording.replay.clocked(taken)
+            if clocked is UNFIT:
                 raise RuntimeError("profile: expected arguments that the step's last program takes")
-            seconds.append(recording.replay.clocked())
+            seconds.append(clocked)
     finally:
         before.put_back()
     median = np.median(seconds[1:], axis=0)

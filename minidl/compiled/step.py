@@ -22,7 +22,7 @@ import numpy as np
 from ..autograd import storage
 from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
-from ..kernels.replay import ReplayedCall, recording_begins, recording_ends, set_tensor_type
+from ..kernels.replay import UNFIT, ReplayedCall, recording_begins, recording_ends, set_tensor_type
 from .errors import CaptureError
 from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
@@ -174,10 +174,11 @@ class RecordedStep(ReplayedCall):
             if kept is not None and stands:
                 self._kept.move_to_end(key)
                 given = args if kept.flat else arrays
-                if not kept.replay.due() and kept.replay.take(_plain_arguments(given)):
-                    self._shortcut(kept)
-                    kept.replay.run()
-                    return kept.result()
+                if not kept.replay.due():
+                    output = kept.replay.replayed(_plain_arguments(given), kept.result)
+                    if output is not UNFIT:
+                        self._shortcut(kept)
+                        return output
             return self._record(key, nesting, arrays, kept if stands else None)
         finally:
             self.busy = False

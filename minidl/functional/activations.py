@@ -12,7 +12,7 @@ from .applied import summed
 from .elementwise import exp, where, zeros_like
 from .operation import Operation, by_input, by_output
 
-__all__ = ["elu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "softmax", "tanh"]
+__all__ = ["elu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "softmax", "softplus", "tanh"]
 
 # Of x: 0 or g; slope g or g; alpha e^x g or g. Where only the sign of x is asked for, y has the same.
 
@@ -67,6 +67,37 @@ sigmoid_backward = Operation(
     lambda u, d, g, y: sigmoid_backward(u, y), lambda u, d, g, y: u * g * (1 - 2 * y),
     reads=("1", "01"), kernel="sigmoid_backward")
 sigmoid = Operation("sigmoid", arrays.unary("sigmoid"), by_output(sigmoid_backward), reads=("y",), kernel="sigmoid")
+
+# Of z = beta x: g sigmoid(z), and g above the threshold. The kernels have beta = 1.
+
+_softplus, _softplus_backward = arrays.unary("softplus"), arrays.binary("softplus_backward")
+unit_softplus_backward = Operation(
+    "unit_softplus_backward", lambda g, z, threshold=20.0: _softplus_backward(g, z, threshold),
+    lambda u, d, g, z, threshold=20.0: unit_softplus_backward(u, z, threshold=threshold),
+    lambda u, d, g, z, threshold=20.0: where(z > threshold, 0, u * g * (sigmoid(z) * sigmoid(-z))),
+    settings=("threshold",), reads=("1", "01"), kernel="softplus_backward")
+unit_softplus = Operation(
+    "unit_softplus", lambda z, threshold=20.0: _softplus(z, threshold),
+    lambda g, y, z, threshold=20.0: unit_softplus_backward(g, z, threshold=threshold),
+    settings=("threshold",), reads=("0",), kernel="softplus")
+
+
+def _softplus_value(x, beta=1.0, threshold=20.0):
+    if beta == 1:
+        return unit_softplus(x, threshold=threshold), x
+    if not hasattr(x, "dtype") or x.dtype not in arrays.FLOATS:
+        raise arrays.unsupported("softplus", x)
+    return unit_softplus(x * beta, threshold=threshold) / beta, x
+
+
+def _softplus_gradient(g, _, x, beta=1.0, threshold=20.0):
+    return unit_softplus_backward(g, x if beta == 1 else x * beta, threshold=threshold)
+
+
+softplus = Operation(
+    "softplus", _softplus_value, _softplus_gradient,
+    settings=("beta", "threshold"), reads=("0",), keeps=True,
+    kernel=lambda beta=1.0, threshold=20.0: ("softplus", threshold) if beta == 1 else None)
 
 
 # Functions of a row

@@ -1,8 +1,10 @@
-"""The losses: mean squared error, negative log-likelihood and cross-entropy.
+"""The losses: mean squared error, Huber's, negative log-likelihood and cross-entropy.
 
 With z (N, C) the outputs and t the targets, labels (N,) of integers or rows (N, C) of probabilities:
 
     mse            Σ (z - t)²                        g 2 (z - t)
+    huber          Σ d²/2 where |d| <= delta,        g d where |d| <= delta,           d = z - t
+                   delta (|d| - delta/2) elsewhere   g delta sign d elsewhere
     nll            -Σ_n z[n, t_n]                    -g at [n, t_n]                    z log-probabilities
     cross_entropy  nll of log softmax(z)             g (softmax(z) - onehot(t))
                    -Σ_nc t log softmax(z)            g (softmax(z) Σ_c t - t)          rows of probabilities
@@ -26,12 +28,12 @@ from ..autograd.tensor import Tensor, as_array
 from .activations import log_softmax
 from .applied import summed
 from .casts import contiguous
-from .elementwise import exp
+from .elementwise import exp, sign, where
 from .loss_sums import divided, label_gradient, minus_one_hot, picked, picked_total, reduced, row_total, share_of, total
 from .operation import Operation
 from .shapes import permute, reshape
 
-__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
+__all__ = ["cross_entropy", "huber_loss", "mse_loss", "nll_loss"]
 
 
 def check_output(name: str, z: np.ndarray) -> None:
@@ -40,12 +42,17 @@ def check_output(name: str, z: np.ndarray) -> None:
         raise ValueError(f"{name}: expected at least one sample, got an output of shape {z.shape}")
 
 
-def _mse_value(z, t, reduction="mean"):
-    check_output("MSELoss", z)
+def _check_alike(name: str, z: np.ndarray, t: np.ndarray) -> None:
+    """That there is a target for each element."""
+    check_output(name, z)
     if z.shape != np.shape(t):
-        raise ValueError(f"MSELoss: expected a target of the output's shape {z.shape}, got {np.shape(t)}")
+        raise ValueError(f"{name}: expected a target of the output's shape {z.shape}, got {np.shape(t)}")
     if z.dtype != t.dtype:
-        raise TypeError(f"MSELoss: expected a target of the output's dtype {z.dtype}, got {t.dtype}")
+        raise TypeError(f"{name}: expected a target of the output's dtype {z.dtype}, got {t.dtype}")
+
+
+def _mse_value(z, t, reduction="mean"):
+    _check_alike("MSELoss", z, t)
     difference = z - t
     squares = difference * difference
     if reduction == "none":
@@ -55,6 +62,23 @@ def _mse_value(z, t, reduction="mean"):
 
 def _mse_gradient(g, difference, z, t, reduction="mean"):
     return difference * share_of(2 * g, z, reduction, "elements")
+
+
+def _huber_value(z, t, reduction="mean", delta=1.0):
+    _check_alike("HuberLoss", z, t)
+    if not delta > 0:
+        raise ValueError(f"HuberLoss: expected delta above 0, got {delta}")
+    difference = z - t
+    size = abs(difference)
+    losses = where(size <= delta, 0.5 * (difference * difference), delta * (size - 0.5 * delta))
+    if reduction == "none":
+        return losses, difference
+    return reduced("HuberLoss", z, reduction, "elements", total(losses)), difference
+
+
+def _huber_gradient(g, difference, z, t, reduction="mean", delta=1.0):
+    slope = where(abs(difference) <= delta, difference, delta * sign(difference))
+    return slope * share_of(g, z, reduction, "elements")
 
 
 class _Folded(NamedTuple):
@@ -218,6 +242,11 @@ def _mse_target_gradient(*args, **settings):
     return -_mse_gradient(*args, **settings)
 
 
+def _huber_target_gradient(*args, **settings):
+    return -_huber_gradient(*args, **settings)
+
+
 mse_loss = Operation("mse_loss", _mse_value, _mse_gradient, _mse_target_gradient, keeps=True)
+huber_loss = Operation("huber_loss", _huber_value, _huber_gradient, _huber_target_gradient, keeps=True)
 nll_loss = Operation("nll_loss", _nll_value, _nll_gradient, _no_gradient, keeps=True)
 cross_entropy = Operation("cross_entropy", _cross_entropy_value, _cross_entropy_gradient, _no_gradient, keeps=True)

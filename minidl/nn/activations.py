@@ -7,7 +7,7 @@ from .. import functional
 from ..autograd.tensor import Tensor
 from .module import Module
 
-__all__ = ["ELU", "SELU", "LeakyReLU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+__all__ = ["ELU", "SELU", "LeakyReLU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
 
 
 class Activation(Module):
@@ -113,6 +113,20 @@ class Tanh(Activation):
     """tanh x, with derivative 1 - y²."""
 
     operation = functional.tanh
+
+
+class Softplus(Activation):
+    """log(1 + e^(beta x)) / beta, a smooth ReLU (Dugas et al. 2001), and x where beta x > threshold.
+
+    Its derivative is 1 / (1 + e^(-beta x)), and 1 above the threshold. ValueError for a beta that is not above 0.
+    """
+
+    operation = functional.softplus
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0):
+        if not beta > 0:
+            raise ValueError(f"Softplus: expected beta above 0, got {beta}")
+        self.settings = {"beta": float(beta), "threshold": float(threshold)}
 
 
 class Softmax(Activation):

@@ -11,10 +11,9 @@ from .. import arrays, functional
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
 from ..functional.loss_sums import check_reduction
-from ..functional.losses import label_shape
 from .module import Module
 
-__all__ = ["CrossEntropyLoss", "Loss", "MSELoss", "NLLLoss"]
+__all__ = ["CrossEntropyLoss", "HuberLoss", "Loss", "MSELoss", "NLLLoss"]
 
 
 class _Recorded(NamedTuple):
@@ -123,6 +122,7 @@ class Loss(Module):
     keeps_backward = True  # which of the two differentiates a subclass is decided below
     operation: functional.Operation
     reductions: tuple[str, ...] = ("mean", "sum", "none")
+    others: tuple[str, ...] = ()  # the operation's settings beside the reduction, each an attribute
 
     def __init__(self, reduction: str = "mean"):
         check_reduction(type(self).__name__, reduction, self.reductions)
@@ -154,21 +154,26 @@ class Loss(Module):
         """The loss: a float, or with reduction "none" an array; for a Tensor, a Tensor."""
         if not (isinstance(output, np.ndarray) and isinstance(target, np.ndarray) and output.dtype in arrays.FLOATS):
             if isinstance(output, Tensor):
-                return self.operation(output, target, reduction=self.reduction)
+                return self.operation(output, target, **self._settings())
             self.check_arrays(output, target)
             target = np.asarray(target)
-        reduction = self.reduction
-        loss, kept = self.operation.value(output, target, reduction=reduction)
-        self.saved = output, target, kept, reduction
-        return loss if reduction == "none" else float(loss)
+        settings = self._settings()
+        loss, kept = self.operation.value(output, target, **settings)
+        self.saved = output, target, kept, settings, np.shape(loss)
+        return loss if settings["reduction"] == "none" else float(loss)
+
+    def _settings(self) -> dict:
+        settings: dict = {"reduction": self.reduction}
+        for name in self.others:
+            settings[name] = getattr(self, name)
+        return settings
 
     def backward(self, gradient=1.0) -> np.ndarray:
         """The gradient of the output. RuntimeError before a forward."""
-        output, target, kept, reduction = self.require_saved()
-        if not isinstance(gradient, float) or reduction == "none":
-            shape = output.shape if self.operation is functional.mse_loss else label_shape(output)
-            self.check_share(gradient, shape if reduction == "none" else ())
-        return self.operation.derivatives[0](gradient, kept, output, target, reduction=reduction)
+        output, target, kept, settings, shape = self.require_saved()
+        if not isinstance(gradient, float) or shape:
+            self.check_share(gradient, shape)
+        return self.operation.derivatives[0](gradient, kept, output, target, **settings)
 
     def check_arrays(self, output, target=0) -> None:
         """That both are arrays, the output of floats; the target may be one label."""
@@ -184,7 +189,15 @@ class Loss(Module):
             raise ValueError(f"{self}: expected gradient of shape {shape}, got {np.shape(gradient)}")
 
     def extra_repr(self) -> str:
-        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.others]
+        return ", ".join([f"reduction={self.reduction!r}", *shown] if self.reduction != "mean" else shown)
+
+
+def is_composed(criterion: Module) -> bool:
+    """Whether it computes its class's operation and nothing else: no method of Loss is overridden."""
+    kind = type(criterion)
+    return isinstance(criterion, Loss) and hasattr(kind, "operation") and all(
+        [getattr(kind, name) is getattr(Loss, name) for name in ("__call__", "forward", "backward")])
 
 
 class MSELoss(Loss):
@@ -200,6 +213,25 @@ class MSELoss(Loss):
 
     operation = functional.mse_loss
     reductions = ("mean", "sum", "batchmean", "none")
+
+
+class HuberLoss(Loss):
+    """Σ d²/2 where |d| <= delta and delta (|d| - delta/2) elsewhere, with d = z - t: squares near the target, and far
+    from it a slope of delta (Huber 1964). Over outputs z and targets t of one shape (N, ...).
+
+    "mean" divides by the number of elements, "sum" does not, "none" gives a loss for each. Gradient: d, or
+    delta sign d, times the same. Raises ValueError for a delta that is not above 0 and for differing shapes,
+    TypeError for differing dtypes.
+    """
+
+    operation = functional.huber_loss
+    others = ("delta",)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0):
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ValueError(f"HuberLoss: expected delta above 0, got {delta}")
+        self.delta = delta
 
 
 class CrossEntropyLoss(Loss):

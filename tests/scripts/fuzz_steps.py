@@ -184,10 +184,12 @@ def case(rng: random.Random, told: bool) -> int:
 
 def action_on(side: Side, what: str, seed: int, told: bool = False):
     """A function that does it to the side; what the alteration itself refuses is left."""
+    error = random.Random(seed).choice(ERRORS)("mine")  # drawn here: a recorded step refuses code that draws
+
     def act():
-        rng = random.Random(seed)
         if what == "raise":
-            raise rng.choice(ERRORS)("mine")
+            raise error
+        rng = random.Random(seed)
         if what.startswith("enter"):
             rows = side.rows * 3 if what == "enter larger" else max(side.rows // 2, 1)
             other = numbers(rng, (rows, side.width), side.dtype), np.resize(side.y, (rows, *side.y.shape[1:]))
