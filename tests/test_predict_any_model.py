@@ -193,5 +193,5 @@ def test_what_the_modules_refuse_is_refused_at_each_call():
     for _ in range(4):
         with pytest.raises(TypeError, match="cannot use 'Tensor' as parameter 'bias'"):
             minidl.predict(model, X)
-        with pytest.raises(TypeError, match="^fit: Linear.*: expected bias to be a Parameter, got Tensor"):
+        with pytest.raises(TypeError, match=r"^fit: Linear.*: expected bias to be a Parameter, got Tensor"):
             minidl.fit(model, nn.MSELoss(), minidl.optim.SGD(model.parameters(), lr=0.1), (X, T), progress=False)
