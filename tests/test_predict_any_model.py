@@ -185,3 +185,13 @@ def test_errors_are_those_of_the_modules():
             minidl.predict(model, X[:, :3])
         with pytest.raises(ValueError, match=r"^Linear\(4, 4\): expected input of shape"):
             minidl.evaluate(model, nn.MSELoss(), (X[:, :3], T))
+
+
+def test_what_the_modules_refuse_is_refused_at_each_call():
+    model = nn.Sequential(nn.Linear(4, 3))
+    model[0].bias = minidl.zeros(3)
+    for _ in range(4):
+        with pytest.raises(TypeError, match="cannot use 'Tensor' as parameter 'bias'"):
+            minidl.predict(model, X)
+        with pytest.raises(TypeError, match=r"^fit: Linear.*: expected bias to be a Parameter, got Tensor"):
+            minidl.fit(model, nn.MSELoss(), minidl.optim.SGD(model.parameters(), lr=0.1), (X, T), progress=False)

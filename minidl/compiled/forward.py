@@ -46,11 +46,12 @@ class RecordedForward:
                     return _array(self.step(*inputs))
                 except CaptureError as refusal:
                     self.reason = str(refusal).removeprefix("capture: ")
-            elif not self.reason and max(x.size for x in inputs) <= LARGEST:
+            y = self.model(*inputs)
+            if not self.reason and max(x.size for x in inputs) <= LARGEST:  # from now on, since the modules take it
                 if len(self._seen) == SHAPES:
                     self._seen.clear()
                 self._seen.add(kind)
-            return self.model(*inputs)
+            return y
 
 
 def _forward_of(model: Module) -> Callable:

@@ -113,7 +113,7 @@ def _check_linear(builder: Builder, module: nn.Linear, width: int) -> None:
         parameter = vars(module).get(name)
         if not isinstance(parameter, Parameter) and not (name == "bias" and parameter is None and name in vars(module)):
             came = type(parameter).__name__ if name in vars(module) else "nothing"
-            raise NotCapturable(f"capture: {module.title()}: expected {name} to be a Parameter, got {came}")
+            raise TypeError(f"capture: {module.title()}: expected {name} to be a Parameter, got {came}")
     if width != module.in_features:
         expected = f"expected input of shape (N, {module.in_features})"
         raise ValueError(f"capture: {module}: {expected}, got (N, {width})")
