@@ -602,18 +602,19 @@ cdef class Replay:
 
     cdef bint walk(self) except -1:
         _locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
-        return self.walk_from(0)
+        return self.walk_between(0, self.count)
 
-    cdef bint walk_from(self, Py_ssize_t i) except -1:
+    cdef bint walk_between(self, Py_ssize_t i, Py_ssize_t end) except -1:
+        """Run the instructions from i up to the end; False where the program ends before it."""
         cdef Instruction* ins
         cdef Facts* facts
         cdef bint large = self.work > WORK_TO_RELEASE
-        while i < self.count:
+        while i < end:
             ins = &self.code[i]
             if ins.kind == KERNEL:
                 if large:
                     with nogil:
-                        while i < self.count and self.code[i].kind == KERNEL:
+                        while i < end and self.code[i].kind == KERNEL:
                             self.code[i].call.run(&self.code[i].call, self.code[i].rows)
                             i += 1
                     continue
@@ -638,23 +639,28 @@ cdef class Replay:
         return True
 
     def clocked(self, tuple args not None):
-        """Run all, and tell how many seconds each instruction took; UNFIT for arguments of another kind."""
+        """Run all, and tell how many seconds each instruction took, zero behind the end of the program.
+
+        UNFIT for arguments of another kind.
+        """
         cdef double[::1] seconds = numpy.zeros(self.count)
-        cdef Py_ssize_t i, count = self.count
+        cdef Py_ssize_t i
         cdef double begin
+        cdef bint going_on
         if self.running:
             raise RuntimeError("capture: this step is running already")
         self.running = True
         try:
             if not self.take(args):
                 return UNFIT
-            for i in range(count):
+            for i in range(self.count):
                 begin = now()
-                self.count = i + 1
-                self.walk_from(i)
+                going_on = self.walk_between(i, i + 1)
                 seconds[i] = now() - begin
+                if not going_on:
+                    break
         finally:
-            self.count, self.running = count, False
+            self.running = False
         return numpy.asarray(seconds)
 
     cdef int check_labels(self, const Instruction* ins, Py_ssize_t number) except -1:

@@ -1,6 +1,8 @@
 """What has no kernels: a model or a loss of one's own is recorded, and called in its place where it is on arrays."""
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from module_cases import numbers
@@ -197,7 +199,8 @@ SGD = optim.SGD(MODEL.parameters())
 
 @pytest.mark.parametrize("parts, error, message", [
     (("net", nn.MSELoss(), SGD), TypeError, "expected a Module as the model, got str"),
-    ((MODEL, minidl.functional.mse_loss, SGD), TypeError, "expected a loss module as the criterion, got Operation"),
+    ((MODEL, "mse", SGD), TypeError, "expected a loss module or a function .* as criterion, got str"),
+    ((MODEL, nn.MSELoss, SGD), TypeError, "expected a loss module or a function .* got the class MSELoss"),
     ((MODEL, nn.MSELoss(), 0.1), TypeError, "expected an Optimizer, got float"),
     ((MODEL, nn.MSELoss("none"), SGD), ValueError, "expected a criterion that reduces to one number"),
 ])
@@ -207,6 +210,25 @@ def test_parts_that_cannot_be_captured(parts, error, message):
     if "without parameters" not in message:  # such a criterion can be recorded
         with pytest.raises(error, match=f"^capture: {message}"):
             minidl.capture(*parts)
+
+
+def test_a_function_of_two_tensors_is_a_criterion():
+    def squared(output, target):
+        return ((output - target) ** 2).mean()
+
+    for criterion in (squared, minidl.functional.mse_loss):
+        model = small()
+        twin = copy.deepcopy(model)
+        optimizer, twins = (optim.Adam(m.parameters(), lr=0.01) for m in (model, twin))
+        step = minidl.capture(model, criterion, optimizer)
+        for size in (6, 4, 6, 6, 6, 4, 6):
+            assert step(X[:size], ROWS[:size]) == tensor_step(twin, criterion, twins, X[:size], ROWS[:size])
+        assert bits(model, optimizer) == bits(twin, twins)
+        assert step.path == "compiled"
+    with pytest.raises(TypeError, match=r"^capture: expected an Optimizer, got float"):
+        minidl.capture(MODEL, squared, 0.1)
+    with pytest.raises(ValueError, match=r"^capture: expected an optimizer of this model's parameters"):
+        minidl.capture(small(), squared, SGD)
 
 
 # A user's own loss and optimizer are called in their place

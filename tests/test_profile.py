@@ -187,3 +187,35 @@ def test_the_command(options, capsys):
 def test_the_command_used_wrongly(options, capsys):
     assert cli.main(["profile", *options]) == 2
     assert capsys.readouterr().err.startswith("minidl: ")
+
+
+def test_what_is_clocked_computes_what_a_replay_computes():
+    """Settings that are read while it runs reach their instructions, when these run one by one, too."""
+    model = Chain(nn.ReLU())
+
+    @minidl.capture
+    def gradients(x, factor):
+        loss = minidl.functional.cross_entropy(model(x), LABELS) * factor
+        return minidl.autograd.grad(loss.sum(), model.parameters())
+
+    one, two = np.float32([1]), np.float32([2])
+    gradients(X, one)
+    expected = [gradient.numpy().copy() for gradient in gradients(X, two)]
+    assert any(np.any(gradient) for gradient in expected)
+    gradients(X, one)
+    kept, = gradients._kept.values()
+    kept.replay.clocked((X, two))
+    for mine, theirs in zip(kept.result(), expected, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs)
+
+
+def test_what_is_clocked_ends_where_the_program_ends():
+    model, criterion, optimizer, batch, _ = made("a residual model")
+    step = minidl.capture(model, criterion, optimizer)
+    step(*batch)
+    before = bits(model), bits(optimizer)
+    kept, = step.step._kept.values()
+    x, labels = batch
+    seconds = kept.replay.clocked((np.full_like(x, np.nan), labels))
+    assert (bits(model), bits(optimizer)) == before
+    assert seconds[0] > 0 and seconds[-1] == 0

@@ -8,6 +8,7 @@ kernels, is called in its place as the Python object that it is.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -197,11 +198,14 @@ def _refuse(x, y, index):
     raise kernels.Refusal
 
 
-def recorded_step(model: Module, criterion: Module, optimizer: optim.Optimizer) -> ModelStep:
-    """The step of parts that need not be a Sequential's, nor a loss with a backward."""
+def recorded_step(model: Module, criterion: Module | Callable, optimizer: optim.Optimizer) -> ModelStep:
+    """The step of parts that need not be a Sequential's, nor a loss with a backward, nor a module as the loss."""
     updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    _check_owner(updated, model, criterion)
-    return ModelStep(model, criterion, optimizer)
+    if isinstance(criterion, Module):
+        _check_owner(updated, model, criterion)
+        return ModelStep(model, criterion, optimizer)
+    _check_owner(updated, model)
+    return ModelStep(model, criterion, optimizer, criterion)
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
@@ -235,13 +239,19 @@ def _expects_labels(criterion: Module) -> bool:
     return has_kernels(criterion) and takes_labels(criterion, np.zeros(1, np.int64))
 
 
-def _check_parts(model, criterion, optimizer) -> None:
+def _check_model_and_optimizer(model, optimizer) -> None:
     if not isinstance(model, Module):
         raise TypeError(f"capture: expected a Module as the model, got {type(model).__name__}")
-    if not isinstance(criterion, Module):
-        raise TypeError(f"capture: expected a loss module as the criterion, got {type(criterion).__name__}")
     if not isinstance(optimizer, optim.Optimizer):
         raise TypeError(f"capture: expected an Optimizer, got {type(optimizer).__name__}")
+
+
+def _check_parts(model, criterion, optimizer) -> None:
+    _check_model_and_optimizer(model, optimizer)
+    if not isinstance(criterion, Module):
+        came = f"the class {criterion.__name__}" if isinstance(criterion, type) else type(criterion).__name__
+        raise TypeError(
+            f"capture: expected a loss module or a function of output and target as criterion, got {came}")
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
     if is_composed(criterion) and not descends_from_kernels(criterion):
@@ -285,7 +295,7 @@ def capture(model, criterion=None, optimizer=None):
 
     model : any Module; its Dropouts drop in training mode.
     criterion : a Module with forward and backward on arrays, which are called in their place, or with a forward on
-        Tensors. Its reduction is not "none".
+        Tensors, or a function of two Tensors, output and target. Its reduction is not "none".
     optimizer : any; those of minidl.optim run compiled, the step() of another is called in its place.
 
     Raises TypeError or ValueError for parts that do not fit each other. A step raises TypeError, ValueError or
@@ -297,6 +307,9 @@ def capture(model, criterion=None, optimizer=None):
             raise TypeError(f"capture: expected a function, or a model, a loss and an optimizer, "
                             f"got {type(model).__name__}")
         return RecordedStep(model)
+    if callable(criterion) and not isinstance(criterion, (Module, type)):
+        _check_model_and_optimizer(model, optimizer)
+        return recorded_step(model, criterion, optimizer)
     try:
         return ChangingStep(model, criterion, optimizer)
     except NotCapturable:

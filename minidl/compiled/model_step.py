@@ -36,8 +36,9 @@ class ModelStep:
 
     wrong = None  # nobody counts the misclassified samples
 
-    def __init__(self, model: Module, criterion: Module, optimizer: Optimizer, function: Callable | None = None):
-        """function : the loss as a function of two Tensors, where the criterion wraps one."""
+    def __init__(self, model: Module, criterion: Module | Callable, optimizer: Optimizer,
+                 function: Callable | None = None):
+        """function : the loss as a function of two Tensors, where the criterion is one, or wraps one."""
         self.model, self.criterion, self.optimizer, self.function = model, criterion, optimizer, function
         self.output: np.ndarray = np.empty(0)
         self._inputs = _most_arguments(model.forward)
@@ -123,7 +124,7 @@ def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
         raise NotFinite(value, output._data)
 
 
-def _loss_of(criterion: Module, function: Callable | None) -> Callable:
+def _loss_of(criterion, function: Callable | None) -> Callable:
     """(output, target) -> the loss as a Tensor, and what runs the backward pass."""
     if function is None and not isinstance(criterion, Loss) and criterion.explicit:
         return _by_its_own_backward(criterion)
