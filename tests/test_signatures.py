@@ -27,7 +27,7 @@ SIGNATURES = {
     minidl.ones: f"(*size, dtype={F4}, requires_grad=False)",
     minidl.randn: f"(*size, generator=None, dtype={F4}, requires_grad=False)",
     minidl.fit: "(model, criterion, optimizer, data, *, validation=None, epochs=1, batch_size=32, seed=None, "
-                "scheduler=None, callbacks=(), transform=None, progress=True, captured=True)",
+                "scheduler=None, callbacks=(), transform=None, augment=None, progress=True, captured=True)",
     minidl.evaluate: "(model, criterion, data, *, batch_size=1024, transform=None, coding=None)",
     functional.sum: REDUCTION, functional.mean: REDUCTION, functional.max: REDUCTION, functional.min: REDUCTION,
     functional.argmax: REDUCTION, functional.argmin: REDUCTION, functional.all: REDUCTION, functional.any: REDUCTION,

@@ -14,7 +14,8 @@ from .trainer import Trainer
 
 def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, validation: Sequence | None = None,
         epochs: int = 1, batch_size: int = 32, seed=None, scheduler=None, callbacks: Sequence[Callback] = (),
-        transform: Callable | None = None, progress: bool = True, captured: bool = True) -> History:
+        transform: Callable | None = None, augment: Callable | None = None, progress: bool = True,
+        captured: bool = True) -> History:
     """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
 
     data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
@@ -22,13 +23,15 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
         model's dtype here, once, and nowhere else (integers not, if a model of your own refuses them as
         floats); so are targets that the loss compares with outputs. Labels stay integers.
     criterion : a Loss, a Module, or a function of two Tensors.
-    seed : an int or a Generator, of the shuffling and of the Dropout modules that have none of their own;
-        the same seed gives the same weights, bit for bit.
+    seed : an int or a Generator, of the shuffling, and of Dropout modules and an augmentation that have none of
+        their own; the same seed gives the same weights, bit for bit.
     scheduler : stepped after each epoch or iteration, as its ``interval`` says.
     callbacks : see ``minidl.training.callbacks``. Ctrl-C ends the training between two steps; in a fit that a
         callback runs, both trainings.
     transform : applied to the first input a batch at a time, for images kept as bytes. It sees what was
         given, as an array, and its result is cast.
+    augment : applied to the first input of each training batch, in the model's dtype, after ``transform``, and never
+        to validation data: minidl.data.RandomAffine, RandomCrop, or a function of your own on arrays.
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
     captured : run the step, and the validation, compiled (see ``capture``); False runs them as plain Python. The
         bits are the same. ``history.path`` says how the steps ran: a step that cannot be compiled runs plain.
@@ -42,7 +45,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     those before that step.
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
-                      transform, progress, captured)
+                      transform, augment, progress, captured)
     with trainer.watched():
         for epoch in range(1, epochs + 1):
             trainer.begin_epoch(epoch)

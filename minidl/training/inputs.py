@@ -112,3 +112,8 @@ def transformed(transform: Callable, model: Module, alone: bool) -> Callable:
         return inputs_of(model, [x])[0] if alone else as_floats(x, dtype)
 
     return call
+
+
+def augmented(transform: Callable | None, augment: Callable) -> Callable:
+    """``augment`` after ``transform``, if there is one."""
+    return augment if transform is None else lambda batch: augment(transform(batch))

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import random
+from ..data.augment import Augmentation
 from ..data.batches import Batches, positive_int
 from ..nn.dropout import Dropout
-from ..nn.module import Module
 from .callbacks import Progress
 from .criterion import as_criterion
 from .epoch_mean import EpochMean
 from .evaluate import evaluated
 from .history import History
-from .inputs import arrays_of, check_monitors, check_parts, transformed
+from .inputs import arrays_of, augmented, check_monitors, check_parts, transformed
 from .interrupt import Interrupt
 from .steps import TrainingStep
 
@@ -30,7 +30,7 @@ class Trainer:
     """
 
     def __init__(self, model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
-                 transform, progress, captured):
+                 transform, augment, progress, captured):
         self.criterion = as_criterion("fit", criterion)
         check_parts(model, optimizer, scheduler, callbacks)
         positive_int(epochs, "fit", "epochs")
@@ -46,20 +46,23 @@ class Trainer:
                                            classes=self.mean.truth is not None)
         if transform is not None:
             transform = transformed(transform, model, alone=len(arrays) == 2)
+        for_training = transform
+        if augment is not None:
+            for_training = augmented(transform, transformed(augment, model, alone=len(arrays) == 2))
         vars(model)["_coding"] = self.mean.coding  # what evaluate takes a target of ones alone for
         self.model, self.optimizer, self.epochs, self.batch_size = model, optimizer, epochs, batch_size
-        self.scheduler, self.transform, self.captured = scheduler, transform, captured
+        self.scheduler, self.transform, self.augment, self.captured = scheduler, transform, augment, captured
         self.generator = random.generator(seed)
         self.batches = Batches(len(arrays[0]), batch_size, generator=self.generator)
         self.watchers = [*callbacks, *([Progress()] if progress else [])]
-        self.train = TrainingStep(model, self.criterion, optimizer, arrays, transform, self.mean, captured)
+        self.train = TrainingStep(model, self.criterion, optimizer, arrays, for_training, self.mean, captured)
         self.history, self.begin = History(), time.perf_counter()
         self.interrupt = Interrupt()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Around the training: callbacks hear of its begin and its end, and Ctrl-C waits for the end of a step."""
-        lent = _lend_generator(self.model, self.generator)
+        lent = _lend_generator([*self.model.modules(), self.augment], self.generator)
         try:
             with self.interrupt:
                 for watcher in self.watchers:
@@ -70,8 +73,8 @@ class Trainer:
             if self.interrupt.asked:  # after the block, so that Ctrl-C in on_train_end counts, too
                 self.history.stopped = "interrupted"
         finally:
-            for module in lent:
-                module.generator = None
+            for thing in lent:
+                thing.generator = None
 
     def begin_epoch(self, epoch: int) -> None:
         """Into training mode, and count from zero."""
@@ -118,10 +121,10 @@ class Trainer:
         return {"validation_loss": loss, "validation_error": error}
 
 
-def _lend_generator(model: Module, generator) -> list[Dropout]:
-    """Give it to every Dropout that has none; the modules that got it."""
-    dropouts = [module for module in model.modules() if isinstance(module, Dropout)]
-    without = [module for module in dropouts if module.generator is None]
-    for module in without:
-        module.generator = generator
+def _lend_generator(things: list, generator) -> list[Dropout | Augmentation]:
+    """Give it to every Dropout, and to the augmentation, that has none; those that got it."""
+    drawing = [thing for thing in things if isinstance(thing, (Dropout, Augmentation))]
+    without = [thing for thing in drawing if thing.generator is None]
+    for thing in without:
+        thing.generator = generator
     return without
