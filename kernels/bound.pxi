@@ -42,6 +42,8 @@ cdef dict WRITTEN_OUT = {
                      "const real[:, :] b not None, real[:, ::1] y not None"),
     "to_double": (to_double, "const real[:, :] x not None, double[:, ::1] y not None"),
     "from_double": (from_double, "const double[:, :] x not None, real[:, ::1] y not None"),
+    "affine_sample": (affine_sample, "const real[:, :] x not None, const real[:, :] matrices not None, "
+                                     "real[:, ::1] y not None"),
     "zero": (zero, "real[:, ::1] y not None"),
 }
 

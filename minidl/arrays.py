@@ -93,6 +93,7 @@ _picked_total = compiled("picked_total")
 _add_at_labels = compiled("add_at_labels")
 _cross_entropy = compiled("cross_entropy")
 _cross_entropy_gradient = compiled("cross_entropy_gradient")
+_affine_sample = compiled("affine_sample")
 _layer = compiled("Layer")
 
 
@@ -201,3 +202,19 @@ def layer(weight: np.ndarray, bias: np.ndarray | None, dweight: np.ndarray, dbia
 def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:
     """db += Σ_n dy[n]: (N, O) -> (O,)."""
     _column_sum[dy.dtype](dy, db)
+
+
+def affine_sample(images: np.ndarray, matrices: np.ndarray, fill: float = 0.0) -> np.ndarray:
+    """Images (N, H, W) or (N, C, H, W) seen through a map each: the result at (x, y) is the image at M (x, y, 1).
+
+    matrices : (N, 2, 3), in pixels from the centre, x to the right and y downward. A point between four pixels is
+    their mean, weighted by how near they are; ``fill`` is the value of pixels outside of the image.
+    """
+    if images.dtype not in FLOATS:
+        raise unsupported("affine_sample", images)
+    *_, height, width = images.shape
+    x = np.ascontiguousarray(images).reshape(-1, height * width)
+    maps = matrices.reshape(-1, 6).astype(images.dtype, copy=False).repeat(len(x) // max(1, len(images)), 0)
+    y = np.empty_like(x)
+    _affine_sample[x.dtype](x, maps, y, height, width, fill)
+    return y.reshape(images.shape)

@@ -401,6 +401,33 @@ def wrong(z: Array, labels: Array) -> float:
     return float((best != labels).sum())
 
 
+# Images
+
+@_ieee
+def affine_sample(x: Array, matrices: Array, y: Array, height: float, width: float, fill: float) -> None:
+    """y[n] = image x[n] seen through matrices[n], (2, 3) from the centre, with bilinear interpolation.
+
+    x, y (N, height width), matrices (N, 6). The pixel (x, y) of the result is the mean of the four pixels around
+    (u, v) = M (x, y, 1), weighted by how near they are; outside of the image pixels have the value fill.
+    """
+    height, width = int(height), int(width)
+    rows, columns = np.indices((height, width), float).reshape(2, 1, -1)
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    m = matrices.astype(float)[..., None]
+    u, v = (m[:, i] * (columns - centre_x) + m[:, i + 1] * (rows - centre_y) + m[:, i + 2] for i in (0, 3))
+    u, v = u + centre_x, v + centre_y
+    left, top = np.floor(u), np.floor(v)
+
+    def pixel(row, column):
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        place = np.where(inside, row * width + column, 0).astype(int)
+        return np.where(inside, np.take_along_axis(x, place, 1), x.dtype.type(fill))
+
+    right, low = (u - left).astype(x.dtype), (v - top).astype(x.dtype)
+    upper, lower = (pixel(row, left) + (pixel(row, left + 1) - pixel(row, left)) * right for row in (top, top + 1))
+    y[...] = upper + (lower - upper) * low
+
+
 # Updates: flat values w, their gradient g, and the optimizer's state, which both change
 
 @_ieee

@@ -7,7 +7,7 @@ from module_cases import numbers
 
 import minidl
 from minidl import data, nn, optim
-from minidl.data.affine import affine_sample
+from minidl.arrays import affine_sample
 
 IMAGES = numbers((5, 9, 6))
 IDENTITY = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (5, 1, 1))

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import random
-from .affine import affine_sample
+from .. import arrays, random
 from .batches import positive_int
 
 __all__ = ["Augmentation", "RandomAffine", "RandomCrop"]
@@ -89,7 +88,7 @@ class RandomAffine(Augmentation):
         self.fill = float(fill)
 
     def changed(self, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        return affine_sample(images, self._matrices(images, generator), self.fill)
+        return arrays.affine_sample(images, self._matrices(images, generator), self.fill)
 
     def _matrices(self, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """(N, 2, 3): where each pixel of the result comes from, as coordinates from the centre, (x, y)."""

@@ -15,13 +15,15 @@ from fuzz_arrays import ALIGNED, DTYPES, HUGE, LAYOUTS, SIZES, Odd, anything, ar
 from minidl import kernels, reference
 
 REFUSALS = (TypeError, ValueError, IndexError, OverflowError, BufferError, MemoryError)
-# The shapes of the arrays, in letters. All others: (M, N) for a matrix, (M,) for a vector.
+# The shapes of the arrays, in letters and numbers. All others: (M, N) for a matrix, (M,) for a vector.
 SHAPES = {
     "matmul": "MK KN MN", "linear": "MK NK N MN", "linear_input_gradient": "MK KN MN",
     "linear_weight_gradient": "KN KM MN", "linear_gradients": "KN KM MN M", "column_sum": "KN N",
+    "affine_sample": "MN M6 MN",
 }
 SUMS = {"row_sum"}
-EXACT = set(SHAPES) | SUMS | {"total", "picked_total"}  # of quarters, whatever the order of the sums
+IMAGES = {"affine_sample"}  # whose first two settings are the height and the width of rows of pixels
+EXACT = set(SHAPES) - IMAGES | SUMS | {"total", "picked_total"}  # of quarters, whatever the order of the sums
 OTHER_TYPES = {"uint8_t": "u1", "double": "f8"}
 UPDATES = {"sgd", "adam", "adadelta"}  # which divide by roots of what they are given
 # Layer: below. Chain and GroupStep: test_chain_kernels.py. The others are what a captured step is made of.
@@ -96,7 +98,7 @@ def case(rng: random.Random) -> int:
 
 
 def _shape(letters: str, sizes: dict[str, int]) -> tuple[int, ...]:
-    return tuple(sizes[letter] for letter in letters)
+    return tuple([int(letter) if letter.isdigit() else sizes[letter] for letter in letters])
 
 
 def _describe(kernel: Kernel, arguments: list) -> str:
@@ -110,10 +112,16 @@ def _describe(kernel: Kernel, arguments: list) -> str:
 def _arguments(rng, kernel, sizes, dtype, special: bool, inputs=ALIGNED) -> list:
     """Such that the call is right."""
     shapes, made = iter(kernel.shapes), []
+    if kernel.name in IMAGES:
+        height = rng.choice([n for n in range(sizes["N"] + 1) if n * (sizes["N"] // max(n, 1)) == sizes["N"]])
+        image = iter((height, sizes["N"] // max(height, 1)))
     for number, (kind, const) in enumerate(kernel.arguments):
         own = kernel.types.get(number, dtype)
-        if kind == "number":
+        if kind == "number" and kernel.name in IMAGES and number < len(kernel.shapes) + 2:
+            made.append(next(image))
+        elif kind == "number":
             made.append(rng.choice((0.0, 0.25, 0.5, 2) if kernel.name in UPDATES else (0.0, 0.01, 0.5, 1.3, -0.7, 2)))
+        if kind == "number":
             continue
         shape = _shape(next(shapes), sizes)
         if kind == "labels":
