@@ -82,15 +82,15 @@ class Linear(Module):
         """dW and db alone: without dx, a third of the work is saved."""
         self._backward(gradient, False)
 
-    def _backward(self, gradient: np.ndarray, wanted: bool):
-        """dW += dyᵀ x and db += Σ dy; dx if it is wanted."""
+    def _backward(self, gradient: np.ndarray, needs_dx: bool):
+        """dW += dyᵀ x and db += Σ dy; dx if needs_dx."""
         try:
             bias = self.bias
             dx = self._kernels.backward(
-                self.saved, gradient, self.weight._data, None if bias is None else bias._data, wanted)
+                self.saved, gradient, self.weight._data, None if bias is None else bias._data, needs_dx)
         except (AttributeError, TypeError, ValueError):
             dx = None
-        return self._backward_other(gradient, wanted) if dx is None else dx
+        return self._backward_other(gradient, needs_dx) if dx is None else dx
 
     def _rebound(self) -> bool:
         """Bind the kernels to the parameters' arrays; False if they are so already, or these do not fit."""
@@ -130,24 +130,24 @@ class Linear(Module):
         if not x.ndim or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: expected input of shape (N, {self.in_features}), got {x.shape}")
 
-    def _backward_other(self, gradient, wanted: bool):
+    def _backward_other(self, gradient, needs_dx: bool):
         """The same for a vector, a stack of matrices, or what lies oddly; an error for all else."""
         x = self.require_saved()
         self.check_parameters()
-        self._check_unchanged(wanted)
+        self._check_unchanged(needs_dx)
         if self._rebound():
-            return self._backward(gradient, wanted)
-        dx = self._backward(self._gradient_rows(gradient, x), wanted)
-        return dx.reshape(*gradient.shape[:-1], self.in_features) if wanted else dx
+            return self._backward(gradient, needs_dx)
+        dx = self._backward(self._gradient_rows(gradient, x), needs_dx)
+        return dx.reshape(*gradient.shape[:-1], self.in_features) if needs_dx else dx
 
-    def _check_unchanged(self, wanted: bool) -> None:
+    def _check_unchanged(self, needs_dx: bool) -> None:
         """RuntimeError if the parameters are others than forward's, or a weight that dx is made of has changed."""
         kernels = self._kernels
         for name, status in (("weight", kernels.weight_status), ("bias", kernels.bias_status)):
             parameter = getattr(self, name)
             if status is not (None if parameter is None else parameter.status):
                 raise RuntimeError(f"{self}: {name} was replaced between forward and backward")
-        if wanted and kernels.version != self.weight.status.version:
+        if needs_dx and kernels.version != self.weight.status.version:
             raise modified(
                 f"{self}: weight of shape {self.weight.shape}", self.weight.status.version, kernels.version)
 
@@ -192,8 +192,8 @@ class Linear(Module):
 
     reads = property(lambda self: "x" if self.weight.requires_grad else "")
 
-    def read_parameters(self, asked: bool) -> list[Parameter]:
-        return [self.weight] if asked else []
+    def read_parameters(self, input_requires_grad: bool) -> list[Parameter]:
+        return [self.weight] if input_requires_grad else []
 
     def is_trained(self) -> bool:
         return self.weight.status.requires_grad or (self.bias is not None and self.bias.status.requires_grad)

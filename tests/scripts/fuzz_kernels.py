@@ -21,7 +21,7 @@ SHAPES = {
     "linear_weight_gradient": "KN KM MN", "linear_gradients": "KN KM MN M", "column_sum": "KN N",
 }
 SUMS = {"row_sum"}
-EXACT = set(SHAPES) | SUMS | {"total", "picked_total"}  # of quarters, whatever the order of the sums
+EXACT = set(SHAPES) | SUMS | {"total", "gather_labels_total"}  # of quarters, whatever the order of the sums
 OTHER_TYPES = {"uint8_t": "u1", "double": "f8"}
 UPDATES = {"sgd", "adam", "adadelta"}  # which divide by roots of what they are given
 # Layer: below. Chain and GroupStep: test_chain_kernels.py. The others are what a captured step is made of.
