@@ -71,7 +71,7 @@ def flat_gradient(parameter: Parameter) -> np.ndarray:
 
 # Each function below writes a module's forward calls for the input x of ``width`` columns, None where it
 # is the batch itself, and returns the output, its columns, and what writes the backward calls:
-# backward(dy, needs_dx) gives dx, which may lie over dy, or None where it is not needs_dx.
+# backward(dy, needs_dx) gives dx, which may lie over dy, or None where it is not needed.
 
 
 def _linear(builder: Builder, module: nn.Linear, x, width: int):
