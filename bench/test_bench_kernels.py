@@ -76,7 +76,7 @@ KERNELS = {kernel.name: kernel for kernel in (
            written=(-2, -1), product="NIO"),
     Kernel("column_sum", "NO O", lambda dy, db: db.add_(dy.sum(0))),
     Kernel("total", "NO", lambda x: x.sum(dtype=torch.float64), written=()),
-    Kernel("picked_total", "NC N", lambda z, t: z.gather(1, t[:, None]).sum(dtype=torch.float64), written=()),
+    Kernel("gather_labels_total", "NC N", lambda z, t: z.gather(1, t[:, None]).sum(dtype=torch.float64), written=()),
     Kernel("add_at_labels", "NC N", lambda z, t, v: z.scatter_add_(1, t[:, None], torch.full((len(t), 1), v)),
            (0.5,), written=(0,)),
     unary("exp", lambda x: torch.exp(x)),
@@ -121,13 +121,13 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("log_softmax_backward", "NC NC NC", lambda dy, y, dx: torch.ops.aten._log_softmax_backward_data(
         dy, y, 1, y.dtype)),
     Kernel("cross_entropy", "NC N NC", lambda z, t, log_p: torch.nn.functional.cross_entropy(z, t, reduction="sum")),
-    Kernel("cross_entropy_gradient", "NC N NC", lambda log_p, t, dz, share: torch.exp(log_p).scatter_add_(
-        1, t[:, None], torch.full((len(t), 1), -1.0)).mul_(share), (0.01,)),
+    Kernel("cross_entropy_gradient", "NC N NC", lambda log_p, t, dz, factor: torch.exp(log_p).scatter_add_(
+        1, t[:, None], torch.full((len(t), 1), -1.0)).mul_(factor), (0.01,)),
     Kernel("negative_log_likelihood", "NC N", lambda z, t: -z.gather(1, t[:, None]).sum(dtype=torch.float64),
            written=()),
     Kernel("soft_cross_entropy", "NC NC", lambda log_p, t: -(log_p * t).sum(), written=()),
-    Kernel("soft_cross_entropy_gradient", "NC NC NC", lambda log_p, t, dz, share: torch.exp(log_p).mul_(
-        t.sum(1, keepdim=True)).sub_(t).mul_(share), (0.01,)),
+    Kernel("soft_cross_entropy_gradient", "NC NC NC", lambda log_p, t, dz, factor: torch.exp(log_p).mul_(
+        t.sum(1, keepdim=True)).sub_(t).mul_(factor), (0.01,)),
     Kernel("squared_error", "NC NC NC", lambda z, t, d: (
         torch.nn.functional.mse_loss(z, t, reduction="sum"), torch.sub(z, t, out=d))),
     Kernel("wrong", "NC N", lambda z, t: (z.argmax(1) != t).sum(), written=()),

@@ -93,19 +93,19 @@ cdef inline void scale_rows(Matrix* x, Py_ssize_t rows, Py_ssize_t cols, real fa
 
 cdef void scale(Call* call, Py_ssize_t rows) noexcept nogil:
     apply_unary(vscale, call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s0, rows, call.cols,
-                share_of(call, rows))
+                gradient_factor(call, rows))
 
 register(b"scale", scale, HAS_OUTPUT | HAS_SETTING, b"y = setting x; in a program, divided by the size of the batch.")
 
 
-# Dropout of a share p: multiply() by a mask, made of numbers u that are uniform in [0, 1)
+# Dropout with probability p: multiply() by a mask, made of numbers u that are uniform in [0, 1)
 cdef void dropout_mask(Call* call, Py_ssize_t rows) noexcept nogil:
-    cdef double share = call.settings.value
-    cdef real p = <real>share, kept = <real>(1 / (1 - share)) if share < 1 else 0
+    cdef double dropped = call.settings.value
+    cdef real p = <real>dropped, gain = <real>(1 / (1 - dropped)) if dropped < 1 else 0
     cdef Py_ssize_t i, j
     for i in range(rows):
         for j in range(call.cols):
-            call.out.at[i * call.out.s0 + j] = kept if call.a.at[i * call.a.s0 + j * call.a.s1] >= p else 0
+            call.out.at[i * call.out.s0 + j] = gain if call.a.at[i * call.a.s0 + j * call.a.s1] >= p else 0
 
 register(b"dropout_mask", dropout_mask, HAS_OUTPUT | HAS_SETTING, b"y = 1 / (1 - setting) if u >= setting else 0.")
 

@@ -11,7 +11,7 @@ cdef struct Matrix:
 
 # How a call is shared among threads: by rows of the batch, by columns of its output, by rows of dW, by
 # elements, or not at all. Always by outputs, so that no sum changes.
-cdef enum Share:
+cdef enum Partition:
     ALONE
     BY_ROWS
     BY_COLUMNS
@@ -43,7 +43,7 @@ cdef union Settings:
 
 cdef struct Call:
     action run
-    Share share
+    Partition partition
     Matrix a, b              # the inputs
     Matrix out               # rows of stride one, but for column_sum's
     Py_ssize_t cols, depth   # of the output; of a product's sums
@@ -51,7 +51,7 @@ cdef struct Call:
     # of a product
     Matrix start             # where its sums begin: one row, of which s0 is 0, or as large as the output
     Matrix bias_gradient     # one row
-    bint fresh               # write the output, do not add to it
+    bint overwrite               # write the output, do not add to it
     Call* then               # the call that finishes each panel of the output
     bint within              # this call is the ``then`` of another
     # of a loss

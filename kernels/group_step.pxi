@@ -38,16 +38,16 @@ cdef class GroupStep:
     that the parameters, the state and the rule hang on. lists : lists whose items they hang on. group, settings :
     where the settings live, and as what objects they were read: (name, value). numbers : the floats among them.
     members : (status, flat gradient) of each parameter. parts : (indices, chain, spans), a span being its flat
-    arrays. arrays : the state. runs : the flat gradients of the whole group.
+    arrays. arrays : the state. gradients : the flat gradients of the whole group.
     """
 
     cdef object optimizer_type, group
     cdef unsigned int version
-    cdef list kept, arrays
+    cdef list references, arrays
     cdef Named* named
     cdef Py_ssize_t named_count, setting_count, member_count, part_count
     cdef Named* settings
-    cdef list lists, runs
+    cdef list lists, gradients
     cdef Member* members
     cdef Part* parts
     cdef Span* spans
@@ -60,14 +60,15 @@ cdef class GroupStep:
 
     def __cinit__(self, kind not None, list names not None, list lists not None, group not None,
                   list settings not None, list numbers not None, counts not None, list members not None,
-                  list parts not None, list arrays not None, list runs not None, bint stateful):
+                  list parts not None, list arrays not None, list gradients not None, bint stateful):
         cdef Py_ssize_t i, j, span = 0
         cdef Chain chain
         if not isinstance(group, dict):
             raise TypeError(f"expected a parameter group, got {type(group).__name__}")
         self.optimizer_type, self.group, self.stateful = kind, group, stateful
         self.version = (<PyTypeObject*>kind).tp_version_tag
-        self.kept, self.lists, self.runs, self.arrays = [], [(items, list(items)) for items in lists], [], arrays
+        self.references, self.gradients, self.arrays = [], [], arrays
+        self.lists = [(items, list(items)) for items in lists]
         self.named = <Named*>calloc(len(names) + 1, sizeof(Named))
         self.settings = <Named*>calloc(len(settings) + 1, sizeof(Named))
         self.values = <double*>calloc(len(numbers) + 1, sizeof(double))
@@ -80,7 +81,7 @@ cdef class GroupStep:
         for i, (namespace, name, value) in enumerate(names):
             if namespace is not None and not isinstance(namespace, dict):
                 raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
-            self.kept.append((namespace, name, value))
+            self.references.append((namespace, name, value))
             self.named[i].namespace = NULL if namespace is None else <PyObject*>namespace
             self.named[i].name = <PyObject*>name
             self.named[i].value = NULL if value is ABSENT else <PyObject*>value
@@ -90,20 +91,20 @@ cdef class GroupStep:
         self.renew(settings, numbers)
         if type(counts) is not Counts or counts.size != len(members):
             raise TypeError("expected the counts of these parameters")
-        self.kept.append(counts)
+        self.references.append(counts)
         self.counts = <long long*><size_t>counts.address
         self.generation = self.counts[counts.size]
         for i, (status, gradient) in enumerate(members):
             if type(status) is not Status:
                 raise TypeError(f"expected a Status, got {type(status).__name__}")
-            self.kept.append(status)
+            self.references.append(status)
             self.members[i].facts, self.members[i].part = <Facts*><size_t>status.address, -1
             self.members[i].gradient, self.members[i].size = self.place(gradient, gradient.size), gradient.size
         self.member_count = len(members)
         for i, (indices, chain, spans) in enumerate(parts):
             if chain.settings != len(numbers):
                 raise ValueError(f"expected a chain of {len(numbers)} settings, got {chain.settings}")
-            self.kept.append(chain)
+            self.references.append(chain)
             self.parts[i].chain, self.parts[i].leader, self.parts[i].begin = <PyObject*>chain, indices[0], span
             for index in indices:
                 if not 0 <= index < self.member_count:
@@ -118,8 +119,8 @@ cdef class GroupStep:
                 span += 1
             self.parts[i].end = span
         self.part_count = len(parts)
-        for gradient in runs:
-            self.runs.append((<size_t>self.place(gradient, gradient.size), gradient.size))
+        for gradient in gradients:
+            self.gradients.append((<size_t>self.place(gradient, gradient.size), gradient.size))
 
     def __dealloc__(self):
         free(self.named)
@@ -134,7 +135,7 @@ cdef class GroupStep:
         cdef real[::1] view = array
         if view.shape[0] != size:
             raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
-        self.kept.append(lock(array))
+        self.references.append(lock(array))
         return &view[0] if size else NOTHING
 
     def renew(self, list settings not None, list numbers not None):
@@ -254,6 +255,6 @@ cdef class GroupStep:
             return False
         for i in range(self.member_count):
             self.members[i].facts.has_grad = False
-        for address, size in self.runs:
+        for address, size in self.gradients:
             memset(<void*><size_t>address, 0, <size_t>size * sizeof(real))
         return True

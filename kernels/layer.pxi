@@ -74,14 +74,14 @@ cdef class Layer:
         run_rows(&call, n, n * i * o)
         return made
 
-    def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint wanted):
-        """dweight += dy^T x and dbias += sum over n of dy[n], of what is trained; dx = dy weight if wanted, else True.
+    def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint needs_dx):
+        """dweight += dy^T x and dbias += sum over n of dy[n], if trained; dx = dy weight if needs_dx, else True.
 
-        dx is a new array. None, too, where it is wanted and the weight has changed since the last forward.
+        dx is a new array. None, too, where dx is needed and the weight has changed since the last forward.
         """
         if weight is not self.weight or bias is not self.bias:
             return None
-        if wanted and self.version != self.weight_facts.version:
+        if needs_dx and self.version != self.weight_facts.version:
             return None
         cdef Py_ssize_t n = dy.shape[0], i = self.w.shape[1], o = self.w.shape[0]
         cdef Matrix x_at, dy_at
@@ -98,7 +98,7 @@ cdef class Layer:
             call.a, call.out, call.cols = dy_at, self.db_at, o
             run_rows(&call, n, n * o)
             self.bias_facts.has_grad = True
-        if not wanted:
+        if not needs_dx:
             return True
         begin(&call, self.product)
         call.a, call.b, call.depth, call.cols = dy_at, self.w_at, o, i

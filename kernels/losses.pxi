@@ -1,12 +1,12 @@
 # The losses, from the outputs z (N, C) or their logarithms log_p, and the labels (N,) or target rows t (N, C). A sum
-# over the batch has one double accumulator and runs in the order of the index. share: what a mean is divided by.
+# over the batch has one double accumulator and runs in the order of the index. factor: what a mean is divided by.
 #
-#     negative_log_likelihood = -sum over n of log_p[n, label n]            d = -share at the labels
-#     cross_entropy           = the same of log softmax z                   d = share (e^log_p - 1 at the labels)
-#     soft_cross_entropy      = -sum of t log_p                             d = share (e^log_p (sum of t) - t)
-#     squared_error           = sum of (z - t)^2                            d = 2 share (z - t), with scale()
+#     negative_log_likelihood = -sum over n of log_p[n, label n]            d = -factor at the labels
+#     cross_entropy           = the same of log softmax z                   d = factor (e^log_p - 1 at the labels)
+#     soft_cross_entropy      = -sum of t log_p                             d = factor (e^log_p (sum of t) - t)
+#     squared_error           = sum of (z - t)^2                            d = 2 factor (z - t), with scale()
 
-cdef inline double picked(const Matrix* z, const int64_t* labels, Py_ssize_t rows) noexcept nogil:
+cdef inline double sum_at_labels(const Matrix* z, const int64_t* labels, Py_ssize_t rows) noexcept nogil:
     cdef double acc = 0
     cdef Py_ssize_t i
     for i in range(rows):
@@ -14,26 +14,26 @@ cdef inline double picked(const Matrix* z, const int64_t* labels, Py_ssize_t row
     return acc
 
 
-cdef void picked_total(Call* call, Py_ssize_t rows) noexcept nogil:
-    call.number[0] = reduced(call, picked(&call.a, call.labels, rows), rows)
+cdef void gather_labels_total(Call* call, Py_ssize_t rows) noexcept nogil:
+    call.number[0] = reduced(call, sum_at_labels(&call.a, call.labels, rows), rows)
 
 
 cdef void negative_log_likelihood(Call* call, Py_ssize_t rows) noexcept nogil:
-    call.number[0] = reduced(call, -picked(&call.a, call.labels, rows), rows)
+    call.number[0] = reduced(call, -sum_at_labels(&call.a, call.labels, rows), rows)
 
 
 cdef void add_at_labels(Call* call, Py_ssize_t rows) noexcept nogil:
-    # fresh: to zeros
-    cdef real value = share_of(call, rows)
+    # overwrite: to zeros
+    cdef real value = gradient_factor(call, rows)
     cdef Py_ssize_t i
-    if call.fresh:
+    if call.overwrite:
         for i in range(rows):
             memset(call.out.at + i * call.out.s0, 0, call.cols * sizeof(real))
     for i in range(rows):
         call.out.at[i * call.out.s0 + call.labels[i]] += value
 
 
-register(b"picked_total", picked_total, HAS_LABELS | GIVES_NUMBER,
+register(b"gather_labels_total", gather_labels_total, HAS_LABELS | GIVES_NUMBER,
          b"The sum over n of z[n, labels[n]], in double: (N, C) (N,) -> float. ValueError for a label outside 0..C-1.")
 register(b"negative_log_likelihood", negative_log_likelihood, HAS_LABELS | GIVES_NUMBER,
          b"Minus the sum over n of log_p[n, labels[n]], in double: (N, C) (N,) -> float.")
@@ -43,22 +43,22 @@ register(b"add_at_labels", add_at_labels, HAS_LABELS | HAS_SETTING | BY_NAME,
 
 cdef void cross_entropy(Call* call, Py_ssize_t rows) noexcept nogil:
     log_softmax_rows(call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s0, rows, call.cols)
-    call.number[0] = reduced(call, -picked(&call.out, call.labels, rows), rows)
+    call.number[0] = reduced(call, -sum_at_labels(&call.out, call.labels, rows), rows)
 
 
 cdef void cross_entropy_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    cdef real share = share_of(call, rows)
+    cdef real factor = gradient_factor(call, rows)
     cdef Py_ssize_t i
     unary_call(vexp, call, rows)
     for i in range(rows):
         call.out.at[i * call.out.s0 + call.labels[i]] -= 1
-    scale_rows(&call.out, rows, call.cols, share)
+    scale_rows(&call.out, rows, call.cols, factor)
 
 
 register(b"cross_entropy", cross_entropy, HAS_LABELS | HAS_OUTPUT | GIVES_NUMBER,
          b"log_p = log_softmax z; minus the sum over n of log_p[n, labels[n]], in double: (N, C) (N,) -> float.")
 register(b"cross_entropy_gradient", cross_entropy_gradient, HAS_LABELS | HAS_OUTPUT | HAS_SETTING,
-         b"dz = share (e^log_p - 1 at the labels): (N, C) (N,) -> (N, C).")
+         b"dz = factor (e^log_p - 1 at the labels): (N, C) (N,) -> (N, C).")
 
 
 cdef void soft_cross_entropy(Call* call, Py_ssize_t rows) noexcept nogil:
@@ -73,7 +73,7 @@ cdef void soft_cross_entropy(Call* call, Py_ssize_t rows) noexcept nogil:
 
 
 cdef void soft_cross_entropy_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    cdef real share = share_of(call, rows), acc, v
+    cdef real factor = gradient_factor(call, rows), acc, v
     cdef Py_ssize_t i, j
     unary_call(vexp, call, rows)
     for i in range(rows):
@@ -83,13 +83,13 @@ cdef void soft_cross_entropy_gradient(Call* call, Py_ssize_t rows) noexcept nogi
         for j in range(call.cols):
             v = call.out.at[i * call.out.s0 + j] * acc
             v = v - call.b.at[i * call.b.s0 + j * call.b.s1]
-            call.out.at[i * call.out.s0 + j] = v * share
+            call.out.at[i * call.out.s0 + j] = v * factor
 
 
 register(b"soft_cross_entropy", soft_cross_entropy, HAS_B | GIVES_NUMBER,
          b"Minus the sum of t log_p, each product rounded, in double: (N, C) (N, C) -> float.")
 register(b"soft_cross_entropy_gradient", soft_cross_entropy_gradient, HAS_B | HAS_OUTPUT | HAS_SETTING,
-         b"dz = share (e^log_p (sum of t) - t), row by row: (N, C) (N, C) -> (N, C).")
+         b"dz = factor (e^log_p (sum of t) - t), row by row: (N, C) (N, C) -> (N, C).")
 
 
 cdef void squared_error(Call* call, Py_ssize_t rows) noexcept nogil:

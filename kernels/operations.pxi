@@ -33,7 +33,7 @@ cdef class Operations:
 
 cdef inline void begin(Call* call, action run) noexcept nogil:
     """A call with nothing in it but its action. Field by field: to clear it all takes as long as a small kernel."""
-    call.run, call.then, call.fresh, call.settings.value = run, NULL, False, 0
+    call.run, call.then, call.overwrite, call.settings.value = run, NULL, False, 0
     call.a.at = call.b.at = call.out.at = call.start.at = call.bias_gradient.at = NULL
     call.labels, call.number, call.divide, call.batch_rows = NULL, NULL, EXACT, 0
     call.state[0] = call.state[1] = NULL

@@ -14,7 +14,7 @@ cdef extern from * nogil:
     """
     const int UNIT_ROWS
 
-cdef struct Stretch:
+cdef struct Region:
     Call** calls
     Py_ssize_t count, rows
     int parts
@@ -29,7 +29,7 @@ cdef inline Py_ssize_t boundary(Py_ssize_t size, Py_ssize_t unit, int part, int 
 cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int parts) noexcept nogil:
     cdef Call mine = call[0], then
     cdef Py_ssize_t begin = 0, end = 0
-    if call.share == BY_ROWS:
+    if call.partition == BY_ROWS:
         begin, end = boundary(rows, UNIT_ROWS, part, parts), boundary(rows, UNIT_ROWS, part + 1, parts)
         mine.a, mine.out = from_element(&call.a, begin, 0), from_element(&call.out, begin, 0)
         if call.b_by_rows:
@@ -39,18 +39,18 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int p
         if call.then is not NULL:
             then = moved(call.then, begin, 0)
         rows = end - begin
-    elif call.share == BY_COLUMNS:
+    elif call.partition == BY_COLUMNS:
         begin, end = boundary(call.cols, panel, part, parts), boundary(call.cols, panel, part + 1, parts)
         mine.b, mine.out = from_element(&call.b, 0, begin), from_element(&call.out, 0, begin)
         mine.start, mine.cols = from_element(&call.start, 0, begin), end - begin
         if call.then is not NULL:
             then = moved(call.then, 0, begin)
-    elif call.share == BY_INPUTS:
+    elif call.partition == BY_INPUTS:
         begin, end = boundary(call.depth, UNIT_ROWS, part, parts), boundary(call.depth, UNIT_ROWS, part + 1, parts)
         mine.a, mine.out, mine.depth = from_element(&call.a, 0, begin), from_element(&call.out, begin, 0), end - begin
         if part > 0:
             mine.bias_gradient.at = NULL
-    elif call.share == BY_ELEMENTS:
+    elif call.partition == BY_ELEMENTS:
         begin, end = boundary(call.cols, 16, part, parts), boundary(call.cols, 16, part + 1, parts)
         mine.a, mine.out = from_element(&call.a, 0, begin), from_element(&call.out, 0, begin)
         if call.state[0] is not NULL:
@@ -68,28 +68,29 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int p
 
 cdef inline bint waits(const Call* call, const Call* before) noexcept nogil:
     """Whether a call needs what other threads did in the one before it."""
-    return call.share != before.share or call.share == ALONE or call.share == BY_COLUMNS or call.share == BY_ELEMENTS
+    cdef Partition how = call.partition
+    return how != before.partition or how == ALONE or how == BY_COLUMNS or how == BY_ELEMENTS
 
 
-cdef void walk_part(void* context, int thread, int threads) noexcept nogil:
-    cdef Stretch* stretch = <Stretch*>context
+cdef void run_region(void* context, int thread, int threads) noexcept nogil:
+    cdef Region* region = <Region*>context
     cdef unsigned int barriers = 0
     cdef const Call* before = NULL
     cdef Call* call
     cdef Py_ssize_t i
     cdef int part
-    for i in range(stretch.count):
-        call = stretch.calls[i]
+    for i in range(region.count):
+        call = region.calls[i]
         if call.within:
             continue
-        if stretch.parts == 1:
-            call.run(call, 1 if call.share == BY_ELEMENTS else stretch.rows)
+        if region.parts == 1:
+            call.run(call, 1 if call.partition == BY_ELEMENTS else region.rows)
             continue
         if before is not NULL and waits(call, before):
             wait_for_others(threads, barriers)
             barriers += 1
         part = thread
-        while part < stretch.parts:
-            run_part(call, stretch.rows, stretch.panel, part, stretch.parts)
+        while part < region.parts:
+            run_part(call, region.rows, region.panel, part, region.parts)
             part += threads
         before = call

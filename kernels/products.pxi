@@ -38,19 +38,19 @@ register(b"linear_input_gradient", affine, PRODUCT | BY_NAME, b"dx = dy weight: 
 
 
 cdef void column_sum(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out[j] += sum over i of a[i, j], for out of one row; fresh: not +=."""
-    if call.fresh:
+    """out[j] += sum over i of a[i, j], for out of one row; overwrite: not +=."""
+    if call.overwrite:
         memset(call.out.at, 0, call.cols * sizeof(real))
     column_sums(call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s1, rows, call.cols)
 
 
 cdef void linear_gradients(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out += a^T b and bias_gradient += column sums of b, for a (rows, depth), b (rows, cols); fresh: not +=."""
+    """out += a^T b and bias_gradient += column sums of b, for a (rows, depth), b (rows, cols); overwrite: not +=."""
     if call.out.at is not NULL:
         gemm(call.depth, call.cols, rows, call.a.at, call.a.s1, call.a.s0, call.b.at, call.b.s0, call.b.s1,
-             NULL if call.fresh else call.out.at, call.out.s0, call.out.at, call.out.s0)
+             NULL if call.overwrite else call.out.at, call.out.s0, call.out.at, call.out.s0)
     if call.bias_gradient.at is not NULL:
-        if call.fresh:
+        if call.overwrite:
             memset(call.bias_gradient.at, 0, call.cols * sizeof(real))
         column_sums(
             call.b.at, call.b.s0, call.b.s1, call.bias_gradient.at, call.bias_gradient.s1, rows, call.cols)

@@ -43,12 +43,12 @@ cdef enum:
     A_IS_INPUT = 1
     B_IS_TARGET = 2
 
-cdef struct Watched:  # what a name must stand for; Program.kept holds all three
+cdef struct NameGuard:  # what a name must stand for; Program.references holds all three
     PyObject* namespace
     PyObject* name
     PyObject* value
 
-cdef struct Followed:  # a parameter of the model, whether it was trained when the program was built,
+cdef struct ParameterGuard:  # a parameter of the model, whether it was trained when the program was built,
     Facts* facts
     bint trained
     Py_ssize_t call      # the call that reads it in the forward pass,
@@ -62,17 +62,17 @@ cdef class Program:
     Program(capacity, width, classes, target_width): batches of up to capacity rows of width; labels of
     0..classes-1, or target rows of target_width. The methods append a call each; an operand of None is the
     batch's input, or target. ``forward_ends``, ``loss_ends`` mark where the forward pass and the loss end.
-    step(), run() and forward() walk it.
+    step(), run() and forward() run it.
     """
 
     cdef Operations operations
     cdef Call** calls
     cdef Py_ssize_t count, room, forward_end, loss_end, python_end, update_begin
-    cdef list kept, functions, updates, watched_lists, backups
-    cdef Watched* watched
-    cdef Py_ssize_t watched_count
-    cdef Followed* followed        # the parameters of the model
-    cdef Py_ssize_t followed_count
+    cdef list references, functions, updates, guarded_lists, backups
+    cdef NameGuard* guards
+    cdef Py_ssize_t guard_count
+    cdef ParameterGuard* guarded   # the parameters of the model
+    cdef Py_ssize_t guarded_count
     cdef Facts** reached           # those whose gradients the calls write
     cdef Py_ssize_t reached_count
     cdef Facts** marked            # the parameters of the optimizer, then the others of the model
@@ -98,8 +98,8 @@ cdef class Program:
             raise ValueError(f"expected at least one row and one column, got {capacity} and {width}")
         self.operations = operations
         self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
-        self.kept, self.functions, self.updates, self.backups = [], [], [], []
-        self.watched_lists, self.update_arrays = [], []
+        self.references, self.functions, self.updates, self.backups = [], [], [], []
+        self.guarded_lists, self.update_arrays = [], []
         self.forward_end = self.loss_end = self.python_end = self.update_begin = self.output_call = -1
         self.labels = <int64_t*>calloc(capacity, sizeof(int64_t))
         self.index = <Py_ssize_t*>calloc(capacity, sizeof(Py_ssize_t))
@@ -111,8 +111,8 @@ cdef class Program:
         for i in range(self.count):
             free(self.calls[i])
         free(self.calls)
-        free(self.watched)
-        free(self.followed)
+        free(self.guards)
+        free(self.guarded)
         free(self.reached)
         free(self.marked)
         free(self.had_grad)
@@ -158,7 +158,7 @@ cdef class Program:
 
     cdef Matrix flat(self, array, Py_ssize_t size) except *:
         """An array of exactly ``size`` elements, as one row that may stand for many."""
-        return Matrix(self.held(self.kept, array, size), 0, 1)
+        return Matrix(self.held(self.references, array, size), 0, 1)
 
     cdef Matrix rows(self, array, Py_ssize_t cols) except *:
         """An array with a row of cols for each sample of the largest batch, to write to."""
@@ -166,7 +166,7 @@ cdef class Program:
         if view.shape[0] != self.capacity or view.shape[1] != cols or cols < 1:
             raise ValueError(f"expected an array of shape {(self.capacity, cols)}, got "
                              f"{(view.shape[0], view.shape[1])}")
-        self.kept.append(lock(array))
+        self.references.append(lock(array))
         return Matrix(&view[0, 0], cols, 1)
 
     cdef int set_a(self, Call* call, array, Py_ssize_t cols) except -1:
@@ -181,13 +181,13 @@ cdef class Program:
     cdef int set_weight(self, Call* call, weight, Py_ssize_t rows, Py_ssize_t cols) except -1:
         cdef const real[:, :] view = weight
         fill(&call.b, view, rows, cols)
-        self.kept.append(lock(weight))
+        self.references.append(lock(weight))
         return 0
 
     cdef int product(self, Call* call, Py_ssize_t depth, Py_ssize_t cols) except -1:
         """A product of a layer with a weight of depth x cols."""
         call.depth, call.cols = depth, cols
-        call.share = BY_COLUMNS if cols >= 4 * self.operations.table.panel and depth * cols >= WIDE else BY_ROWS
+        call.partition = BY_COLUMNS if cols >= 4 * self.operations.table.panel and depth * cols >= WIDE else BY_ROWS
         self.work += depth * cols
         return 0
 
@@ -212,8 +212,8 @@ cdef class Program:
         call.out = self.rows(dx, cols)
         self.product(call, depth, cols)
 
-    def parameter_gradients(self, x, dy not None, dweight, dbias, bint fresh):
-        """dweight, lying as (in, out), and dbias for x and dy, either of them None; fresh: written, not added to."""
+    def parameter_gradients(self, x, dy not None, dweight, dbias, bint overwrite):
+        """Add to dweight, which lies as (in, out), and dbias for x and dy, or overwrite them; either may be None."""
         cdef Call* call = self.append(self.operations.find("linear_gradients").run)
         cdef Py_ssize_t cols = dy.shape[1], depth = self.width if x is None else x.shape[1]
         cdef real[:, ::1] view
@@ -222,13 +222,13 @@ cdef class Program:
         if dweight is not None:
             view = dweight.T
             fill(&call.out, view, depth, cols)
-            self.kept.append(lock(dweight))
+            self.references.append(lock(dweight))
         if dbias is not None:
             call.bias_gradient = self.flat(dbias, cols)
         self.product(call, depth, cols)
-        call.share, call.fresh = BY_INPUTS, fresh
+        call.partition, call.overwrite = BY_INPUTS, overwrite
 
-    def apply(self, str name, a, y not None, b=None, double setting=0, str reduction="sum", bint fresh=False,
+    def apply(self, str name, a, y not None, b=None, double setting=0, str reduction="sum", bint overwrite=False,
               bint against_target=False):
         """The operation called name: y from a (and b; against_target: the batch's rows).
 
@@ -254,9 +254,9 @@ cdef class Program:
         elif two:
             call.b = self.rows(b, cols)
         call.b_by_rows = two
-        call.share = ALONE if operation.flags & GIVES_NUMBER else BY_ROWS
+        call.partition = ALONE if operation.flags & GIVES_NUMBER else BY_ROWS
         call.out, call.cols = self.rows(y, cols), cols
-        call.settings.value, call.divide, call.fresh = setting, divide, fresh
+        call.settings.value, call.divide, call.overwrite = setting, divide, overwrite
         if name == "wrong":
             call.number = &self.wrong_value
         self.work += 8 * cols
@@ -267,7 +267,7 @@ cdef class Program:
     def zero(self, gradient not None):
         """Set a flat gradient to zero."""
         cdef Call* call = self.append(self.operations.find("zero").run)
-        call.out, call.cols, call.share = self.flat(gradient, gradient.size), gradient.size, BY_ELEMENTS
+        call.out, call.cols, call.partition = self.flat(gradient, gradient.size), gradient.size, BY_ELEMENTS
 
     def python(self, function):
         """Call function(rows), a float: None, or the loss."""
@@ -299,70 +299,70 @@ cdef class Program:
 
     # What it was built from
 
-    def watch(self, namespace not None, names):
-        """Be stale once one of these names of a dictionary stands for another object."""
-        cdef Watched* entry
+    def guard(self, namespace not None, names):
+        """A guard: each of these names of a dictionary must stand for the same object."""
+        cdef NameGuard* entry
         cdef void* memory
         if not isinstance(namespace, dict):
             raise TypeError(f"expected a dictionary, got {type(namespace).__name__}")
         for name in names:
-            memory = realloc(self.watched, (self.watched_count + 1) * sizeof(Watched))
+            memory = realloc(self.guards, (self.guard_count + 1) * sizeof(NameGuard))
             if memory is NULL:
                 raise MemoryError
-            self.watched = <Watched*>memory
-            entry = &self.watched[self.watched_count]
+            self.guards = <NameGuard*>memory
+            entry = &self.guards[self.guard_count]
             value = namespace[name]
-            self.kept += [namespace, name, value]
+            self.references += [namespace, name, value]
             entry.namespace, entry.name, entry.value = <PyObject*>namespace, <PyObject*>name, <PyObject*>value
-            self.watched_count += 1
+            self.guard_count += 1
 
-    def watch_list(self, list items not None):
-        """Be stale once the list holds other objects."""
-        self.watched_lists.append((items, list(items)))
+    def guard_list(self, list items not None):
+        """A guard: the list must hold the same objects."""
+        self.guarded_lists.append((items, list(items)))
 
     cdef Facts* facts_of(self, status) except NULL:
         if type(status) is not Status:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
-        self.kept.append(status)
+        self.references.append(status)
         return <Facts*><size_t>status.address
 
-    def follow(self, status):
-        """Be stale once this parameter of the model, which the next call reads, is frozen or no longer frozen."""
+    def guard_parameter(self, status):
+        """A guard: this parameter of the model, which the next call reads, must stay trained, or frozen."""
         cdef Facts* facts = self.facts_of(status)
-        cdef void* memory = realloc(self.followed, (self.followed_count + 1) * sizeof(Followed))
+        cdef void* memory = realloc(self.guarded, (self.guarded_count + 1) * sizeof(ParameterGuard))
         if memory is NULL:
             raise MemoryError
-        self.followed = <Followed*>memory
-        self.followed[self.followed_count].facts = facts
-        self.followed[self.followed_count].trained = facts.trained
-        self.followed[self.followed_count].call = self.count
-        self.followed[self.followed_count].read = False
-        self.followed_count += 1
+        self.guarded = <ParameterGuard*>memory
+        self.guarded[self.guarded_count].facts = facts
+        self.guarded[self.guarded_count].trained = facts.trained
+        self.guarded[self.guarded_count].call = self.count
+        self.guarded[self.guarded_count].read = False
+        self.guarded_count += 1
 
-    def reads(self, status):
-        """The backward reads the value of this parameter, one of those that are followed."""
+    def backward_reads(self, status):
+        """The backward reads the value of this parameter, one of those that are guarded."""
         cdef Py_ssize_t i
         cdef Facts* facts = self.facts_of(status)
-        for i in range(self.followed_count):
-            if self.followed[i].facts == facts:
-                self.followed[i].read = True
+        for i in range(self.guarded_count):
+            if self.guarded[i].facts == facts:
+                self.guarded[i].read = True
 
     cdef void note_versions(self, Py_ssize_t call) noexcept:
         """The values that calls from this one on will read are those of now."""
         cdef Py_ssize_t i
-        for i in range(self.followed_count):
-            if self.followed[i].call >= call:
-                self.followed[i].version = self.followed[i].facts.version
+        for i in range(self.guarded_count):
+            if self.guarded[i].call >= call:
+                self.guarded[i].version = self.guarded[i].facts.version
 
     cdef int check_versions(self) except -1:
         """RuntimeError if a value that the backward reads is no longer the one that the forward read."""
         cdef Py_ssize_t i
-        for i in range(self.followed_count):
-            if self.followed[i].read and self.followed[i].version != self.followed[i].facts.version:
+        for i in range(self.guarded_count):
+            if self.guarded[i].read and self.guarded[i].version != self.guarded[i].facts.version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"capture: a weight is at version {self.followed[i].facts.version}; expected version "
-                    f"{self.followed[i].version} instead: a loss or a generator changed it while the step ran")
+                    f"capture: a weight is at version {self.guarded[i].facts.version}; expected version "
+                    f"{self.guarded[i].version} instead: a loss or a generator changed it while the step ran")
         return 0
 
     def reaches(self, status):
@@ -409,19 +409,19 @@ cdef class Program:
                         update.written[i] = True
         self.updates, self.update_begin = updates, self.count
 
-    cpdef bint stale(self):
-        """Whether anything watched has changed since."""
+    cpdef bint guard_failed(self):
+        """Whether anything that is guarded has changed since."""
         cdef list items, were
         cdef Py_ssize_t i
-        cdef Watched* entry
-        for i in range(self.watched_count):
-            entry = &self.watched[i]
+        cdef NameGuard* entry
+        for i in range(self.guard_count):
+            entry = &self.guards[i]
             if PyDict_GetItemWithError(<object>entry.namespace, <object>entry.name) != entry.value:
                 return True
-        for i in range(self.followed_count):
-            if self.followed[i].trained != self.followed[i].facts.trained:
+        for i in range(self.guarded_count):
+            if self.guarded[i].trained != self.guarded[i].facts.trained:
                 return True
-        for pair in self.watched_lists:
+        for pair in self.guarded_lists:
             items, were = <list>(<tuple>pair)[0], <list>(<tuple>pair)[1]
             if len(items) != len(were):
                 return True
@@ -431,28 +431,28 @@ cdef class Program:
         return False
 
     def gather_into(self, x not None, rows):
-        """Where batches that are picked by index are put together."""
+        """Where the rows of a batch given by index are gathered."""
         self.gathered = self.rows(x, self.width)
         if rows is not None:
             self.gathered_target = self.rows(rows, self.target_width)
 
     # Running
 
-    cdef int walk(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
+    cdef int run_calls(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
         """Run the calls from begin to end; other threads run meanwhile if it takes long."""
         cdef Py_ssize_t i = begin
         cdef PyThreadState* state
-        cdef Stretch stretch
+        cdef Region region
         cdef int parts = thread_count if rows * self.work > WORK_FOR_TWO else 1
         while i < end:
-            stretch.calls, stretch.rows, stretch.count, stretch.parts = &self.calls[i], rows, 0, parts
-            stretch.panel = self.operations.table.panel
+            region.calls, region.rows, region.count, region.parts = &self.calls[i], rows, 0, parts
+            region.panel = self.operations.table.panel
             while i < end and self.calls[i].run is not NULL:
-                stretch.count += 1
+                region.count += 1
                 i += 1
-            if stretch.count:
+            if region.count:
                 state = released(rows * self.work)
-                run_parts(walk_part, &stretch, parts)
+                run_parts(run_region, &region, parts)
                 regained(state)
             if i < end:
                 value = self.functions[i](rows)
@@ -461,7 +461,7 @@ cdef class Program:
                 i += 1
                 if i < self.loss_end:
                     self.note_versions(i)
-                if i < self.count and self.stale():
+                if i < self.count and self.guard_failed():
                     raise RuntimeError(CHANGED)
         return 0
 
@@ -482,7 +482,7 @@ cdef class Program:
         """One step on the batch x (N, width), or x[index]; the loss. FloatingPointError if that is not finite.
 
         target: int64 labels (N,), or rows in the element type. Refusal, before anything is called, for a batch
-        that does not fit and a program that is stale.
+        that does not fit and a program of which a guard fails.
         """
         if not isfinite(self.one_step(x, target, index)):
             raise FloatingPointError(
@@ -509,17 +509,17 @@ cdef class Program:
     def leave(self):
         self.entered = False
 
-    cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint picked) except -1:
+    cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint by_index) except -1:
         """Copy the labels of the batch, and check the copy: what was given may change at any time."""
         cdef Py_ssize_t i
         cdef int64_t outside = 0
         if (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
             raise Refusal(MISALIGNED)
-        if labels.strides[0] == sizeof(int64_t) and not picked:
+        if labels.strides[0] == sizeof(int64_t) and not by_index:
             memcpy(self.labels, &labels[0], rows * sizeof(int64_t))
         else:
             for i in range(rows):
-                self.labels[i] = labels[self.index[i] if picked else i]
+                self.labels[i] = labels[self.index[i] if by_index else i]
         for i in range(rows):  # one sum, which the compiler makes vectors of
             outside += <uint64_t>self.labels[i] >= <uint64_t>self.classes
         for i in range(rows if outside else 0):
@@ -549,25 +549,25 @@ cdef class Program:
                 for j in range(cols):
                     out.at[i * out.s0 + j] = row[j * x.s1]
 
-    cdef double one_step(self, samples, target, picked) except? -1:
+    cdef double one_step(self, samples, target, indices) except? -1:
         self.begin()
         try:
-            return self.checked_step(samples, target, picked)
+            return self.checked_step(samples, target, indices)
         finally:
             self.running, self.target = False, None
 
-    cdef double checked_step(self, samples, target, picked) except? -1:
+    cdef double checked_step(self, samples, target, indices) except? -1:
         cdef const real[:, :] x, t
         cdef const Py_ssize_t[:] index
         cdef const int64_t[:] labels
         cdef Py_ssize_t rows
         cdef Matrix x_at, t_at = Matrix(NULL, 0, 0)
         # Plain arrays: another class may hide values under a mask, or run Python when it is read.
-        if type(samples) is not NDARRAY or picked is not None and type(picked) is not NDARRAY or (
+        if type(samples) is not NDARRAY or indices is not None and type(indices) is not NDARRAY or (
                 (self.classes or self.target_width) and type(target) is not NDARRAY):
             raise Refusal("expected NumPy arrays")
         try:
-            x, index = samples, picked
+            x, index = samples, indices
             if self.classes:
                 labels = target
             elif self.target_width:
@@ -577,7 +577,7 @@ cdef class Program:
                 fill(&t_at, t, x.shape[0], self.target_width)
         except (TypeError, ValueError, BufferError) as error:
             raise Refusal(str(error)) from None
-        if self.stale():
+        if self.guard_failed():
             raise Refusal("what the program was built from has changed")
         rows = x.shape[0] if index is None else index.shape[0]
         if not 0 < rows <= self.capacity:
@@ -602,14 +602,14 @@ cdef class Program:
         if self.late_labels or self.python_after_loss:
             self.note_versions(0)
         if self.late_labels and self.classes and index is None:
-            self.walk(0, self.forward_end, rows)
+            self.run_calls(0, self.forward_end, rows)
             try:  # what the loss of the modules would see: Python ran since
                 self.read_labels(labels, rows, False)
             except Refusal as refusal:
                 raise ValueError(f"capture: {refusal}") from None
-            self.walk(self.forward_end, self.loss_end, rows)
+            self.run_calls(self.forward_end, self.loss_end, rows)
         else:
-            self.walk(0, self.loss_end, rows)
+            self.run_calls(0, self.loss_end, rows)
         if not isfinite(self.loss_value):
             return self.loss_value
         if self.python_after_loss:
@@ -623,12 +623,12 @@ cdef class Program:
         cdef Py_ssize_t i
         if self.late_labels:
             self.check_versions()
-        self.settle()
+        self.prepare_updates()
         for i in range(self.cleared_count):
             self.marked[i].has_grad = False
         for i in range(self.reached_count):
             self.reached[i].has_grad = True
-        self.walk(self.loss_end, self.count, rows)
+        self.run_calls(self.loss_end, self.count, rows)
         return 0
 
     cdef int backward_and_update_in_python(self, Py_ssize_t rows) except -1:
@@ -644,7 +644,7 @@ cdef class Program:
             for gradient, backup, cleared in self.backups:
                 if cleared:
                     gradient[:] = 0
-            self.walk(self.loss_end, self.python_end, rows)
+            self.run_calls(self.loss_end, self.python_end, rows)
             self.check_versions()
             for i in range(self.cleared_count):  # a loss of the user may have written other gradients
                 if self.backups[i][0].any():
@@ -652,8 +652,8 @@ cdef class Program:
             for i in range(self.reached_count):
                 self.reached[i].has_grad = True
             if self.update_begin >= 0:
-                self.settle()
-            self.walk(self.python_end, self.count, rows)
+                self.prepare_updates()
+            self.run_calls(self.python_end, self.count, rows)
         except BaseException:
             for gradient, backup, cleared in self.backups:
                 gradient[:] = backup
@@ -662,7 +662,7 @@ cdef class Program:
             raise
         return 0
 
-    cdef int settle(self) except -1:
+    cdef int prepare_updates(self) except -1:
         """Decide what the update moves, and by how much. Nothing has changed if this fails; no Python runs after it."""
         cdef Py_ssize_t i
         cdef bint stateful, fit = True, python_ran = False
@@ -679,7 +679,7 @@ cdef class Program:
             for update in self.updates:
                 if not update.calls_fit(self.python_after_loss):
                     raise RuntimeError(CHANGED)
-            if self.stale():
+            if self.guard_failed():
                 raise RuntimeError(CHANGED)
         for i in range(self.update_begin, self.count):
             (<Update>self.updates[self.calls[i].group]).set_call(self.calls[i])
@@ -709,10 +709,10 @@ cdef class Program:
                     if not (0 <= i < update.size and 0 <= leader < update.size):
                         raise IndexError(index)
                     update.leaders[i] = leader
-                for values, gradients, arrays in part.stretches(*names):
+                for values, gradients, arrays in part.spans(*names):
                     call = self.written(update.run, None)
                     call.cols, call.group, call.seen = values.size, number, &update.counts[leader]
-                    call.share = BY_ELEMENTS
+                    call.partition = BY_ELEMENTS
                     call.out = Matrix(self.held(self.update_arrays, values, call.cols), 0, 1)
                     call.a = Matrix(self.held(self.update_arrays, gradients, call.cols), 0, 1)
                     for i in range(min(len(arrays), 2)):
@@ -744,14 +744,14 @@ cdef class Program:
     def forward(self, samples not None):
         """The forward pass alone, over any number of rows, capacity at a time: (N, width) -> a new array.
 
-        None, and nothing done, if the program is stale.
+        None, and nothing done, if a guard fails.
         """
         cdef const real[:, :] x
         cdef Py_ssize_t rows, begin = 0, count
         cdef Matrix x_at, part, y, no_target = Matrix(NULL, 0, 0)
         self.begin()
         try:
-            if self.stale():
+            if self.guard_failed():
                 return None
             if self.output_call < 0:
                 raise RuntimeError("expected a program with a forward pass")
@@ -767,7 +767,7 @@ cdef class Program:
                 part = from_element(&x_at, begin, 0)
                 self.set_batch(&part, &no_target)
                 self.write_output(y.at + begin * self.output_width)
-                self.walk(0, self.forward_end, count)
+                self.run_calls(0, self.forward_end, count)
                 begin += count
             return made
         finally:

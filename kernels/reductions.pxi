@@ -89,7 +89,7 @@ cdef struct Strip:  # element j of all rows begins at p + j * s1, that of the ne
     real buffer[16 * 64]
 
 
-cdef inline void turn_in(
+cdef inline void transpose_in(
     Strip* strip, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t n, Py_ssize_t cols
 ) noexcept nogil:
     """The strip of the n rows at x."""
@@ -108,7 +108,8 @@ cdef inline void place(Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t cols) n
         strip.p, strip.s0, strip.s1 = strip.buffer, 1, LANES
 
 
-cdef inline void turn_out(const Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
+cdef inline void transpose_out(
+        const Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
     """From there to y."""
     if cols <= STRIP_COLS:
         pack(strip.buffer, 1, LANES, n, cols, y, ys0)
@@ -142,7 +143,7 @@ cdef void softmax_rows(
     cdef Strip given, out
     while i < rows:
         n = min(rows - i, LANES)
-        turn_in(&given, x + i * xs0, xs0, xs1, n, cols)
+        transpose_in(&given, x + i * xs0, xs0, xs1, n, cols)
         place(&out, y + i * ys0, ys0, cols)
         largest, acc = strip_max(&given, n, cols), broadcast(0)
         for j in range(cols):
@@ -151,7 +152,7 @@ cdef void softmax_rows(
             acc = acc + v
         for j in range(cols):
             put(&out, j, at(&out, j, n) / acc, n)
-        turn_out(&out, y + i * ys0, ys0, n, cols)
+        transpose_out(&out, y + i * ys0, ys0, n, cols)
         i += LANES
 
 
@@ -165,15 +166,15 @@ cdef void dsoftmax_rows(
     cdef Strip gradient, given, out
     while i < rows:
         n = min(rows - i, LANES)
-        turn_in(&gradient, g + i * gs0, gs0, gs1, n, cols)
-        turn_in(&given, y + i * ys0, ys0, ys1, n, cols)
+        transpose_in(&gradient, g + i * gs0, gs0, gs1, n, cols)
+        transpose_in(&given, y + i * ys0, ys0, ys1, n, cols)
         place(&out, d + i * ds0, ds0, cols)
         acc = broadcast(0)
         for j in range(cols):
             acc = acc + at(&gradient, j, n) * at(&given, j, n)
         for j in range(cols):
             put(&out, j, at(&given, j, n) * (at(&gradient, j, n) - acc), n)
-        turn_out(&out, d + i * ds0, ds0, n, cols)
+        transpose_out(&out, d + i * ds0, ds0, n, cols)
         i += LANES
 
 
@@ -199,7 +200,7 @@ cdef void log_softmax_rows(
     cdef Strip given, out
     while i < rows:
         n = min(rows - i, LANES)
-        turn_in(&given, x + i * xs0, xs0, xs1, n, cols)
+        transpose_in(&given, x + i * xs0, xs0, xs1, n, cols)
         place(&out, y + i * ys0, ys0, cols)
         largest, acc = strip_max(&given, n, cols), broadcast(0)
         for j in range(cols):
@@ -207,7 +208,7 @@ cdef void log_softmax_rows(
         acc = vlog(acc, acc)
         for j in range(cols):
             put(&out, j, (at(&given, j, n) - largest) - acc, n)
-        turn_out(&out, y + i * ys0, ys0, n, cols)
+        transpose_out(&out, y + i * ys0, ys0, n, cols)
         i += LANES
 
 
@@ -221,15 +222,15 @@ cdef void dlog_softmax_rows(
     cdef Strip gradient, given, out
     while i < rows:
         n = min(rows - i, LANES)
-        turn_in(&gradient, g + i * gs0, gs0, gs1, n, cols)
-        turn_in(&given, y + i * ys0, ys0, ys1, n, cols)
+        transpose_in(&gradient, g + i * gs0, gs0, gs1, n, cols)
+        transpose_in(&given, y + i * ys0, ys0, ys1, n, cols)
         place(&out, d + i * ds0, ds0, cols)
         acc = broadcast(0)
         for j in range(cols):
             acc = acc + at(&gradient, j, n)
         for j in range(cols):
             put(&out, j, at(&gradient, j, n) - vexp(at(&given, j, n), acc) * acc, n)
-        turn_out(&out, d + i * ds0, ds0, n, cols)
+        transpose_out(&out, d + i * ds0, ds0, n, cols)
         i += LANES
 
 

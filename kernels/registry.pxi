@@ -63,6 +63,6 @@ cdef inline double reduced(const Call* call, double acc, Py_ssize_t rows) noexce
     return acc if call.divide == EXACT else <real>(acc / divisor(call, rows))
 
 
-cdef inline real share_of(const Call* call, Py_ssize_t rows) noexcept nogil:
+cdef inline real gradient_factor(const Call* call, Py_ssize_t rows) noexcept nogil:
     """By what a gradient is multiplied."""
     return <real>(call.settings.value / divisor(call, rows))

@@ -336,7 +336,7 @@ cdef class Replay:
     cdef Py_ssize_t count, room
     cdef dict operations
     cdef object tables
-    cdef list functions, kept, inputs, outside
+    cdef list functions, references, inputs, outside
     cdef dict owners
     cdef readonly Guards guards
     cdef readonly bint running, stopped
@@ -352,7 +352,7 @@ cdef class Replay:
             table = table_of(capsule, dtype)
             for i in range(table.operation_count):
                 self.operations[dtype, table.operations[i].name.decode()] = <size_t>&table.operations[i]
-        self.functions, self.kept, self.inputs, self.labels_of = [], [], [], []
+        self.functions, self.references, self.inputs, self.labels_of = [], [], [], []
         self.outside, self.owners = [], {}
         self.guards = Guards()
         self.next_check = 1
@@ -405,7 +405,7 @@ cdef class Replay:
         owner = array
         while isinstance(owner.base, NDARRAY):
             owner = owner.base
-        self.kept.append(array)
+        self.references.append(array)
         if id(owner) not in self.owners:
             self.owners[id(owner)] = owner
             if owner.flags.owndata:  # it may be resized in place, but while a weak reference to it stands
@@ -456,7 +456,7 @@ cdef class Replay:
             elif name in ("column_sum", "row_sum"):
                 self.bind(&ins.call.out, out, real_type, 1, cols if name == "column_sum" else rows, True)
                 self.bind(&ins.call.a, a, real_type, rows, cols, False)
-                ins.call.fresh = not accumulates
+                ins.call.overwrite = not accumulates
             elif name == "zero":
                 self.bind(&ins.call.out, out, real_type, rows, cols, True)
             elif name in ("to_double", "from_double"):
@@ -464,7 +464,7 @@ cdef class Replay:
                 self.bind(&ins.call.a, a, DOUBLE if name == "from_double" else real_type, rows, cols, False)
             elif name == "add_at_labels":
                 self.bind(&ins.call.out, out, real_type, rows, cols, True)
-                ins.call.fresh, ins.call.divide = not accumulates, BY_NOTHING
+                ins.call.overwrite, ins.call.divide = not accumulates, BY_NOTHING
             elif flags & BY_NAME and name != "where":
                 raise KeyError(name)
             else:
@@ -525,7 +525,7 @@ cdef class Replay:
             raise TypeError(f"expected a Status, got {type(status).__name__}")
         cdef Instruction* ins = self.append({"reached": REACHED, "cleared": CLEARED, "changed": CHANGED}[kind], None)
         ins.source = <double*><size_t>status.address
-        self.kept.append(status)
+        self.references.append(status)
 
     def argument(self, array):
         """The next argument: an array of this program's that it is copied into, or a static one, told as (value,)."""
@@ -595,16 +595,16 @@ cdef class Replay:
             if not self.take(args):
                 return UNFIT
             self.replays += 1
-            self.walk()
+            self.run_all()
             return result()
         finally:
             self.running = False
 
-    cdef bint walk(self) except -1:
+    cdef bint run_all(self) except -1:
         _locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None
-        return self.walk_between(0, self.count)
+        return self.run_between(0, self.count)
 
-    cdef bint walk_between(self, Py_ssize_t i, Py_ssize_t end) except -1:
+    cdef bint run_between(self, Py_ssize_t i, Py_ssize_t end) except -1:
         """Run the instructions from i up to the end; False where the program ends before it."""
         cdef Instruction* ins
         cdef Facts* facts
@@ -655,7 +655,7 @@ cdef class Replay:
                 return UNFIT
             for i in range(self.count):
                 begin = now()
-                going_on = self.walk_between(i, i + 1)
+                going_on = self.run_between(i, i + 1)
                 seconds[i] = now() - begin
                 if not going_on:
                     break

@@ -2,11 +2,11 @@
 
 
 class Refusal(Exception):
-    """A program does not take a batch, or is stale; nothing has been called or changed yet."""
+    """A program does not take a batch, or one of its guards fails; nothing has been called or changed yet."""
 
 
 cdef class Shortcut:
-    """``self(x, y, index)`` is ``compiled(x, y, index)``, or what ``refused`` makes of it; so is ``run``, which goes
+    """``self(x, y, index)`` is ``compiled(x, y, index)``, or what ``fallback`` makes of it; so is ``run``, which goes
     to ``tolerant``.
 
     A subclass of Python that has no __call__ of its own costs no Python frame: a tenth of a microsecond.
@@ -19,15 +19,15 @@ cdef class Shortcut:
         try:
             return self.compiled(x, y, index)
         except Refusal:
-            return self.refused("step", x, y, index)
+            return self.fallback("step", x, y, index)
 
     def run(self, x, y, index=None):
         """A call of the step, but a loss that is not finite is returned, too. Nothing was updated then."""
         try:
             return self.tolerant(x, y, index)
         except Refusal:
-            return self.refused("run", x, y, index)
+            return self.fallback("run", x, y, index)
 
-    def refused(self, name, x, y, index):
+    def fallback(self, name, x, y, index):
         """The result of "step" or "run" all the same, or the error in the caller's words."""
-        raise NotImplementedError(f"{type(self).__name__}.refused: expected a subclass to define it")
+        raise NotImplementedError(f"{type(self).__name__}.fallback: expected a subclass to define it")

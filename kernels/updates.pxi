@@ -25,7 +25,7 @@ cdef class Update:
     cdef object optimizer, flat, group
     cdef const Rule* rule
     cdef action run            # what updates, by that rule
-    cdef list kept, read
+    cdef list references, read
     cdef tuple setting_names
     cdef Setting settings[MOST_SETTINGS]
     cdef int setting_count
@@ -52,7 +52,7 @@ cdef class Update:
         if type(counts) is not Counts or len(statuses) != counts.size:
             raise TypeError("expected a Flat of this group")
         self.size, self.counts = counts.size, <long long*><size_t>counts.address
-        self.kept, self.read = [counts, *statuses], []
+        self.references, self.read = [counts, *statuses], []
         self.facts = <Facts**>calloc(max(self.size, 1), sizeof(Facts*))
         self.leaders = <Py_ssize_t*>calloc(max(self.size, 1), sizeof(Py_ssize_t))
         self.written = <char*>calloc(max(self.size, 1), sizeof(char))

@@ -89,7 +89,7 @@ _linear_gradients = compiled("linear_gradients")
 _column_sum = compiled("column_sum")
 _row_sum = compiled("row_sum")
 _total = compiled("total")
-_picked_total = compiled("picked_total")
+_gather_labels_total = compiled("gather_labels_total")
 _add_at_labels = compiled("add_at_labels")
 _cross_entropy = compiled("cross_entropy")
 _cross_entropy_gradient = compiled("cross_entropy_gradient")
@@ -131,9 +131,9 @@ def summed(x: np.ndarray, dim=None, keepdim: bool = False):
     return y.reshape(shape)[()]
 
 
-def picked_total(z: np.ndarray, labels: np.ndarray) -> float:
+def gather_labels_total(z: np.ndarray, labels: np.ndarray) -> float:
     """Σ_n z[n, labels[n]], in the order of n, in double. ValueError for a label outside the columns."""
-    return _picked_total[z.dtype](z, as_int64(labels))
+    return _gather_labels_total[z.dtype](z, as_int64(labels))
 
 
 def add_at_labels(z: np.ndarray, labels: np.ndarray, value: float) -> None:
@@ -146,10 +146,10 @@ def cross_entropy(z: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]
     return _cross_entropy[z.dtype](z, labels if labels.dtype is INT64 else as_int64(labels), None)
 
 
-def cross_entropy_gradient(log_p: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
-    """share (e^log_p - onehot(labels))."""
+def cross_entropy_gradient(log_p: np.ndarray, labels: np.ndarray, factor: float) -> np.ndarray:
+    """factor (e^log_p - onehot(labels))."""
     return _cross_entropy_gradient[log_p.dtype](
-        log_p, labels if labels.dtype is INT64 else as_int64(labels), None, share)
+        log_p, labels if labels.dtype is INT64 else as_int64(labels), None, factor)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:

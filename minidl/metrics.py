@@ -51,7 +51,7 @@ def ambiguous(who: str) -> ValueError:
         f"{who}: a target of ones alone may be of 0 and 1 or of -1 and 1: expected coding=(0, 1) or (-1, 1)")
 
 
-def halfway(target: np.ndarray, told=None, who: str = "halfway") -> float:
+def decision_threshold(target: np.ndarray, told=None, who: str = "decision_threshold") -> float:
     """Between the two values of a target for one unit: 1/2 for 0 and 1, 0 for -1 and 1.
 
     told : the coding, (0, 1) or (-1, 1); by default the one that the target shows. ValueError for ones
@@ -83,5 +83,5 @@ def error_rate(output: np.ndarray, target: np.ndarray, coding=None) -> float:
     truth = classes(target)
     if truth is None:
         raise ValueError("error_rate: expected labels or one-hot rows as target, got other numbers")
-    threshold = halfway(target, coding, "error_rate") if one_unit(output) else 0.5
+    threshold = decision_threshold(target, coding, "error_rate") if one_unit(output) else 0.5
     return 100 * int(np.count_nonzero(predicted(output, threshold) != truth)) / len(target)

@@ -71,7 +71,7 @@ def linear_gradients(x: Array, dy: Array, dweight: Array, db: Array | None) -> N
 
 
 @_ieee
-def picked_total(z: Array, labels: Array) -> float:
+def gather_labels_total(z: Array, labels: Array) -> float:
     """Σ_n z[n, labels[n]], for z (N, C), labels (N,): one double accumulator, in the order of n."""
     return total(np.take_along_axis(z, labels[:, None], axis=1))
 
@@ -357,21 +357,21 @@ def log_softmax_backward(dy: Array, y: Array, dx: Array) -> None:
 def cross_entropy(z: Array, labels: Array, log_p: Array) -> float:
     """log_p = log_softmax z; -Σ_n log_p[n, labels[n]]."""
     log_softmax(z, log_p)
-    return -picked_total(log_p, labels)
+    return -gather_labels_total(log_p, labels)
 
 
 @_ieee
-def cross_entropy_gradient(log_p: Array, labels: Array, dz: Array, share: float) -> None:
-    """dz = share (e^log_p - onehot(labels))."""
+def cross_entropy_gradient(log_p: Array, labels: Array, dz: Array, factor: float) -> None:
+    """dz = factor (e^log_p - onehot(labels))."""
     exp(log_p, dz)
     add_at_labels(dz, labels, -1)
-    dz *= dz.dtype.type(share)
+    dz *= dz.dtype.type(factor)
 
 
 @_ieee
 def negative_log_likelihood(log_p: Array, labels: Array) -> float:
     """-Σ_n log_p[n, labels[n]]."""
-    return -picked_total(log_p, labels)
+    return -gather_labels_total(log_p, labels)
 
 
 @_ieee
@@ -381,9 +381,9 @@ def soft_cross_entropy(log_p: Array, t: Array) -> float:
 
 
 @_ieee
-def soft_cross_entropy_gradient(log_p: Array, t: Array, dz: Array, share: float) -> None:
-    """dz = share (e^log_p (Σ t) - t), Σ over a row."""
-    dz[...] = (np.exp(log_p) * t.sum(axis=1, keepdims=True) - t) * t.dtype.type(share)
+def soft_cross_entropy_gradient(log_p: Array, t: Array, dz: Array, factor: float) -> None:
+    """dz = factor (e^log_p (Σ t) - t), Σ over a row."""
+    dz[...] = (np.exp(log_p) * t.sum(axis=1, keepdims=True) - t) * t.dtype.type(factor)
 
 
 @_ieee

@@ -41,7 +41,8 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "cat": (BOTH, {"dim": 0, "ends": (0, 3, 6)}), "stack": (BOTH, {"dim": 0}), "to": ((A,), {"dtype": np.dtype("f8")}),
     "clone": ((A,), {}), "contiguous": ((A,), {}), "dropout": (BOTH, {}),
     "mse_loss": (BOTH, {}), "cross_entropy": ((A, LABELS), {}), "nll_loss": ((A, LABELS), {}),
-    "total": ((A,), {}), "row_total": ((A,), {}), "picked": ((A, LABELS), {}), "picked_total": ((A, LABELS), {}),
+    "total": ((A,), {}), "row_total": ((A,), {}), "gather_labels": ((A, LABELS), {}),
+    "gather_labels_total": ((A, LABELS), {}),
     "cross_entropy_gradient": ((A, LABELS, np.array(0.3, np.float32)), {}),
 }
 OPERATIONS = [o for o in gc.get_objects() if issubclass(type(o), Operation) and o.derivatives]

@@ -37,14 +37,15 @@ def test_coding_of_a_target(target, coding):
 
 
 def test_half_of_a_coding():
-    assert metrics.halfway(np.array([0, 1])) == 0.5 and metrics.halfway(np.array([-1, 1])) == 0
-    assert metrics.halfway(np.array([1, 1]), (0, 1)) == 0.5 and metrics.halfway(np.array([1, 1]), [-1, 1]) == 0
-    with pytest.raises(ValueError, match=r"^halfway: a target of ones alone"):
-        metrics.halfway(np.array([1]))
+    assert metrics.decision_threshold(np.array([0, 1])) == 0.5 and metrics.decision_threshold(np.array([-1, 1])) == 0
+    assert metrics.decision_threshold(np.array([1, 1]), (0, 1)) == 0.5
+    assert metrics.decision_threshold(np.array([1, 1]), [-1, 1]) == 0
+    with pytest.raises(ValueError, match=r"^decision_threshold: a target of ones alone"):
+        metrics.decision_threshold(np.array([1]))
     with pytest.raises(ValueError, match=r"^me: expected a target of 0 and 1, got one of -1 and 1$"):
-        metrics.halfway(np.array([-1]), (0, 1), "me")
+        metrics.decision_threshold(np.array([-1]), (0, 1), "me")
     with pytest.raises(ValueError, match=r"^me: expected coding \(0, 1\) or \(-1, 1\), got \(0, 2\)$"):
-        metrics.halfway(np.array([1]), (0, 2), "me")
+        metrics.decision_threshold(np.array([1]), (0, 2), "me")
 
 
 def test_what_an_output_says():

@@ -142,7 +142,7 @@ def test_in_another_thread_nothing_is_installed(handler):
 
     def look():
         with Interrupt() as interrupt:
-            seen.append((signal.getsignal(signal.SIGINT), interrupt.asked))
+            seen.append((signal.getsignal(signal.SIGINT), interrupt.requested))
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -44,8 +44,8 @@ def test_linear_gradients_with_a_bias_that_does_not_fit_change_nothing(target):
 def test_label_kernels_are_their_twins(target, dtype, n, c):
     module, rng = kernels.load(target, dtype), np.random.default_rng(n)
     z, labels = rng.normal(size=(n, c)).astype(dtype), rng.integers(0, c, n)
-    assert module.picked_total(z, labels) == reference.picked_total(z, labels)
-    assert module.picked_total(z[::-1], labels) == reference.picked_total(z[::-1], labels)
+    assert module.gather_labels_total(z, labels) == reference.gather_labels_total(z, labels)
+    assert module.gather_labels_total(z[::-1], labels) == reference.gather_labels_total(z[::-1], labels)
     ours, twins = z.copy(), z.copy()
     module.add_at_labels(ours, labels, -0.1)
     reference.add_at_labels(twins, labels, -0.1)
@@ -58,7 +58,7 @@ def test_labels_that_do_not_fit_change_nothing(target, labels):
     module, z = kernels.load(target, np.float32), np.ones((2, 3), np.float32)
     labels = np.array(labels, np.int64)
     with pytest.raises(ValueError, match="expected labels"):
-        module.picked_total(z, labels)
+        module.gather_labels_total(z, labels)
     with pytest.raises(ValueError, match="expected labels"):
         module.add_at_labels(z, labels, 1.0)
     with pytest.raises(ValueError, match="expected labels"):
@@ -82,7 +82,7 @@ def test_cross_entropy_is_its_steps(target, dtype, n, c, lies):
     module.add_at_labels(dz, labels, -1)
     dz *= dtype(0.3)
     ours = np.empty((n, c), dtype)
-    assert module.cross_entropy(z, labels, ours) == -module.picked_total(log_p, labels)
+    assert module.cross_entropy(z, labels, ours) == -module.gather_labels_total(log_p, labels)
     np.testing.assert_array_equal(ours, log_p)
     assert module.cross_entropy_gradient(lies(log_p), labels, ours, 0.3) is None
     np.testing.assert_array_equal(ours, dz)

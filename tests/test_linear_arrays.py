@@ -151,3 +151,35 @@ def test_a_layer_refuses_gradients_that_do_not_fit():
     for dweight, dbias in ((weight[:4], bias), (weight, bias[:4]), (weight, None)):
         with pytest.raises(ValueError, match="expected"):
             layer(weight, bias, dweight, dbias)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7,), (6, 7), (0, 7), (2, 3, 7), (3, 0, 7), "strided", "packed"], ids=str)
+def test_the_text_of_the_methods_gives_the_bits_of_the_bound_kernels(shape, bias, dtype):
+    rng = np.random.default_rng(2)
+    if isinstance(shape, str):
+        x = np.zeros((6, 14), dtype)[:, ::2] if shape == "strided" else np.zeros(6, [("", "i1"), ("x", dtype, 7)])["x"]
+        x[...] = rng.standard_normal((6, 7))
+    else:
+        x = rng.standard_normal(shape).astype(dtype)
+    bound, plain = used(bias, dtype)[0], used(bias, dtype)[0]
+    rows = np.array(x, order="C").reshape(-1, 7)
+    for frozen in ((), ("weight",), ("bias",)):
+        for layer in (bound, plain):
+            layer.zero_grad()
+            layer.weight.requires_grad = "weight" not in frozen
+            if bias:
+                layer.bias.requires_grad = "bias" not in frozen
+        y = nn.Linear.forward.__wrapped__(plain, np.array(x, order="C"))
+        assert y.shape == (*x.shape[:-1], 5) and np.array_equal(y, bound.forward(x))
+        assert np.array_equal(y.reshape(-1, 5), bound.forward(rows))
+        dx = nn.Linear._backward.__wrapped__(plain, y, True)
+        assert dx.shape == x.shape and np.array_equal(dx.reshape(-1, 7), bound.backward(y.reshape(-1, 5)))
+        for _ in range(2):
+            for mine, other in zip(plain.parameters(), bound.parameters(), strict=True):
+                assert (mine.grad is None) == (other.grad is None) == (mine.name in frozen)
+                np.testing.assert_array_equal(mine.gradient, other.gradient)
+            bound.zero_grad()
+            bound.forward(x)
+            assert np.array_equal(bound.backward(y), dx)  # as the input is shaped

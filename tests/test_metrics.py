@@ -8,7 +8,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.metrics import error_rate, halfway
+from minidl.metrics import decision_threshold, error_rate
 
 CODINGS = [(0, 1), (-1, 1)]
 N = 40
@@ -143,8 +143,8 @@ def test_what_is_no_coding(coding):
 
 
 def test_halfway():
-    assert halfway(np.array([0.0, 1])) == halfway(np.array([0])) == 0.5
-    assert halfway(np.array([-1.0, 1])) == halfway(np.array([-1])) == 0
-    assert halfway(np.array([1]), (-1, 1)) == 0
-    with pytest.raises(ValueError, match="halfway: a target of ones alone"):
-        halfway(np.array([1]))
+    assert decision_threshold(np.array([0.0, 1])) == decision_threshold(np.array([0])) == 0.5
+    assert decision_threshold(np.array([-1.0, 1])) == decision_threshold(np.array([-1])) == 0
+    assert decision_threshold(np.array([1]), (-1, 1)) == 0
+    with pytest.raises(ValueError, match="decision_threshold: a target of ones alone"):
+        decision_threshold(np.array([1]))

@@ -497,7 +497,7 @@ def test_a_composition_of_operations_is_an_activation_by_its_row_and_its_class()
     def derivative(g, s, x, beta=1.0):
         return g * (s + beta * x * s * (1 - s))
 
-    swish = F.Operation("swish", gate, derivative, settings=("beta",), keeps=True, reads=("0",))
+    swish = F.Operation("swish", gate, derivative, settings=("beta",), saves=True, reads=("0",))
 
     class Swish(nn.activations.Activation):
         operation = swish

@@ -175,10 +175,10 @@ def test_parameters_side_by_side_are_one_stretch():
     a, b, c = (Parameter(A) for _ in range(3))
     for parameter in (a, b, c):
         parameter.grad = G
-    for order, stretches in (([a, b, c], [6]), ([a, c], [2, 2]), ([b, a, c], [2, 2, 2]), ([b, c, a], [4, 2])):
+    for order, spans in (([a, b, c], [6]), ([a, c], [2, 2]), ([b, a, c], [2, 2, 2]), ([b, c, a], [4, 2])):
         part, = Flat(order).parts()
-        assert [len(values) for values, _, _ in part.stretches()] == stretches, order
-        assert [[len(m), len(g)] for _, g, (m,) in part.stretches("m")] == [[n, n] for n in stretches]
+        assert [len(values) for values, _, _ in part.spans()] == spans, order
+        assert [[len(m), len(g)] for _, g, (m,) in part.spans("m")] == [[n, n] for n in spans]
 
 
 # The base class

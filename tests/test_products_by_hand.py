@@ -95,7 +95,7 @@ def test_dtypes_that_linear_refuses(dtypes, message):
 def test_an_operation_of_ones_own():
     scaled = Operation("scaled", lambda x, by=2.0: x * by, lambda g, y, x, by=2.0: g * by, settings=("by", "inplace"))
     x = tensor(np.array([1.0, 2.0]))
-    assert (scaled.name, scaled.arity, scaled.settings, scaled.keeps) == ("scaled", 1, ("by", "inplace"), False)
+    assert (scaled.name, scaled.arity, scaled.settings, scaled.saves) == ("scaled", 1, ("by", "inplace"), False)
     for call, by in ((lambda: scaled(x), 2), (lambda: scaled(x, 3.0), 3), (lambda: scaled(x, by=4.0), 4),
                      (lambda: scaled(x, 5.0, True), 5), (lambda: scaled(x, inplace=True), 2)):
         x.grad = None
@@ -111,7 +111,7 @@ def test_an_operation_of_ones_own():
 
 
 def test_an_operation_that_keeps_something_and_one_without_a_derivative():
-    kept = Operation("square", lambda x: (x * x, 2 * x), lambda g, y, x: g * y, keeps=True)
+    kept = Operation("square", lambda x: (x * x, 2 * x), lambda g, y, x: g * y, saves=True)
     x = tensor(np.array([3.0]))
     y = kept(x)
     y.backward()
@@ -143,7 +143,7 @@ def test_joining():
     parts = [tensor(np.ones(2)) for _ in range(3)]
     joined(*parts).sum().backward()
     assert [part.grad.tolist() for part in parts] == [[1, 1], [2, 2], [3, 3]]
-    assert joined.arity == float("inf") and not joined.keeps
+    assert joined.arity == float("inf") and not joined.saves
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (1, 1), (2, 3), (4, 2, 3), (1, 2, 3), (4, 1, 3)])

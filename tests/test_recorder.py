@@ -33,7 +33,7 @@ class Tape:
         self.alive.append(tensors)  # so that no other object gets their ids
 
     def operation(self, operation, inputs, settings, output):
-        assert not operation.keeps and any(isinstance(x, Tensor) for x in inputs)
+        assert not operation.saves and any(isinstance(x, Tensor) for x in inputs)
 
         def run(at):
             at[id(output)] = np.asarray(operation.value(*[value(x, at) for x in inputs], **settings))
@@ -47,7 +47,7 @@ class Tape:
         self.note("accumulate", lambda at: tensor.accumulate(np.array(value(gradient, at))), tensor, gradient)
         return True
 
-    def asked_for_gradient(self, parameter):
+    def gradient_queried(self, parameter):
         self.read(parameter, "grad")
 
     def call(self, name, function, inputs, outputs, listed=True):

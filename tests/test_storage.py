@@ -10,7 +10,7 @@ import pytest
 from minidl import nn, optim
 from minidl.autograd import storage
 from minidl.autograd.parameter import Parameter
-from minidl.autograd.storage import aligned, flatten, runs
+from minidl.autograd.storage import aligned, flatten, spans
 
 
 def parameters(*shapes, dtype=np.float32) -> list[Parameter]:
@@ -112,9 +112,9 @@ def test_a_part_of_a_flat_buffer_is_flat():
 def test_runs_are_the_stretches_of_neighbours():
     members = parameters((2,), (3,), (4,), (5,))
     flatten(members)
-    assert [values.size for values, _ in runs(members)] == [14]
-    assert [values.size for values, _ in runs([members[0], members[2], members[3]])] == [2, 9]
-    assert [values.size for values, _ in runs(members[::-1])] == [5, 4, 3, 2]
+    assert [values.size for values, _ in spans(members)] == [14]
+    assert [values.size for values, _ in spans([members[0], members[2], members[3]])] == [2, 9]
+    assert [values.size for values, _ in spans(members[::-1])] == [5, 4, 3, 2]
 
 
 def test_nothing_is_flat_without_parameters():

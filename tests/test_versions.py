@@ -32,7 +32,7 @@ def test_every_derivative_reads_what_it_says(operation):
 
 def check_what_is_read(operation, inputs, settings):
     y, kept = operation.run(*inputs, **settings)
-    kept = kept if operation.keeps else np.asarray(kept)
+    kept = kept if operation.saves else np.asarray(kept)
     g = output_gradient(y)
     for i in range(len(inputs) if isinstance(operation, Joining) else len(operation.derivatives)):
         derivative, declared = operation.derivative(i), operation.reads_of(i)
@@ -49,7 +49,7 @@ def check_what_is_read(operation, inputs, settings):
             with np.errstate(all="ignore"):
                 if not np.array_equal(derivative(g, kept, *other, **settings), before):
                     read.add(str(j))
-        if not operation.keeps:
+        if not operation.saves:
             with np.errstate(all="ignore"):
                 if not np.array_equal(derivative(g, altered(kept), *inputs, **settings), before):
                     read.add("y")
@@ -65,7 +65,7 @@ def test_every_operation_is_here():
     assert {key(operation) for operation in OPERATIONS} >= {name.split(" by ")[0] for name in CASES}
     assert all(cases(operation) for operation in OPERATIONS)
     undeclared = {operation.name for operation in OPERATIONS if ALL in operation.reads}
-    assert undeclared <= {operation.name for operation in OPERATIONS if operation.keeps} | {"dropout"}
+    assert undeclared <= {operation.name for operation in OPERATIONS if operation.saves} | {"dropout"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=key)
@@ -88,7 +88,7 @@ def check_changes(operation, inputs, settings):
             else:
                 tensors[changed].zero_()
             declared = operation.reads_of(asked)
-            if str(changed) in declared and not (changed == "y" and operation.keeps):
+            if str(changed) in declared and not (changed == "y" and operation.saves):
                 with pytest.raises(RuntimeError, match=MODIFIED):
                     output.backward(np.ones_like(output.data))
                 assert tensors[asked].grad is None

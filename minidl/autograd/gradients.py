@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .backward import gradients_at
 from .tape import active_recorder, recording_on_tape
 from .tensor import Tensor
-from .walk import gradients_at
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, create_graph: bool = False,

@@ -95,7 +95,7 @@ class Parameter(Tensor):
     def grad(self) -> np.ndarray | None:  # type: ignore[override]
         recorder = active_recorder()
         if recorder is not None:
-            recorder.asked_for_gradient(self)
+            recorder.gradient_queried(self)
         return self._grad if self.has_grad() else None
 
     @grad.setter

@@ -2,7 +2,7 @@
 
 A Parameter is a view into a Store. One that is made takes the place behind the one made before it, so that
 the parameters of a model are one run of memory (or a few), which an optimizer updates as one array. They
-move when ``flatten`` is asked for one array and they are several runs, and at no other time: an array that
+move when ``flatten`` is asked for one array and they lie in several spans, and at no other time: an array that
 was taken from a parameter stays the parameter's.
 """
 from __future__ import annotations
@@ -85,16 +85,16 @@ def end_model() -> None:
         store.used = min(store.begin(LARGE), store.values.size)
 
 
-def runs(parameters: Iterable[Parameter]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(values, gradients) of each stretch of neighbouring parameters, in the order given."""
-    stretches: list[list] = []
+def spans(parameters: Iterable[Parameter]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(values, gradients) of each span of neighbouring parameters, in the order given."""
+    found: list[list] = []
     for parameter in parameters:
         store, start, end = parameter.store, parameter.start, parameter.start + parameter.numel()
-        if stretches and stretches[-1][0] is store and stretches[-1][2] == start:
-            stretches[-1][2] = end
+        if found and found[-1][0] is store and found[-1][2] == start:
+            found[-1][2] = end
         else:
-            stretches.append([store, start, end])
-    return [(store.values[a:b], store.gradients[a:b]) for store, a, b in stretches]
+            found.append([store, start, end])
+    return [(store.values[a:b], store.gradients[a:b]) for store, a, b in found]
 
 
 def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
@@ -107,8 +107,8 @@ def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
     parameters = list(parameters)
     if not parameters:
         return np.empty(0, np.float32), np.empty(0, np.float32)
-    stretches = runs(parameters)
-    if len(stretches) > 1:
+    found = spans(parameters)
+    if len(found) > 1:
         dtypes = {parameter.dtype for parameter in parameters}
         if len(dtypes) > 1:
             names = " and ".join(sorted(map(str, dtypes)))
@@ -118,4 +118,4 @@ def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
             parameter.move(store, store.used)
             store.used += parameter.numel()
         return store.values, store.gradients
-    return stretches[0]
+    return found[0]

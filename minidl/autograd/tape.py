@@ -1,7 +1,7 @@
-"""The tape: what was computed, along which walk.py goes back for the derivatives.
+"""The tape: what was computed, along which backward.py goes back for the derivatives.
 
 Every recorded operation is a Node: its inputs, and the function that turns the gradient of its output
-into theirs. Nodes are numbered when they are made, so that the order of the walk is a sort, and a chain
+into theirs. Nodes are numbered when they are made, so that the order of the backward pass is a sort, and a chain
 of any length needs no recursion.
 
 A thread may have a recorder. It is told, in the order of time, what the thread computes with Tensors:
@@ -19,7 +19,7 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
                                                      True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
-    asked_for_gradient(parameter)                    Python asks whether it has a gradient
+    gradient_queried(parameter)                    Python asks whether it has a gradient
 """
 from __future__ import annotations
 
@@ -170,10 +170,10 @@ class Node:
         self.read: Any = read
         self.parameters = parameters
 
-    def gradients(self, g: np.ndarray, wanted: Sequence[bool] | None) -> Sequence:
+    def gradients(self, g: np.ndarray, needs_grad: Sequence[bool] | None) -> Sequence:
         """The gradients of the inputs, arrays or None, for that of the output.
 
-        wanted : None if all are, and parameters are added to in place; or which are, and nothing else is touched.
+        needs_grad : None if all are, and parameters are added to in place; or which are, and nothing else is touched.
         """
         return [None if dx is None else self._checked(np.asarray(dx), x)
                 for dx, x in zip(self.function(g), self.inputs, strict=True)]
@@ -186,7 +186,7 @@ class Node:
             raise TypeError(f"{self.name}: its backward gave {dx.dtype} for an input of {x.dtype}")
         return dx
 
-    def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> Sequence:
+    def gradients_of_tensors(self, g: Tensor, output: Tensor, needs_grad: Sequence[bool] | None, add: bool) -> Sequence:
         """The same in Tensors; add: parameters may be added to in place.
 
         RuntimeError where they must be differentiated again, since the function is one on arrays.
@@ -197,7 +197,7 @@ class Node:
                 "(create_graph=True); write its forward with operations, and leave the backward out")
         made = type(g)
         with unseen():
-            found = [None if dx is None else made(dx) for dx in self.gradients(g._data, wanted)]
+            found = [None if dx is None else made(dx) for dx in self.gradients(g._data, needs_grad)]
         if thread.recorder is not None:
             thread.recorder.call(f"{self.name} backward", self.function, (g,), found)
         return found

@@ -11,9 +11,9 @@ import numpy as np
 from ..arrays import FLOATS
 from ..kernels.memory import Status
 from . import operators
+from .backward import run_backward
 from .operators import Operators
 from .tape import Node, active_recorder, constant, recording, recording_on_tape, unseen
-from .walk import walk_back
 
 
 class Tensor(Operators):
@@ -160,14 +160,14 @@ class Tensor(Operators):
             if self.node is None:
                 self.accumulate(start)
             else:
-                walk_back(self, start, retain)
+                run_backward(self, start, retain)
             return
         with recording_on_tape(create_graph):
             first = self.first_gradient(gradient)
             if self.node is None:
                 self.accumulate(first)
             else:
-                walk_back(self, first, retain, tensors=True)
+                run_backward(self, first, retain, tensors=True)
 
     def _gradient(self, given) -> np.ndarray:
         """The gradient that backward() begins with."""

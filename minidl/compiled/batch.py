@@ -13,15 +13,15 @@ from .losses import has_kernels, takes_labels
 
 
 class Batch(NamedTuple):
-    """The rows of x and y whose indices are picked; None picks all."""
+    """The rows of x and y at ``indices``; None stands for all."""
 
     x: np.ndarray
     y: np.ndarray
-    picked: np.ndarray | None = None
+    indices: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
-        return len(self.x if self.picked is None else self.picked)
+        return len(self.x if self.indices is None else self.indices)
 
 
 def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
@@ -36,11 +36,11 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
             raise ValueError(f"capture: expected {name} with an axis of samples, got a single number")
     known = criterion if isinstance(criterion, nn.losses.Loss) and has_kernels(criterion) else None
     batch = Batch(plain_array("capture", "x", batch.x), plain_array("capture", "y", batch.y) if known else batch.y,
-                  batch.picked if batch.picked is None else plain_array("capture", "index", batch.picked))
+                  batch.indices if batch.indices is None else plain_array("capture", "index", batch.indices))
     if len(batch.x) != len(batch.y):
         raise ValueError(f"capture: expected x and y of one length, got {len(batch.x)} and {len(batch.y)}")
-    if batch.picked is not None:
-        batch = batch._replace(picked=checked_index("capture", batch.picked, len(batch.x)))
+    if batch.indices is not None:
+        batch = batch._replace(indices=checked_index("capture", batch.indices, len(batch.x)))
     if not batch.rows:
         raise ValueError(f"capture: expected at least one sample, got none (x of shape {batch.x.shape})")
     batch = _as_rows(batch, modules)
@@ -73,7 +73,7 @@ def flattens(modules: list[Module]) -> bool:
 def _checked_target(batch: Batch, modules: list[Module], criterion: nn.losses.Loss) -> np.ndarray:
     """The target, its labels in int64; what is wrong with it the loss itself says, of an output of zeros."""
     zeros = np.zeros((batch.rows, widths(modules)[1]), batch.x.dtype)
-    target = batch.y if batch.picked is None else batch.y[batch.picked]
+    target = batch.y if batch.indices is None else batch.y[batch.indices]
     try:
         criterion.operation.value(zeros, target, reduction=criterion.reduction)
     except (TypeError, ValueError) as error:

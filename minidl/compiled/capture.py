@@ -56,7 +56,7 @@ class CapturedStep(kernels.Shortcut):
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
 
-    def refused(self, name: str, *given) -> float:
+    def fallback(self, name: str, *given) -> float:
         """A step after a refusal: for a program or a batch that is made to fit, if it did not."""
         refusing = self._program
         refusing.enter()  # nobody else steps, or adapts, while this one is adapted
@@ -77,7 +77,7 @@ class CapturedStep(kernels.Shortcut):
 
     def _adapt(self, given: Batch) -> Batch:
         """Make the program fit the model and the batch as they are now, and the batch the program."""
-        if self._program.stale():
+        if self._program.guard_failed():
             self._build(self._program.capacity, self._labels)
         batch = taken(given, leaves(self.model), self.criterion)
         labels = has_kernels(self.criterion) and takes_labels(self.criterion, batch.y)
@@ -214,11 +214,11 @@ def has_rule(optimizer: optim.Optimizer) -> bool:
 
 
 def _write_update(program, optimizer: optim.Optimizer) -> None:
-    program.watch(vars(optimizer), ["param_groups"])
-    program.watch_list(optimizer.param_groups)
+    program.guard(vars(optimizer), ["param_groups"])
+    program.guard_list(optimizer.param_groups)
     for group in optimizer.param_groups:
-        program.watch(group, ["params"])
-        program.watch_list(group["params"])
+        program.guard(group, ["params"])
+        program.guard_list(group["params"])
     if has_rule(optimizer):
         program.update(optimizer)
     else:
@@ -256,7 +256,7 @@ def _check_parts(model, criterion, optimizer) -> None:
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
     if is_composed(criterion) and not descends_from_kernels(criterion):
         raise NotCapturable(f"capture: {criterion} is recorded, as the operations that it is written with")
-    if not criterion.explicit or criterion.has_parameters():
+    if not criterion.defines_backward or criterion.has_parameters():
         raise NotCapturable(
             f"capture: expected a criterion with a backward and without parameters, got {criterion}")
 

@@ -33,7 +33,7 @@ class Builder:
     def __init__(self, program, dtype, capacity: int, updated=(), training: bool = True, added: bool = False):
         self.program, self.dtype, self.capacity, self.training = program, dtype, capacity, training
         self.added = added
-        program.watch(vars(storage), ["_moves"])
+        program.guard(vars(storage), ["_moves"])
         self.updated = {id(parameter) for parameter in updated}
         self.written: set[int] = set()
         self.later: list[Callable[[], None]] = []  # writes the gradients of the parameters, after those of the layers
@@ -52,7 +52,7 @@ class Builder:
         self.product = None
         return x if over else self.rows(width)
 
-    def fresh(self, parameter: Parameter) -> bool:
+    def overwrites(self, parameter: Parameter) -> bool:
         """Whether its gradient is written, not added to: the optimizer's, the first time in a step."""
         first = id(parameter) not in self.written and id(parameter) in self.updated
         if id(parameter) not in self.written:
@@ -71,36 +71,36 @@ def flat_gradient(parameter: Parameter) -> np.ndarray:
 
 # Each function below writes a module's forward calls for the input x of ``width`` columns, None where it
 # is the batch itself, and returns the output, its columns, and what writes the backward calls:
-# backward(dy, wanted) gives dx, which may lie over dy, or None where it is not wanted.
+# backward(dy, needs_dx) gives dx, which may lie over dy, or None where it is not needed.
 
 
 def _linear(builder: Builder, module: nn.Linear, x, width: int):
     program = builder.program
     _check_linear(builder, module, width)
     weight, bias = module.weight, module.bias
-    program.watch(vars(module), ["weight", "bias"])
+    program.guard(vars(module), ["weight", "bias"])
     trained = [parameter for parameter in (weight, bias) if parameter is not None and parameter.requires_grad]
     for parameter in (weight, bias):
         if parameter is not None and builder.training:
-            program.follow(parameter.status)
+            program.guard_parameter(parameter.status)
     y = builder.product = builder.rows(module.out_features)
     program.linear(x, weight._data, None if bias is None else bias._data, y)
 
     def gradients(dy):
-        fresh = {parameter: builder.fresh(parameter) for parameter in trained}
-        if not all(fresh.values()) and not builder.added:  # both are added to, and what begins here begins at zero
-            for parameter in (p for p in fresh if fresh[p]):
+        overwrites = {parameter: builder.overwrites(parameter) for parameter in trained}
+        if not all(overwrites.values()) and not builder.added:  # both are added to, and what begins here begins at zero
+            for parameter in (p for p in overwrites if overwrites[p]):
                 builder.zero_gradient(parameter)
-        dw, db = (parameter.gradient if parameter in fresh else None for parameter in (weight, bias))
-        program.parameter_gradients(x, dy, dw, db, all(fresh.values()))
+        dw, db = (parameter.gradient if parameter in overwrites else None for parameter in (weight, bias))
+        program.parameter_gradients(x, dy, dw, db, all(overwrites.values()))
 
-    def backward(dy, wanted):
+    def backward(dy, needs_dx):
         if trained:
             builder.later.append(lambda: gradients(dy))
-        if not wanted:
+        if not needs_dx:
             return None
         dx = builder.rows(width)
-        program.reads(weight.status)
+        program.backward_reads(weight.status)
         program.input_gradient(dy, weight._data, dx)
         return dx
 
@@ -134,8 +134,8 @@ def _check_linear(builder: Builder, module: nn.Linear, width: int) -> None:
 
 def _activation(builder: Builder, module: Activation, x, width: int):
     program, operation = builder.program, module.operation
-    program.watch(vars(module), ["settings"])
-    program.watch(module.settings, list(module.settings))
+    program.guard(vars(module), ["settings"])
+    program.guard(module.settings, list(module.settings))
     if module.settings.get("dim", -1) not in (-1, 1):
         raise NotCapturable(f"capture: {module}: expected dim -1 or 1, along the rows of a batch")
     call = operation.kernel_call(module.settings)
@@ -147,8 +147,8 @@ def _activation(builder: Builder, module: Activation, x, width: int):
     y = builder.output(x, width, reads_input=not from_output)
     program.apply(name, x, y, setting=setting)
 
-    def backward(dy, wanted):
-        if wanted:
+    def backward(dy, needs_dx):
+        if needs_dx:
             written_in = y if from_output else x
             program.apply(f"{name}_backward", dy, dy, written_in, setting=setting)
         return dy
@@ -161,7 +161,7 @@ def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
     if not builder.training:
         return _unchanged(builder, module, x, width)
     module.training = module.training  # an attribute of its own, which can be watched
-    program.watch(vars(module), ["p", "training"])
+    program.guard(vars(module), ["p", "training"])
     if module.p == 0 or not module.training:
         return _unchanged(builder, module, x, width)
     scale, y = builder.rows(width), builder.rows(width)
@@ -173,8 +173,8 @@ def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
     program.apply("dropout_mask", scale, scale, setting=module.p)
     program.apply("multiply", x, y, scale)
 
-    def backward(dy, wanted):
-        if wanted:
+    def backward(dy, needs_dx):
+        if needs_dx:
             program.apply("multiply", dy, dy, scale)
         return dy
 
@@ -182,11 +182,11 @@ def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
 
 
 def _unchanged(builder: Builder, module: Module, x, width: int):
-    return x, width, lambda dy, wanted: dy
+    return x, width, lambda dy, needs_dx: dy
 
 
 def _flatten(builder: Builder, module: nn.Flatten, x, width: int):
-    builder.program.watch(vars(module), ["start_dim", "end_dim"])
+    builder.program.guard(vars(module), ["start_dim", "end_dim"])
     if (module.start_dim, module.end_dim) != (1, -1):
         raise NotCapturable(f"capture: {module}: expected start_dim=1 and end_dim=-1, which give rows")
     return _unchanged(builder, module, x, width)
@@ -232,7 +232,7 @@ def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Modu
     modules = leaves(model)
     for container in model.modules():
         if type(container) is nn.Sequential:
-            builder.program.watch_list(container._modules)
+            builder.program.guard_list(container._modules)
     x, width = None, widths(modules)[0]
     backwards = []
     for module in modules:

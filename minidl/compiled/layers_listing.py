@@ -47,13 +47,13 @@ class Listed:
             return
         others = [] if b is None and not against_target else [self._of(None if against_target else b, "y")]
         told = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
-                for key, value in settings.items() if key != "fresh" and value != 0]
+                for key, value in settings.items() if key != "overwrite" and value != 0]
         self.lines.append(f"{self._of(out)} = {name}({', '.join([self._of(a), *others, *told])})")
 
-    def parameter_gradients(self, x, dy, dw, db, fresh) -> None:
-        self._program.parameter_gradients(x, dy, dw, db, fresh)
+    def parameter_gradients(self, x, dy, dw, db, overwrite) -> None:
+        self._program.parameter_gradients(x, dy, dw, db, overwrite)
         made = ", ".join(self._of(array) for array in (dw, db) if array is not None)
-        self.lines.append(f"{made} {'=' if fresh else '+='} parameter_gradients({self._of(x)}, {self._of(dy)})")
+        self.lines.append(f"{made} {'=' if overwrite else '+='} parameter_gradients({self._of(x)}, {self._of(dy)})")
 
     def input_gradient(self, dy, weight, dx) -> None:
         self._program.input_gradient(dy, weight, dx)

@@ -34,7 +34,7 @@ def _nll(builder: Builder, z: np.ndarray, labels: bool, count: str) -> Callable:
     program.apply("negative_log_likelihood", z, dz, reduction=count)
 
     def gradient() -> np.ndarray:
-        program.apply("add_at_labels", dz, dz, setting=-1.0, reduction=count, fresh=True)
+        program.apply("add_at_labels", dz, dz, setting=-1.0, reduction=count, overwrite=True)
         return dz
 
     return gradient
@@ -71,7 +71,7 @@ def takes_labels(criterion: Module, target: np.ndarray) -> bool:
 
 def write_loss(builder: Builder, criterion: Any, z: np.ndarray, labels: bool) -> Callable:
     """Write the calls of the loss; what writes those of its gradient."""
-    builder.program.watch(vars(criterion), ["reduction"])
+    builder.program.guard(vars(criterion), ["reduction"])
     mean = "elements" if type(criterion) is nn.MSELoss else "rows"
     count = {"mean": mean, "batchmean": "rows", "sum": "sum"}[criterion.reduction]
     return _LOSSES[type(criterion)](builder, z, labels, count)

@@ -278,8 +278,8 @@ def _total(builder, name, operands, settings, output):
     return True
 
 
-@lowering("picked_total")
-def _picked_total(builder, name, operands, settings, output):
+@lowering("gather_labels_total")
+def _gather_labels_total(builder, name, operands, settings, output):
     z, labels = operands
     row = _labels(builder, labels) if _all_of(z.dtype, z) and z.ndim == 2 else None
     if row is None:
@@ -299,14 +299,14 @@ def _minus_one_hot(builder, name, operands, settings, output):
 
 @lowering("cross_entropy_gradient")
 def _cross_entropy_gradient(builder, name, operands, settings, output):
-    log_p, labels, share = operands
-    if not isinstance(share, np.ndarray):
-        share = builder.number(share, output.dtype)
-    if share.size != 1 or not _all_of(output.dtype, output, log_p, share):
+    log_p, labels, factor = operands
+    if not isinstance(factor, np.ndarray):
+        factor = builder.number(factor, output.dtype)
+    if factor.size != 1 or not _all_of(output.dtype, output, log_p, factor):
         return False
     row = _labels(builder, labels)
     if row is None:
         return False
     builder.program.kernel(name, output.dtype, rows_of(output), rows_of(log_p), c=row,
-                           setting_from=rows_of(share.reshape(())), who="CrossEntropyLoss")
+                           setting_from=rows_of(factor.reshape(())), who="CrossEntropyLoss")
     return True

@@ -126,7 +126,7 @@ def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
 
 def _loss_of(criterion, function: Callable | None) -> Callable:
     """(output, target) -> the loss as a Tensor, and what runs the backward pass."""
-    if function is None and not isinstance(criterion, Loss) and criterion.explicit:
+    if function is None and not isinstance(criterion, Loss) and criterion.defines_backward:
         return _by_its_own_backward(criterion)
 
     def on_tensors(output, target):

@@ -20,7 +20,7 @@ BLOCK = 256  # rows that pass through the network together, so that what is betw
 
 
 def predictor(model: Module) -> Callable:
-    """The forward pass of a model as a program, which serves one thread at a time: X -> y, or None if stale."""
+    """The forward pass of a model as a program, which serves one thread at a time: X -> y, or None if a guard fails."""
     width, _ = widths(leaves(model))
     dtype = dtype_of(model)
     program = kernels.of(dtype).Program(BLOCK, width, 0, 0)
@@ -75,7 +75,7 @@ def outputs(model: Module, inputs: list[np.ndarray]) -> np.ndarray:
 
 
 def _or_none(forward: Callable | None, X: np.ndarray) -> np.ndarray | None:
-    """The outputs, or None for a program that is none, is stale or refuses X."""
+    """The outputs, or None for a program that is none, has a guard that fails, or refuses X."""
     try:
         return None if forward is None else forward(X)
     except (IndexError, TypeError, ValueError):

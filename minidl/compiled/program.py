@@ -92,13 +92,13 @@ class Builder:
 
     def build(self) -> Replay:
         """The program, without its guards."""
-        fresh = _fresh(self.lines)
+        overwriting = _overwriting(self.lines)
         for number, line in enumerate(self.lines):
             begin, compiled = len(self.program), True
             if line.what == "operation":
                 compiled = self._operation(line)
             elif line.what == "accumulate":
-                compiled = self._accumulate(line, number in fresh)
+                compiled = self._accumulate(line, number in overwriting)
             elif line.what == "overwrite":
                 self._copy(self.array(line.outputs[0]), line.operands[0])
             elif line.what == "call":
@@ -108,7 +108,7 @@ class Builder:
                 self._call_function(line)
                 compiled = False
             elif line.what == "zero":
-                if number not in fresh:
+                if number not in overwriting:
                     self._zero(line.outputs[0])
             elif line.what == "finite":
                 self.program.finite(self.array(line.operands[0]).reshape(1, 1))
@@ -157,18 +157,18 @@ class Builder:
         if flat is not None:
             self.program.kernel("zero", flat.dtype, flat)
 
-    def _accumulate(self, line: Line, fresh: bool) -> bool:
+    def _accumulate(self, line: Line, overwrite: bool) -> bool:
         """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place.
 
-        fresh : the gradient is zero, which nobody has written there.
+        overwrite : the gradient is zero, which nobody has written there.
         """
         target, = line.outputs
         operands = [self._moved_in(x) for x in line.operands]
         operation = line.operation
         if operation is None:
-            if lower(self, "add", [0.0 if fresh else target, operands[0]], {}, target):
+            if lower(self, "add", [0.0 if overwrite else target, operands[0]], {}, target):
                 return True
-            if fresh:
+            if overwrite:
                 self._zero(target)
             given, = operands
 
@@ -178,9 +178,9 @@ class Builder:
             self.program.call(add)
             return False
         lowered = _LOWERINGS.get(operation.name)
-        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=not fresh):
+        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=not overwrite):
             return True
-        if fresh:
+        if overwrite:
             self._zero(target)
 
         def call():
@@ -200,7 +200,7 @@ class Builder:
         self.program.call(copy)
 
 
-def _fresh(lines: list[Line]) -> set[int]:
+def _overwriting(lines: list[Line]) -> set[int]:
     """The lines that set a gradient to zero and those that are the next to touch it, by adding to all of it.
 
     Then nobody need write the zeros.

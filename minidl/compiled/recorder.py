@@ -61,8 +61,8 @@ class Recorder:
         self.in_place: list[str] = []  # what is called in its place, by name
         self.undo: list[Callable[[], None]] = []
         self.streams: dict[Any, tuple[Callable[[], Any], str]] = {}
-        self.settled: set[int] = set()  # parameters whose gradient the step has set or cleared
-        self.asked: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
+        self.assigned: set[int] = set()  # parameters whose gradient the step has set or cleared
+        self.queried: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
 
@@ -173,7 +173,7 @@ class Recorder:
 
     def mark(self, what: str, parameter: Tensor) -> None:
         """"reached", "cleared" or "changed"."""
-        self.settled.add(id(parameter))
+        self.assigned.add(id(parameter))
         if isinstance(parameter, Parameter):
             self._parameter(parameter)
         self.lines.append(Line(what, parameter))
@@ -232,10 +232,10 @@ class Recorder:
         self.call("a gradient", accumulate, (gradient,), (), listed=False)
         return True
 
-    def asked_for_gradient(self, parameter: Parameter) -> None:
+    def gradient_queried(self, parameter: Parameter) -> None:
         """The function asks whether a parameter has a gradient before it has made one."""
-        if not self.paused and id(parameter) not in self.settled and id(parameter) not in self.asked:
-            self.asked[id(parameter)] = parameter, parameter.status.has_grad
+        if not self.paused and id(parameter) not in self.assigned and id(parameter) not in self.queried:
+            self.queried[id(parameter)] = parameter, parameter.status.has_grad
 
     def add_parameters(self, parameters) -> None:
         """Parameters that a call will change."""

@@ -92,7 +92,7 @@ class Recording:
             for array in self.arrays:
                 self.replay.argument(builder.array(array))
 
-    def fresh(self):
+    def recorded_output(self):
         """The output of the recorded run, as new Tensors."""
         return rebuilt(self.shape, [Tensor(array.copy()) for array in self.tensors])
 
@@ -202,14 +202,14 @@ class RecordedStep(ReplayedCall):
             kept.replay.replays += 1
             kept.replay.next_check *= 2
             self._shortcut(kept)
-            return new.fresh()
+            return new.recorded_output()
         if kept is not None:
             self._differed += 1
             if self._differed == PATIENCE:
                 self.reason = ("the function does not do the same at each call, though nothing that it is seen to read "
                                f"has changed: {_difference(kept.signature[0], new.signature[0])}")
                 self._kept.clear()
-                return new.fresh()
+                return new.recorded_output()
         new.build()
         self._kept[key] = new
         self._kept.move_to_end(key)
@@ -217,7 +217,7 @@ class RecordedStep(ReplayedCall):
             self._kept.popitem(last=False)
         self.recordings += 1
         self._shortcut(new)
-        return new.fresh()
+        return new.recorded_output()
 
     def arguments(self) -> list[str]:
         """The names of the function's arguments, as far as they stand in its text."""

@@ -247,7 +247,7 @@ class Watch:
 
     def _visit_module(self, module: Module, names: frozenset, depth: int) -> None:
         own, text = vars(module), type(module).__name__
-        in_place = module.explicit and not module.by_operations and not _is_library(_file_of(type(module)))
+        in_place = module.defines_backward and not module.by_operations and not _is_library(_file_of(type(module)))
         for name in ("training", "forward", "backward", *sorted(names)):  # also those that are not there yet
             if name not in own and self._new("name", id(own), name):
                 self.guards.name(own, name, f"{text}.{name}")
@@ -369,7 +369,7 @@ class Watch:
         for root in used.values():
             if root.key[0] == "outside" and type(root.array) is np.ndarray:
                 self.guards.place(root.array, "where an array lies")
-        for parameter, flag in self.recorder.asked.values():
+        for parameter, flag in self.recorder.queried.values():
             self.guards.reached(parameter.status, flag, f"whether {parameter.described()} has a gradient")
 
     def _refuse(self, text: str) -> None:

@@ -96,7 +96,7 @@ def _softplus_gradient(g, _, x, beta=1.0, threshold=20.0):
 
 softplus = Operation(
     "softplus", _softplus_value, _softplus_gradient,
-    settings=("beta", "threshold"), reads=("0",), keeps=True,
+    settings=("beta", "threshold"), reads=("0",), saves=True,
     kernel=lambda beta=1.0, threshold=20.0: ("softplus", threshold) if beta == 1 else None)
 
 

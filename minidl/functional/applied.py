@@ -17,27 +17,28 @@ ndarray = np.ndarray  # as one name, which is looked up at each call
 class Applied(Node):
     """An operation on the tape.
 
-    ``applied``: the operation, its inputs, their arrays, the settings, and what the value kept: of arrays and of
-    Tensors, None where there is none. ``asked``: the positions of those inputs that ask for a gradient.
+    ``applied``: the operation, its inputs, their arrays, the settings, and what the value saved: of arrays and of
+    Tensors, None where there is none. ``positions``: the positions of those inputs that ask for a gradient.
     """
 
-    __slots__ = ("applied", "asked")
+    __slots__ = ("applied", "positions")
     name: Any = property(lambda self: self.applied[0].name)
     parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
 
-    def __init__(self, applied: tuple, asked: list[int], inputs: list[Tensor], read: list[tuple]):
-        self.serial, self.applied, self.asked, self.inputs, self.read = next(serial), applied, asked, inputs, read
+    def __init__(self, applied: tuple, positions: list[int], inputs: list[Tensor], read: list[tuple]):
+        self.serial, self.applied, self.positions = next(serial), applied, positions
+        self.inputs, self.read = inputs, read
 
-    def gradients(self, g: np.ndarray, wanted: Sequence[bool] | None) -> list:
-        operation, _, values, settings, kept, _ = self.applied
-        if kept is None and operation.keeps:
-            kept = operation.value(*values, **settings)[1]
-        if operation.adds and wanted is None:
-            wanted = self._add_to_parameters(g, kept, values)
+    def gradients(self, g: np.ndarray, needs_grad: Sequence[bool] | None) -> list:
+        operation, _, values, settings, saved, _ = self.applied
+        if saved is None and operation.saves:
+            saved = operation.value(*values, **settings)[1]
+        if operation.adds and needs_grad is None:
+            needs_grad = self._add_to_parameters(g, saved, values)
         found: list = []
-        for n, i in enumerate(self.asked):
-            if wanted is None or wanted[n]:
-                dx, x = operation.derivative(i)(g, kept, *values, **settings), values[i]
+        for n, i in enumerate(self.positions):
+            if needs_grad is None or needs_grad[n]:
+                dx, x = operation.derivative(i)(g, saved, *values, **settings), values[i]
                 if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
                     dx = np.asarray(unbroadcast(dx, x))
                 found.append(dx)
@@ -45,33 +46,33 @@ class Applied(Node):
                 found.append(None)
         return found
 
-    def gradients_of_tensors(self, g: Tensor, output: Tensor, wanted: Sequence[bool] | None, add: bool) -> list:
-        operation, sources, _, settings, _, kept = self.applied
+    def gradients_of_tensors(self, g: Tensor, output: Tensor, needs_grad: Sequence[bool] | None, add: bool) -> list:
+        operation, sources, _, settings, _, saved = self.applied
         y = output
-        if operation.keeps:
-            y = kept
+        if operation.saves:
+            y = saved
             if y is None:
                 y = operation.value(*sources, **settings)[1]
-        if operation.adds and add and wanted is None:
-            wanted = self._add_to_parameters(g, y, sources)
+        if operation.adds and add and needs_grad is None:
+            needs_grad = self._add_to_parameters(g, y, sources)
         return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
-                if x.requires_grad and (wanted is None or wanted[n]) else None
-                for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True))]
+                if x.requires_grad and (needs_grad is None or needs_grad[n]) else None
+                for n, (i, x) in enumerate(zip(self.positions, self.inputs, strict=True))]
 
     def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
-        """Add to the gradients of Parameters what can be added in place; which gradients are still wanted."""
+        """Add to the gradients of Parameters what can be added in place; which gradients are still needed."""
         operation = self.applied[0]
         totals: list = [None] * len(values)
-        wanted = []
-        for i, x in zip(self.asked, self.inputs, strict=True):
+        needs_grad = []
+        for i, x in zip(self.positions, self.inputs, strict=True):
             if isinstance(x, Parameter) and i in operation.adds:
-                wanted.append(False)
+                needs_grad.append(False)
                 if x.requires_grad:  # it may have been frozen since
                     totals[i] = x
             else:
-                wanted.append(True)
+                needs_grad.append(True)
         operation.add_all(totals, g, y, *values)
-        return wanted
+        return needs_grad
 
     def free(self) -> None:
         self.inputs = self.read = None

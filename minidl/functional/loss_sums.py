@@ -21,23 +21,23 @@ def check_reduction(name: str, reduction: str, allowed=REDUCTIONS) -> None:
 
 total = Operation(
     "total", arrays.total, lambda g, y, x: expand_as(to(g, x.dtype), x), reads=("",))
-picked_total = Operation(  # Σ_n z[n, t_n]
-    "picked_total", arrays.picked_total,
+gather_labels_total = Operation(  # Σ_n z[n, t_n]
+    "gather_labels_total", arrays.gather_labels_total,
     lambda g, y, z, t: minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * -to(g, z.dtype), no_derivative,
     reads=("1", ""))
 minus_one_hot = Operation("minus_one_hot", lambda t, classes, dtype: _minus_one_hot(t, classes, dtype), arity=1)
-picked = Operation(  # z[n, t_n]
-    "picked", lambda z, t: np.take_along_axis(z, t[:, None], axis=1)[:, 0],
+gather_labels = Operation(  # z[n, t_n]
+    "gather_labels", lambda z, t: np.take_along_axis(z, t[:, None], axis=1)[:, 0],
     lambda g, y, z, t: minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * -unsqueeze(g, 1), no_derivative,
     reads=("1", ""))
 row_total = Operation(  # Σ_c t[n, c], in the order of c: (N, C) -> (N, 1)
     "row_total", lambda t: arrays.matmul(t, np.ones((t.shape[1], 1), t.dtype)),
     lambda g, y, t: expand_as(g, t), reads=("",))
-label_gradient = Operation(  # share (e^log_p - onehot(t))
+label_gradient = Operation(  # factor (e^log_p - onehot(t))
     "cross_entropy_gradient", arrays.cross_entropy_gradient,
-    lambda u, d, log_p, t, share: u * share * exp(log_p),
+    lambda u, d, log_p, t, factor: u * factor * exp(log_p),
     no_derivative,
-    lambda u, d, log_p, t, share: summed(u * label_gradient(log_p, t, 1.0)),
+    lambda u, d, log_p, t, factor: summed(u * label_gradient(log_p, t, 1.0)),
     reads=("02", "", "01"))
 
 
@@ -68,12 +68,12 @@ def reduced(name: str, z, reduction: str, mean: str, total):
     return to(loss, z.dtype) if isinstance(loss, Tensor) else z.dtype.type(loss)
 
 
-def share_of(g, z, reduction: str, mean: str):
+def gradient_factor(g, z, reduction: str, mean: str):
     """The gradient that each element's, or each row's, loss receives, to be broadcast against z."""
     if reduction == "none":
         g = g if isinstance(g, Tensor) else np.asarray(g)
         return unsqueeze(g, -1) if g.ndim < z.ndim else g
-    share = divided(g, z, reduction, mean)
-    return share if isinstance(share, Tensor) else z.dtype.type(share)
+    factor = divided(g, z, reduction, mean)
+    return factor if isinstance(factor, Tensor) else z.dtype.type(factor)
 
 

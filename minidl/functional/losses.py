@@ -29,7 +29,17 @@ from .activations import log_softmax
 from .applied import summed
 from .casts import contiguous
 from .elementwise import exp, sign, where
-from .loss_sums import divided, label_gradient, minus_one_hot, picked, picked_total, reduced, row_total, share_of, total
+from .loss_sums import (
+    divided,
+    gather_labels,
+    gather_labels_total,
+    gradient_factor,
+    label_gradient,
+    minus_one_hot,
+    reduced,
+    row_total,
+    total,
+)
 from .operation import Operation
 from .shapes import permute, reshape
 
@@ -61,7 +71,7 @@ def _mse_value(z, t, reduction="mean"):
 
 
 def _mse_gradient(g, difference, z, t, reduction="mean"):
-    return difference * share_of(2 * g, z, reduction, "elements")
+    return difference * gradient_factor(2 * g, z, reduction, "elements")
 
 
 def _huber_value(z, t, reduction="mean", delta=1.0):
@@ -78,15 +88,15 @@ def _huber_value(z, t, reduction="mean", delta=1.0):
 
 def _huber_gradient(g, difference, z, t, reduction="mean", delta=1.0):
     slope = where(abs(difference) <= delta, difference, delta * sign(difference))
-    return slope * share_of(g, z, reduction, "elements")
+    return slope * gradient_factor(g, z, reduction, "elements")
 
 
 class _Folded(NamedTuple):
-    """One sample, or (N, C, d1, ...), as rows (R, C) and their targets; ``kept`` is what their loss kept."""
+    """One sample, or (N, C, d1, ...), as rows (R, C) and their targets; ``saved`` is what their loss saved."""
 
     rows: np.ndarray
     target: np.ndarray
-    kept: Any = None
+    saved: Any = None
 
 
 def label_shape(z: np.ndarray) -> tuple[int, ...]:
@@ -119,16 +129,16 @@ def _folded(name: str, z: np.ndarray, t, probabilities: bool) -> _Folded:
 
 def _value_of_folded(value: Callable, folded: _Folded, shape: tuple[int, ...], reduction: str):
     """The loss of the rows: one number, or for each of the labels of this shape."""
-    loss, kept = value(folded.rows, folded.target, reduction)
-    return reshape(loss, shape) if reduction == "none" else loss, folded._replace(kept=kept)
+    loss, saved = value(folded.rows, folded.target, reduction)
+    return reshape(loss, shape) if reduction == "none" else loss, folded._replace(saved=saved)
 
 
 def _gradient_of_folded(gradient: Callable, g, folded: _Folded, z: np.ndarray, reduction: str) -> np.ndarray:
     """The gradient of z from that of its rows."""
-    rows, target, kept = folded
+    rows, target, saved = folded
     if reduction == "none":
         g = reshape(g if isinstance(g, Tensor) else np.asarray(g), -1)
-    dz = gradient(g, kept, rows, target, reduction)
+    dz = gradient(g, saved, rows, target, reduction)
     if z.ndim == 1:
         return reshape(dz, z.shape)
     return contiguous(_moved(reshape(dz, (*label_shape(z), z.shape[1])), z.ndim - 1, 1))
@@ -155,7 +165,7 @@ def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
 def _nll_value(z, t, reduction="mean"):
     check_output("NLLLoss", z)
     try:  # the kernel refuses what does not fit; only then is the reason looked for
-        total = picked_total(z, t)
+        total = gather_labels_total(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
             return _value_of_folded(_nll_value, _folded("NLLLoss", z, t, False), label_shape(z), reduction)
@@ -165,14 +175,14 @@ def _nll_value(z, t, reduction="mean"):
         _check_range("NLLLoss", z, t)
         raise ValueError(f"NLLLoss: {error}") from None
     if reduction == "none":
-        return -picked(z, t), None
+        return -gather_labels(z, t), None
     return reduced("NLLLoss", z, reduction, "rows", -total), None
 
 
-def _nll_gradient(g, kept, z, t, reduction="mean"):
-    if kept is not None:
-        return _gradient_of_folded(_nll_gradient, g, kept, z, reduction)
-    return minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * share_of(g, z, reduction, "rows")
+def _nll_gradient(g, saved, z, t, reduction="mean"):
+    if saved is not None:
+        return _gradient_of_folded(_nll_gradient, g, saved, z, reduction)
+    return minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * gradient_factor(g, z, reduction, "rows")
 
 
 def _cross_entropy_value(z, t, reduction="mean"):
@@ -204,14 +214,14 @@ def _cross_entropy_of_labels(z, t, reduction: str):
         _check_range("CrossEntropyLoss", z, t)
         raise ValueError(f"CrossEntropyLoss: {error}") from None
     if reduction == "none":
-        return -picked(log_p, t), log_p
+        return -gather_labels(log_p, t), log_p
     return reduced("CrossEntropyLoss", z, reduction, "rows", total), log_p
 
 
 def _label_total(z, t):
     """-Σ_n log_p[n, t_n] and log_p = log softmax(z)."""
     log_p = log_softmax(z)
-    return -picked_total(log_p, t), log_p
+    return -gather_labels_total(log_p, t), log_p
 
 
 def _cross_entropy_of_others(z, t, reduction: str):
@@ -224,14 +234,14 @@ def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
     if type(log_p) is _Folded:
         return _gradient_of_folded(_cross_entropy_gradient, g, log_p, z, reduction)
     if t.ndim == 1 and reduction != "none":
-        share = divided(g, z, reduction, "rows")
+        factor = divided(g, z, reduction, "rows")
         gradient = label_gradient.value if type(log_p) is np.ndarray else label_gradient
-        return gradient(log_p, t, share)
+        return gradient(log_p, t, factor)
     if t.ndim == 1:
         dz = exp(log_p) + minus_one_hot(t, classes=z.shape[1], dtype=z.dtype)
     else:
         dz = exp(log_p) * row_total(t) - t
-    return dz * share_of(g, z, reduction, "rows")
+    return dz * gradient_factor(g, z, reduction, "rows")
 
 
 def _no_gradient(*_, **__):
@@ -246,7 +256,7 @@ def _huber_target_gradient(*args, **settings):
     return -_huber_gradient(*args, **settings)
 
 
-mse_loss = Operation("mse_loss", _mse_value, _mse_gradient, _mse_target_gradient, keeps=True)
-huber_loss = Operation("huber_loss", _huber_value, _huber_gradient, _huber_target_gradient, keeps=True)
-nll_loss = Operation("nll_loss", _nll_value, _nll_gradient, _no_gradient, keeps=True)
-cross_entropy = Operation("cross_entropy", _cross_entropy_value, _cross_entropy_gradient, _no_gradient, keeps=True)
+mse_loss = Operation("mse_loss", _mse_value, _mse_gradient, _mse_target_gradient, saves=True)
+huber_loss = Operation("huber_loss", _huber_value, _huber_gradient, _huber_target_gradient, saves=True)
+nll_loss = Operation("nll_loss", _nll_value, _nll_gradient, _no_gradient, saves=True)
+cross_entropy = Operation("cross_entropy", _cross_entropy_value, _cross_entropy_gradient, _no_gradient, saves=True)

@@ -4,7 +4,7 @@ The value is a function of arrays and settings. For each input there is one deri
 that the input receives, written on
 
     g           the gradient of the output
-    y           the output (or what the value kept for the derivatives)
+    y           the output (or what the value saved for the derivatives)
     a, b, x     the inputs, arrays or numbers
     and the settings that the value was called with.
 
@@ -51,7 +51,7 @@ class Operation:
 
     ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
     changes nothing. ``views`` says that y may share its memory with the first input.
-    ``keeps`` says that the value gives (y, kept); it is then itself written with operations, and computes
+    ``saves`` says that the value gives (y, saved); it is then itself written with operations, and computes
     with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
     in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
     of the totals that are not None. ``add(total, *inputs)`` adds this operation's own value to an array.
@@ -66,13 +66,13 @@ class Operation:
     Raises TypeError for inputs that are neither Tensors, arrays nor numbers.
     """
 
-    def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), keeps: bool = False,
+    def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), saves: bool = False,
                  reads: tuple[str, ...] = (), views: bool = False, adds: tuple[int, ...] = (),
                  add_all: Callable = no_derivative, add: Callable | None = None, arity: float | None = None,
                  kernel: str | Callable | None = None, output_serves: bool | Callable = False):
         self.name, self.value, self.derivatives = name, value, derivatives
         self.arity = len(derivatives) or math.inf if arity is None else arity
-        self.settings, self.keeps, self.views = settings, keeps, views
+        self.settings, self.saves, self.views = settings, saves, views
         self.reads = reads or tuple(ALL for _ in derivatives)
         self.adds, self.add_all, self.add = adds, add_all, add
         self.kernel, self.output_serves = kernel, output_serves
@@ -84,7 +84,7 @@ class Operation:
     def run(self, *inputs, **settings):
         """(y, what the derivatives get as y), for arrays."""
         y = self.value(*inputs, **settings)
-        return y if self.keeps else (y, y)
+        return y if self.saves else (y, y)
 
     def kernel_call(self, settings: dict) -> tuple[str, float] | None:
         """The kernel that computes the value with these settings, and the one number that it takes, or 0."""
@@ -113,7 +113,7 @@ class Operation:
         for x in inputs:
             if isinstance(x, Tensor):
                 return self._of_tensors(inputs, settings)
-        return self.value(*inputs, **settings)[0] if self.keeps else self.value(*inputs, **settings)
+        return self.value(*inputs, **settings)[0] if self.saves else self.value(*inputs, **settings)
 
     def of(self, a, b):
         """The same as a call, but faster for arrays. As in a derivative, both inputs are Tensors, or neither is."""
@@ -122,13 +122,13 @@ class Operation:
     def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:
         """The output as a Tensor, on the tape if an input asks for it."""
         values: list = []
-        asked: list[int] = []
-        asking: list[Tensor] = []
+        positions: list[int] = []
+        differentiated: list[Tensor] = []
         for x in inputs:
             if isinstance(x, Tensor):
                 if x.requires_grad:
-                    asked.append(len(values))
-                    asking.append(x)
+                    positions.append(len(values))
+                    differentiated.append(x)
                 values.append(x._data)
             elif isinstance(x, np.generic):
                 number = x.item()
@@ -139,37 +139,37 @@ class Operation:
             else:
                 raise TypeError(f"{self.name}: expected Tensors, arrays or numbers, got {type(x).__name__}")
         recorder, tensors = thread.recorder, None
-        if recorder is None or not self.keeps:
-            y = kept = self.value(*values, **settings)
-            if self.keeps:
-                y, kept = y
+        if recorder is None or not self.saves:
+            y = saved = self.value(*values, **settings)
+            if self.saves:
+                y, saved = y
             array = y if type(y) is ndarray else np.asarray(y)
             output = made(array) if array.dtype in FLOATS else Tensor(array)
         else:  # the recorder sees the operations of which the value is made
             first = inputs[0] if isinstance(inputs[0], Tensor) else Tensor(inputs[0])
             output, tensors = self.value(first, *inputs[1:], **settings)
-            kept = recorder = None
-        if asked and thread.depth == 0 and self.derivatives:
+            saved = recorder = None
+        if positions and thread.depth == 0 and self.derivatives:
             if self.constants:
-                asked = [i for i in asked if i not in self.constants]
-                asking = [inputs[i] for i in asked]
-            if asked:
+                positions = [i for i in positions if i not in self.constants]
+                differentiated = [inputs[i] for i in positions]
+            if positions:
                 if output._data.dtype not in FLOATS:
                     raise TypeError(f"Tensor: only float32 and float64 have gradients, got {output.dtype}")
                 output._requires_grad = True
-                applied = self, inputs, values, settings, kept, tensors
-                output.node = Applied(applied, asked, asking, self._read(inputs, asked, output))
+                applied = self, inputs, values, settings, saved, tensors
+                output.node = Applied(applied, positions, differentiated, self._read(inputs, positions, output))
         if self.views and shares(output._data, values[0]):
             output.status = inputs[0].counted()
         if recorder is not None:
             recorder.operation(self, inputs, settings, output)
         return output
 
-    def _read(self, inputs: tuple, asked: list[int], output: Tensor) -> list[tuple]:
-        """What the derivatives for the inputs asked read, with the version that it has now."""
-        plan = self.plans.get(key := tuple(asked))
+    def _read(self, inputs: tuple, positions: list[int], output: Tensor) -> list[tuple]:
+        """What the derivatives for the inputs at these positions read, with the version that it has now."""
+        plan = self.plans.get(key := tuple(positions))
         if plan is None:
-            plan = self._plan(asked, len(inputs))
+            plan = self._plan(positions, len(inputs))
             if self.arity != math.inf:
                 self.plans[key] = plan
         read: list[tuple] = []
@@ -181,12 +181,12 @@ class Operation:
                 read.append((inputs[j], 0 if status is None else status.version))
         return read
 
-    def _plan(self, asked: list[int], count: int) -> list[int]:
+    def _plan(self, positions: list[int], count: int) -> list[int]:
         """The positions of the inputs that these derivatives read, and -1 where they read the output."""
-        names = "".join([self.reads_of(i) for i in asked])
+        names = "".join([self.reads_of(i) for i in positions])
         count = count if self.arity == math.inf else int(self.arity)
         plan = [j for j in range(count) if names and (j >= 10 or ALL[j] in names)]
-        return [*plan, -1] if "y" in names and not self.keeps else plan
+        return [*plan, -1] if "y" in names and not self.saves else plan
 
     def add_to(self, parameter: Parameter, *inputs) -> None:
         """Add the value for these inputs to the parameter's gradient, term by term."""

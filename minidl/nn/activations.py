@@ -29,9 +29,9 @@ class Activation(Module):
             if isinstance(x, Tensor):
                 return self.recorded((x,), Activation)
             raise
-        if self.operation.keeps:  # it is a composition of operations
-            y, kept = y
-            self.saved = x, kept
+        if self.operation.saves:  # it is a composition of operations
+            y, saved = y
+            self.saved = x, saved
         else:
             self.saved = x, y
         return y
@@ -44,8 +44,8 @@ class Activation(Module):
         """The gradient of the input, for that of the output."""
         settings, derivative = self.settings, self.operation.derivatives[0]
         try:
-            x, kept = self.saved
-            return derivative(gradient, kept, x, **settings) if settings else derivative(gradient, kept, x)
+            x, saved = self.saved
+            return derivative(gradient, saved, x, **settings) if settings else derivative(gradient, saved, x)
         except (AttributeError, TypeError, ValueError):
             x, _ = self.require_saved()
             self.check_gradient(gradient, x.shape, x.dtype)

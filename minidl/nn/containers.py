@@ -88,7 +88,7 @@ class Sequential(ModuleList):
             return self.recorded((x,), Sequential)
         saved = []
         for module in self._modules:
-            x = module.forward(x) if module.explicit else module(x)
+            x = module.forward(x) if module.defines_backward else module(x)
             saved.append(module.saved)
         self.saved = saved
         return x
@@ -124,17 +124,19 @@ class Sequential(ModuleList):
                 break
         return gradient
 
-    def read_parameters(self, asked: bool) -> list[Parameter]:
+    def read_parameters(self, input_requires_grad: bool) -> list[Parameter]:
         found = []
         for module in self._modules:
-            found += module.read_parameters(asked) if module.explicit else []
-            asked = asked or module.is_trained()
+            found += module.read_parameters(input_requires_grad) if module.defines_backward else []
+            input_requires_grad = input_requires_grad or module.is_trained()
         return found
 
     @property
     def reads(self) -> str:
         """The input, where the first module that does not merely pass it on reads it; so with the output."""
-        first, last = (next((m.reads for m in modules if m.reads), "") if all(m.explicit for m in modules) else "xy"
+        if not all(m.defines_backward for m in self._modules):
+            return "xy"
+        first, last = (next((m.reads for m in modules if m.reads), "")
                        for modules in (self._modules, self._modules[::-1]))
         return ("x" if "x" in first else "") + ("y" if "y" in last else "")
 

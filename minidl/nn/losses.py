@@ -76,17 +76,17 @@ def _as_node(method: Callable, backward: Callable) -> Callable:
     def run(self, output, *others, **named):
         if not isinstance(output, Tensor):
             return method(self, output, *others, **named)
-        kept: list = [None]  # what the last forward left, for the node's backward
+        saved: list = [None]  # what the last forward left, for the node's backward
 
         def compute(*arrays):
             rest = iter(arrays)
             values = [next(rest) if isinstance(x, Tensor) else x for x in (output, *others)]
             value = np.asarray(method(self, *values, **named), values[0].dtype)
-            kept[0] = self.saved
+            saved[0] = self.saved
             return value
 
         def gradients(g):
-            before, self.saved = self.saved, kept[0]
+            before, self.saved = self.saved, saved[0]
             try:
                 return [backward(self, g.item() if g.ndim == 0 else g)]
             finally:
@@ -119,7 +119,7 @@ class Loss(Module):
     on the tape, too.
     """
 
-    keeps_backward = True  # which of the two differentiates a subclass is decided below
+    inherits_backward = True  # which of the two differentiates a subclass is decided below
     operation: functional.Operation
     reductions: tuple[str, ...] = ("mean", "sum", "none")
     others: tuple[str, ...] = ()  # the operation's settings beside the reduction, each an attribute
@@ -158,8 +158,8 @@ class Loss(Module):
             self.check_arrays(output, target)
             target = np.asarray(target)
         settings = self._settings()
-        loss, kept = self.operation.value(output, target, **settings)
-        self.saved = output, target, kept, settings, np.shape(loss)
+        loss, saved = self.operation.value(output, target, **settings)
+        self.saved = output, target, saved, settings, np.shape(loss)
         return loss if settings["reduction"] == "none" else float(loss)
 
     def _settings(self) -> dict:
@@ -170,10 +170,10 @@ class Loss(Module):
 
     def backward(self, gradient=1.0) -> np.ndarray:
         """The gradient of the output. RuntimeError before a forward."""
-        output, target, kept, settings, shape = self.require_saved()
+        output, target, saved, settings, shape = self.require_saved()
         if not isinstance(gradient, float) or shape:
             self.check_share(gradient, shape)
-        return self.operation.derivatives[0](gradient, kept, output, target, **settings)
+        return self.operation.derivatives[0](gradient, saved, output, target, **settings)
 
     def check_arrays(self, output, target=0) -> None:
         """That both are arrays, the output of floats; the target may be one label."""

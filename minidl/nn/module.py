@@ -76,8 +76,8 @@ class Module:
     training = True
     saved: Any = None
     _predictors: list
-    keeps_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
-    explicit = False  # whether the class defines the backward of its forward
+    inherits_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
+    defines_backward = False  # whether the class defines the backward of its forward
     takes_tensors = False  # whether the forward that stands in the class itself takes Tensors, too
     by_operations = False  # whether ``expressed`` is what forward computes and backward differentiates
     reads: Any = "xy"  # whether backward reads the inputs' values (x) and the output's (y)
@@ -146,18 +146,18 @@ class Module:
             next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward", "accumulate"))
         expressed = next(c for c in cls.__mro__ if "expressed" in vars(c))
         cls.by_operations = expressed is forward is backward
-        cls.explicit = backward is not Module and (cls.keeps_backward or issubclass(backward, forward))
-        if not cls.explicit:
+        cls.defines_backward = backward is not Module and (cls.inherits_backward or issubclass(backward, forward))
+        if not cls.defines_backward:
             cls.backward, cls.accumulate = Module.backward, Module.accumulate
         elif not issubclass(accumulate, backward):
             cls.accumulate = Module.accumulate
-        if not cls.explicit and (forward is cls or not issubclass(forward, Module)):
+        if not cls.defines_backward and (forward is cls or not issubclass(forward, Module)):
             cls.forward = _by_tape(cls.forward)
-        elif forward is cls and not (cls.keeps_backward or vars(cls).get("takes_tensors")):
+        elif forward is cls and not (cls.inherits_backward or vars(cls).get("takes_tensors")):
             cls.forward = _as_node(cls, cls.forward)
 
     def __call__(self, *inputs):
-        if self.explicit:
+        if self.defines_backward:
             for x in inputs:
                 if isinstance(x, Tensor):
                     return self.expressed(*inputs) if self.by_operations else self.recorded(inputs, type(self))
@@ -176,8 +176,8 @@ class Module:
             return owner.expressed(self, *inputs)
 
         given = [x for x in inputs if isinstance(x, Tensor)]
-        asked = any([x.requires_grad for x in given])
-        taped = recording() and (asked or self.is_trained())
+        input_requires_grad = any([x.requires_grad for x in given])
+        taped = recording() and (input_requires_grad or self.is_trained())
         modules = self.modules() if taped else []
         states: list[tuple[Module, Any]] = []  # what the last forward left, for the node's backward
 
@@ -189,15 +189,15 @@ class Module:
 
         with unseen():
             y = compute(*[x._data for x in given])
-        output = self._node(owner, inputs, y, asked, states) if taped else Tensor(y)
+        output = self._node(owner, inputs, y, input_requires_grad, states) if taped else Tensor(y)
         recorder = active_recorder()
         if recorder is not None:
             recorder.call(self.title(), compute, given, (output,))
         return output
 
-    def _node(self, owner: type[Module], inputs, y: np.ndarray, asked: bool, states: list) -> Tensor:
-        """The output y of the owner's forward, on the tape; asked: whether an input asks for a gradient."""
-        back = owner.backward if asked or owner.accumulate is Module.accumulate else owner.accumulate
+    def _node(self, owner: type[Module], inputs, y: np.ndarray, input_requires_grad: bool, states: list) -> Tensor:
+        """The output y of the owner's forward, on the tape; input_requires_grad: whether an input does."""
+        back = owner.backward if input_requires_grad or owner.accumulate is Module.accumulate else owner.accumulate
 
         def gradients(g):
             before = [(module, module.saved) for module, _ in states]
@@ -210,13 +210,14 @@ class Module:
 
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x)) for x in inputs]
         reads = self.reads
-        read = [*(tensors if "x" in reads else []), *self.read_parameters(asked)]
+        read = [*(tensors if "x" in reads else []), *self.read_parameters(input_requires_grad)]
         return record(type(self).__name__, y, tensors, gradients, read, "y" in reads, self.parameters)
 
     def require_saved(self):
         """What forward left for backward. RuntimeError if there was no forward."""
         if self.saved is None:
-            raise RuntimeError(f"{self.title()}: backward called before forward{'' if self.explicit else _OR_AFTER}")
+            hint = "" if self.defines_backward else _OR_AFTER
+            raise RuntimeError(f"{self.title()}: backward called before forward{hint}")
         return self.saved
 
     def check_gradient(self, gradient, shape: tuple[int, ...], dtype) -> None:
@@ -329,14 +330,14 @@ class Module:
         return (any(isinstance(value, Parameter) and value.requires_grad for value in vars(self).values())
                 or any(child.is_trained() for child in self.children()))
 
-    def read_parameters(self, asked: bool) -> list[Parameter]:
+    def read_parameters(self, input_requires_grad: bool) -> list[Parameter]:
         """Those whose values backward reads, or accumulate where nobody asks for the input's gradient.
 
         All that it and its children hold, where nothing else is known. (Within a module that defines only
         forward, the tape looks after them.)
         """
         own = [value for value in vars(self).values() if isinstance(value, Parameter)]
-        return sum((child.read_parameters(True) for child in self.children() if child.explicit), own)
+        return sum((child.read_parameters(True) for child in self.children() if child.defines_backward), own)
 
     def param(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The reports' list of (value, gradient) pairs; [] for a module without parameters."""

@@ -89,13 +89,13 @@ class Compiler:
         for part in parts:
             recording, its_chain = self._chain(optimizer, settings, names, part.step, flat.dtype)
             watched += recording.names
-            spans = [[w, g, *state] for w, g, state in part.stretches(*names)]
+            spans = [[w, g, *state] for w, g, state in part.spans(*names)]
             described.append((list(part.indices), its_chain, spans))
         members = [(parameter.status, parameter.store.gradients[parameter.start:parameter.start + parameter.numel()])
                    for parameter in flat.parameters]
         return kernels.of(flat.dtype).GroupStep(
             type(optimizer), watched, [own["param_groups"], group["params"]], group, _raw(group), numbers(settings),
-            flat.counts, members, described, arrays, [gradients for _, gradients in flat.runs], stateful)
+            flat.counts, members, described, arrays, [gradients for _, gradients in flat.spans], stateful)
 
     def _chain(self, optimizer: Optimizer, settings: dict[str, Any], names: tuple[str, ...], step: int,
                dtype: np.dtype) -> tuple[Recording, Any]:

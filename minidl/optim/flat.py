@@ -29,7 +29,7 @@ class Part:
         """The value rounded to the parameters' dtype, as what NumPy multiplies them with soonest."""
         return np.asarray(value, self.flat.dtype)
 
-    def stretches(self, *names: str) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
+    def spans(self, *names: str) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
         """(values, gradients, the state arrays of these names) of parameters that lie side by side in all of them."""
         state = self.flat.arrays(names)
         found: list[list] = []  # [store, begin and end in it, begin in the state]
@@ -58,7 +58,7 @@ class Part:
         return blocks
 
     def _cut(self, names: tuple[str, ...]) -> Iterator[tuple]:
-        for values, gradients, state in self.stretches(*names):
+        for values, gradients, state in self.spans(*names):
             for a in range(0, values.size, BLOCK):
                 b = min(a + BLOCK, values.size)
                 yield (values[a:b], gradients[a:b], [array[a:b] for array in state],
@@ -79,11 +79,11 @@ class Flat:
         self.counts = Counts(len(self.parameters))
         self.state: dict[str, np.ndarray] = {}
         self.scratch = [storage.aligned(min(self.size, BLOCK), self.dtype) for _ in range(2)]
-        self.look_up()
+        self.rebind()
 
-    def look_up(self) -> None:
+    def rebind(self) -> None:
         """Find the memory of the parameters and of the state (again)."""
-        self.runs = storage.runs(self.parameters)
+        self.spans = storage.spans(self.parameters)
         self._parts: dict[tuple[int, ...], Part] = {}
         self._whole = self._part(tuple(range(len(self.parameters))))
 
@@ -148,17 +148,17 @@ class Flat:
             mine, = self.arrays([name])
             mine[:] = array
         self.counts.renew()
-        self.look_up()
+        self.rebind()
 
     def undo(self) -> Callable[[], None]:
         """What puts back the values and the state of now, in the same arrays, whatever they are."""
-        values = [run.copy() for run, _ in self.runs]
+        values = [span.copy() for span, _ in self.spans]
         state, counts = dict(self.state), list(self.counts)
         copies = {name: array.copy() for name, array in state.items() if isinstance(array, np.ndarray)}
 
         def put_back():
-            for (run, _), before in zip(self.runs, values, strict=True):
-                run[:] = before
+            for (span, _), before in zip(self.spans, values, strict=True):
+                span[:] = before
             for name, before in copies.items():
                 if state[name].flags.writeable:  # nobody has written to it else
                     state[name][...] = before
@@ -166,7 +166,7 @@ class Flat:
                 self.counts[i] = number
             self.state = dict(state)
             self.counts.renew()
-            self.look_up()
+            self.rebind()
 
         return put_back
 

@@ -169,7 +169,7 @@ class Optimizer:
             self._follow()
         elif self._moves != storage.moves():
             for flat in self._flats:
-                flat.look_up()
+                flat.rebind()
             self._moves = storage.moves()
         return self._flats
 
@@ -213,8 +213,8 @@ class Optimizer:
     def _step(self) -> None:
         steps = self._steps
         for one in steps:
-            if stale := one.ready(self):
-                if stale > 1 or not self._compiler.adopted(self, steps):
+            if changed := one.ready(self):
+                if changed > 1 or not self._compiler.adopted(self, steps):
                     steps = []
                 break
         steps = steps or self._prepared()
@@ -280,7 +280,7 @@ class Optimizer:
         for flat in self.flats():
             if set_to_none and not recorded:
                 forget(flat.statuses)
-                for _, gradients in flat.runs:
+                for _, gradients in flat.spans:
                     gradients.fill(0)
             else:
                 for parameter in flat.parameters:

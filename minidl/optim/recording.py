@@ -155,7 +155,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.names: list[tuple[dict | None, str, Any]] = []
-        self.refused: str | None = None
+        self.refusal: str | None = None
 
     def note(self, namespace: dict | None, name: str, value: Any) -> None:
         if not (value is NOTHING or constant(value) or isinstance(value, FunctionType) or value is math):
@@ -164,7 +164,7 @@ class Watch:
 
     def event(self, frame: FrameType, event: str, what: Any) -> None:
         """Called by the interpreter for each call."""
-        if self.refused is not None or any(frame.f_globals is ours for ours in OURS):
+        if self.refusal is not None or any(frame.f_globals is ours for ours in OURS):
             return
         try:
             if event == "call":
@@ -172,7 +172,7 @@ class Watch:
             elif event == "c_call" and what not in BUILTINS and getattr(what, "__module__", None) != "math":
                 raise NotRecordable(f"{frame.f_code.co_name} calls {getattr(what, '__qualname__', what)}")
         except NotRecordable as error:
-            self.refused = str(error)  # in case the rule goes on all the same
+            self.refusal = str(error)  # in case the rule goes on all the same
             raise
 
     def _entered(self, frame: FrameType) -> None:
@@ -220,8 +220,8 @@ def record(optimizer: Any, settings: dict[str, Any], names: tuple[str, ...], ste
             moved = rule(me, *given)
         finally:
             sys.setprofile(before)
-    if watch.refused is not None:
-        raise NotRecordable(watch.refused)
+    if watch.refusal is not None:
+        raise NotRecordable(watch.refusal)
     outputs = {}
     for place, value in [(0, moved), *((2 + i, vars(state)[name]) for i, name in enumerate(names))]:
         if type(value) in (int, float):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import data
-from ..metrics import error_rate, halfway, predicted
+from ..metrics import decision_threshold, error_rate, predicted
 from ..recipe import Built, Recipe
 from ..training.callbacks import Callback, EarlyStopping
 from ..training.history import History
@@ -71,7 +71,7 @@ class DiskTrial:
         return Outcome(
             train_error=error_rate(outputs[0], train[1]), test_error=error_rate(outputs[1], test[1]),
             history=history, points=drawn[2][0], labels=drawn[2][1],
-            predicted=predicted(outputs[1], halfway(test[1])), weights=built.model.state_dict())
+            predicted=predicted(outputs[1], decision_threshold(test[1])), weights=built.model.state_dict())
 
     def fit(self, built: Built, train, validation, generator, callbacks, progress) -> History:
         """Train the model in place."""

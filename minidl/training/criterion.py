@@ -33,7 +33,7 @@ def as_criterion(who: str, criterion) -> Module:
     """The criterion with a forward and a backward on arrays; TypeError or ValueError for what is no loss."""
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(f"{who}: expected a criterion that reduces to one number, got {criterion}")
-    if isinstance(criterion, Module) and criterion.explicit:
+    if isinstance(criterion, Module) and criterion.defines_backward:
         return criterion
     if callable(criterion) and not isinstance(criterion, type):
         return Criterion(criterion)

@@ -52,7 +52,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
             with np.errstate(over="ignore", invalid="ignore"):  # whether training diverged is judged by the loss
                 for rows in trainer.batches:
                     trainer.step(rows)  # forward, loss, backward, update: see steps.py
-                    if trainer.interrupt.asked:
+                    if trainer.interrupt.requested:
                         break
             if trainer.end_epoch():  # validation, schedule, history, callbacks: is it to stop?
                 break

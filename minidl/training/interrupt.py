@@ -5,17 +5,17 @@ import signal
 
 
 class Interrupt:
-    """Within ``with Interrupt() as interrupt:`` Ctrl-C sets ``interrupt.asked``; a second one raises.
+    """Within ``with Interrupt() as interrupt:`` Ctrl-C sets ``interrupt.requested``; a second one raises.
 
     After it the handler is what it was, and who asked gets an answer: one Interrupt within another passes
-    the question on to it; where an error ends the block before anybody could look at ``asked``,
-    KeyboardInterrupt is raised from that error. Without an error, look at ``asked`` after the block.
+    the question on to it; where an error ends the block before anybody could look at ``requested``,
+    KeyboardInterrupt is raised from that error. Without an error, look at ``requested`` after the block.
 
     It does nothing where signals cannot be handled, which is anywhere but in the main thread, and where the
     handler was not installed from Python (as by a program that embeds it): such a one could not be put back.
     """
 
-    asked = False
+    requested = False
 
     def __enter__(self) -> Interrupt:
         self._before = signal.getsignal(signal.SIGINT)
@@ -31,18 +31,18 @@ class Interrupt:
         return True
 
     def _ask(self, number, frame) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def __exit__(self, kind, error, traceback) -> None:
         if not self._installed:
             return
         self._install(self._before)
-        if not self.asked:
+        if not self.requested:
             return
         outer = getattr(self._before, "__self__", None)
         if isinstance(outer, Interrupt):
-            outer.asked = True
+            outer.requested = True
         elif isinstance(error, Exception):
             raise KeyboardInterrupt from error

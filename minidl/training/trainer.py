@@ -26,7 +26,7 @@ class Trainer:
     """What ``fit`` was given, checked; what it does before, between and after the steps.
 
     ``batches`` gives the rows of each batch of an epoch, ``history`` is what the training was like so far,
-    ``interrupt.asked`` whether somebody pressed Ctrl-C.
+    ``interrupt.requested`` whether somebody pressed Ctrl-C.
     """
 
     def __init__(self, model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
@@ -70,7 +70,7 @@ class Trainer:
                 yield
                 for watcher in self.watchers:
                     watcher.on_train_end()
-            if self.interrupt.asked:  # after the block, so that Ctrl-C in on_train_end counts, too
+            if self.interrupt.requested:  # after the block, so that Ctrl-C in on_train_end counts, too
                 self.history.stopped = "interrupted"
         finally:
             for thing in lent:
@@ -100,7 +100,7 @@ class Trainer:
         """Validate, step the schedule, record the epoch, ask the callbacks; whether the training is to stop."""
         history = self.history
         history.path = self.train.path
-        if self.interrupt.asked:
+        if self.interrupt.requested:
             return True
         loss, error = self.mean.result()
         logs = {"loss": loss, "error": error, "lr": self.lr} | self._validated()
@@ -111,7 +111,7 @@ class Trainer:
         answers = [watcher.on_epoch_end(self.epoch, dict(logs)) for watcher in self.watchers]
         reasons = [str(answer) for answer in answers if answer]
         history.stopped = reasons[0] if reasons else ""
-        return bool(reasons) or self.interrupt.asked
+        return bool(reasons) or self.interrupt.requested
 
     def _validated(self) -> dict:
         if self.held_out is None:

@@ -23,7 +23,7 @@ SHAPES = {
 }
 SUMS = {"row_sum"}
 IMAGES = {"affine_sample"}  # whose first two settings are the height and the width of rows of pixels
-EXACT = set(SHAPES) - IMAGES | SUMS | {"total", "picked_total"}  # of quarters, whatever the order of the sums
+EXACT = set(SHAPES) - IMAGES | SUMS | {"total", "gather_labels_total"}  # of quarters, whatever the order of the sums
 OTHER_TYPES = {"uint8_t": "u1", "double": "f8"}
 UPDATES = {"sgd", "adam", "adadelta"}  # which divide by roots of what they are given
 # Layer: below. Chain and GroupStep: test_chain_kernels.py. The others are what a captured step is made of.

@@ -1,4 +1,4 @@
-"""The walk back along the tape.
+"""The backward pass along the tape.
 
 It computes with arrays, as fast as it can; or with Tensors, so that the derivatives are operations
 themselves: they are put on the tape where derivatives of derivatives are asked for, and the thread's
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _number = attrgetter("serial")
 
 
-def walk_back(last: Tensor, gradient, retain_graph: bool, tensors: bool = False) -> None:
+def run_backward(last: Tensor, gradient, retain_graph: bool, tensors: bool = False) -> None:
     """Add to every leaf that ``last`` came from its derivative, for the gradient of last.
 
     tensors : gradients are Tensors, and so are the derivatives; they are recorded if recording() says so.
@@ -79,11 +79,11 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
         if node in targeted:
             found[node] = g
         if node in leads:
-            wanted = leads[node]
-            given = (node.gradients_of_tensors(g, outputs[node], wanted, False) if tensors
-                     else _untouched(node, g, wanted, waiting))
-            for tensor, dx, asked in zip(node.inputs, given, wanted, strict=True):
-                if dx is None or not asked:
+            needs_grad = leads[node]
+            given = (node.gradients_of_tensors(g, outputs[node], needs_grad, False) if tensors
+                     else _untouched(node, g, needs_grad, waiting))
+            for tensor, dx, needed in zip(node.inputs, given, needs_grad, strict=True):
+                if dx is None or not needed:
                     continue
                 key = tensor.node or id(tensor)
                 before = waiting.get(key)
@@ -93,14 +93,14 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
     return [found.get(key, waiting.get(key)) for key in keys]
 
 
-def _untouched(node: Node, g: np.ndarray, wanted: Sequence[bool], waiting: dict) -> Sequence:
+def _untouched(node: Node, g: np.ndarray, needs_grad: Sequence[bool], waiting: dict) -> Sequence:
     """The node's gradients; what its function adds to parameters goes to ``waiting``, and they stay as they are."""
     before = [(parameter, parameter.grad) for parameter in node.parameters()]
     before = [(parameter, None if grad is None else grad.copy()) for parameter, grad in before]
     for parameter, _ in before:
         parameter.grad = None
     try:
-        given = node.gradients(g, wanted)
+        given = node.gradients(g, needs_grad)
         for parameter, _ in before:
             if parameter.grad is not None:
                 key, mine = id(parameter), parameter.grad.copy()
@@ -116,10 +116,10 @@ def _leads(order: list[Node], targets: Sequence[Tensor]) -> dict[Node, list[bool
     keys = {target.node or id(target) for target in targets}
     leads: dict[Node, list[bool]] = {}
     for node in reversed(order):
-        wanted = [tensor.requires_grad and (tensor.node in leads or (tensor.node or id(tensor)) in keys)
+        needs_grad = [tensor.requires_grad and (tensor.node in leads or (tensor.node or id(tensor)) in keys)
                   for tensor in node.inputs]
-        if any(wanted) or any([id(parameter) in keys for parameter in node.parameters()]):
-            leads[node] = wanted
+        if any(needs_grad) or any([id(parameter) in keys for parameter in node.parameters()]):
+            leads[node] = needs_grad
     return leads
 
 
