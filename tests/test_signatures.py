@@ -60,10 +60,12 @@ SIGNATURES = {
     init.kaiming_normal_: "(parameter, a=0.0, mode='fan_in', nonlinearity='leaky_relu', generator=None)",
     init.kaiming_uniform_: "(parameter, a=0.0, mode='fan_in', nonlinearity='leaky_relu', generator=None)",
     optim.SGD: "(params, lr=0.001, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False)",
-    optim.Adam: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0)",
-    optim.AdamW: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)",
-    optim.Adadelta: "(params, lr=1.0, rho=0.9, eps=1e-06, weight_decay=0)",
-    optim.RMSprop: "(params, lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0, momentum=0, centered=False)",
+    optim.Adam: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0, amsgrad=False, *, maximize=False)",
+    optim.AdamW: "(params, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, amsgrad=False, *, "
+                 "maximize=False)",
+    optim.Adadelta: "(params, lr=1.0, rho=0.9, eps=1e-06, weight_decay=0, *, maximize=False)",
+    optim.RMSprop: "(params, lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0, momentum=0, centered=False, *, "
+                   "maximize=False)",
     optim.Optimizer.zero_grad: "(self, set_to_none=True)",
     lr_scheduler.StepLR: "(optimizer, step_size, gamma=0.1)",
     lr_scheduler.DecayOnRise: "(optimizer, factor=0.5)",
