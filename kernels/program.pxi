@@ -361,7 +361,7 @@ cdef class Program:
             if self.guarded[i].read and self.guarded[i].version != self.guarded[i].facts.version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"capture: a weight is at version {self.guarded[i].facts.version}; expected version "
+                    f"a weight is at version {self.guarded[i].facts.version}; expected version "
                     f"{self.guarded[i].version} instead: a loss or a generator changed it while the step ran")
         return 0
 

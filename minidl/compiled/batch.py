@@ -8,7 +8,7 @@ import numpy as np
 from .. import nn
 from ..nn.module import Module
 from .conversion import checked_index, plain_array
-from .layers import widths
+from .layers import exactly, linears, widths
 from .losses import has_kernels, takes_labels
 
 
@@ -51,7 +51,7 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
 
 def _as_rows(batch: Batch, modules: list[Module]) -> Batch:
     """x as (N, in), where the model begins with a Flatten."""
-    linear = next(module for module in modules if type(module) is nn.Linear)
+    linear = linears(modules)[0]
     x, y, index = batch
     if x.dtype != linear.weight.dtype:
         raise TypeError(f"capture: {linear}: expected input of dtype {linear.weight.dtype}, got {x.dtype}")
@@ -67,7 +67,7 @@ def _as_rows(batch: Batch, modules: list[Module]) -> Batch:
 
 def flattens(modules: list[Module]) -> bool:
     """Whether the first thing that the model does is to make rows of images."""
-    return type(next(module for module in modules if type(module) is not nn.Identity)) is nn.Flatten
+    return exactly(next(module for module in modules if not exactly(module, nn.Identity)), nn.Flatten)
 
 
 def _checked_target(batch: Batch, modules: list[Module], criterion: nn.losses.Loss) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..autograd import storage
 from ..nn.losses import is_composed
 from ..nn.module import Module
 from .batch import Batch, taken
-from .layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
+from .layers import Builder, NotCapturable, exactly, flat_gradient, leaves, widths, write_backward, write_forward
 from .layers_listing import Listed
 from .losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
 from .model_step import ModelStep
@@ -25,7 +25,6 @@ from .snapshot import Snapshot
 from .step import RecordedStep
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
-RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
 
 
 class CapturedStep(kernels.Shortcut):
@@ -205,8 +204,10 @@ def recorded_step(model: Module, criterion: Module, optimizer: optim.Optimizer) 
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
-    """Whether the optimizer's update can be compiled: it is one of minidl's, with no method of its own."""
-    return type(optimizer) in RULES and not {"step", "update", "formula", "zero_grad", "decay"} & vars(optimizer).keys()
+    """Whether a kernel is the optimizer's update: it is one of minidl's, with no method of its own."""
+    name = type(optimizer).__name__
+    return (name in kernels.of(np.float32).RULES and exactly(optimizer, getattr(optim, name, None))
+            and not {"step", "update", "formula", "zero_grad", "decay"} & vars(optimizer).keys())
 
 
 def _write_update(program, optimizer: optim.Optimizer) -> None:

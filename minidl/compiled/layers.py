@@ -5,7 +5,7 @@ A model is taken as the list of its leaves, the modules that nested Sequentials 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..nn.activations import Activation, is_activation
 from ..nn.module import Module
+
+T = TypeVar("T")
 
 
 class NotCapturable(TypeError):
@@ -192,6 +194,11 @@ def _flatten(builder: Builder, module: nn.Flatten, x, width: int):
     return _unchanged(builder, module, x, width)
 
 
+def exactly(thing: object, kind: type[T] | None) -> TypeGuard[T]:
+    """Whether it is of this class itself: a subclass may have methods that compute something else."""
+    return type(thing) is kind
+
+
 _WRITERS: dict[type[Module], Callable] = {
     nn.Linear: _linear, nn.Dropout: _dropout, nn.Identity: _unchanged, nn.Flatten: _flatten,
 }
@@ -210,28 +217,33 @@ def leaves(model: Module) -> list[Module]:
     for module in found:
         if _writer(module) is None:
             raise NotCapturable(f"capture: {type(module).__name__} has no kernels of its own")
-    if not any(type(module) is nn.Linear for module in found):
+    if not linears(found):
         raise NotCapturable(f"capture: expected a model with a Linear, got {model}")
     return found
 
 
 def _leaves(module: Module) -> list[Module]:
-    if type(module) is not nn.Sequential:
+    if not exactly(module, nn.Sequential):
         return [module]
     return [leaf for child in module for leaf in _leaves(child)]
 
 
+def linears(modules: list[Module]) -> list[nn.Linear]:
+    """Those of the modules that are Linears."""
+    return [module for module in modules if exactly(module, nn.Linear)]
+
+
 def widths(modules: list[Module]) -> tuple[int, int]:
     """The columns of a model's input and of its output."""
-    linears = [module for module in modules if type(module) is nn.Linear]
-    return linears[0].in_features, linears[-1].out_features
+    found = linears(modules)
+    return found[0].in_features, found[-1].out_features
 
 
 def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Module, Callable]]]:
     """Write the forward pass; the output, and what writes the backward pass, layer by layer."""
     modules = leaves(model)
     for container in model.modules():
-        if type(container) is nn.Sequential:
+        if exactly(container, nn.Sequential):
             builder.program.guard_list(container._modules)
     x, width = None, widths(modules)[0]
     backwards = []

@@ -121,6 +121,8 @@ class Loss(Module):
 
     inherits_backward = True  # which of the two differentiates a subclass is decided below
     operation: functional.Operation
+    takes_labels = False  # whether integers (N,) are labels to it
+    mean_over = "elements"  # what "mean" divides by the number of: "elements" of the output, or its "rows"
     reductions: tuple[str, ...] = ("mean", "sum", "none")
     others: tuple[str, ...] = ()  # the operation's settings beside the reduction, each an attribute
 
@@ -248,6 +250,7 @@ class CrossEntropyLoss(Loss):
     """
 
     operation = functional.cross_entropy
+    takes_labels, mean_over = True, "rows"
 
 
 class NLLLoss(Loss):
@@ -258,3 +261,4 @@ class NLLLoss(Loss):
     """
 
     operation = functional.nll_loss
+    takes_labels, mean_over = True, "rows"
