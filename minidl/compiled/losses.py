@@ -1,7 +1,7 @@
 """The losses of a captured step: each writes the calls that compute the number, then those of its gradient.
 
-A function takes the output z, whether the target is labels, and by what the sum is divided; it returns what
-writes the calls of the gradient and gives the array where that will be.
+A function takes the output z, whether the target is labels, and what the sum is divided by. It returns a function
+that writes the calls of the gradient and returns the gradient's array.
 """
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def takes_labels(criterion: Any, target: np.ndarray) -> bool:
 
 
 def write_loss(builder: Builder, criterion: Any, z: np.ndarray, labels: bool) -> Callable:
-    """Write the calls of the loss; what writes those of its gradient."""
+    """Write the calls of the loss; return the function that writes those of its gradient."""
     builder.program.guard(vars(criterion), ["reduction"])
     count = {"mean": criterion.mean_over, "batchmean": "rows", "sum": "sum"}[criterion.reduction]
     return _LOSSES[type(criterion)](builder, z, labels, count)
