@@ -1,5 +1,5 @@
-# The arithmetic, in the order of its needs. A target's module is this text, compiled with its flags; Python finds
-# its table alone there.
+# The arithmetic: each file uses those before it. A target's module is this text, compiled with the target's flags; it
+# shows Python its table of operations alone.
 include "types.pxi"
 include "call.pxi"
 include "gemm.pxi"

@@ -51,7 +51,8 @@ cdef dict WRITTEN_OUT = {
 def bound(capsule):
     """The kernels of a target, given the table of its module: names and what they stand for.
 
-    OPERATIONS are the names of the functions that run one operation each.
+    OPERATIONS are the names of the functions that run one operation each, RULES those of the optimizers whose update
+    is an operation.
     """
     cdef Operations operations = Operations(capsule)
     cdef const Operation* operation
@@ -68,6 +69,7 @@ def bound(capsule):
         function.__doc__ = f"{name}({signature}{settings})\n\n{operation.formula.decode()}"
         found[name] = function
     return {
-        "TABLE": capsule, **found, "OPERATIONS": tuple(found), "Layer": partial(Layer, operations),
+        "TABLE": capsule, **found, "OPERATIONS": tuple(found), "RULES": tuple(operations.rules),
+        "Layer": partial(Layer, operations),
         "Program": partial(Program, operations), "Update": partial(Update, operations),
         "Chain": partial(Chain, operations), "GroupStep": GroupStep}

@@ -1,4 +1,4 @@
-# What Python calls, for one element type: it checks what it is given, and runs the actions of a target by its table.
+# What Python calls, for one element type: functions that check their arguments and run the actions in a target's table.
 
 cdef extern from "real.h" nogil:
     ctypedef float real  # to Cython; the C compiler knows its width

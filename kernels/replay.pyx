@@ -61,7 +61,7 @@ cdef extern from * nogil:
 
 cdef extern from *:
     """
-    typedef float real; /* of either type here: nothing is read or written through an address to it */
+    typedef float real; /* stands for either type: no element is read or written here */
     """
     ctypedef float real
 
@@ -74,7 +74,7 @@ cdef struct Instruction:
     double* source   # of SETTING: a number in memory, a double if source_is_double
     bint source_is_double
 
-cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+cdef struct Facts:  # of a parameter; its Status in kernels/memory.pyx holds them
     long long version
     int trained
     int has_grad
@@ -93,7 +93,7 @@ cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
 cdef object NDARRAY = numpy.ndarray
-UNFIT = object()  # what a program gives for arguments that it was not recorded for
+UNFIT = object()  # the result for arguments that the program was not recorded for
 cdef tuple PLAIN = (int, float, str, bool, bytes, complex, type(None))
 cdef object BOOL = numpy.dtype(bool)
 cdef object INT64 = numpy.dtype(numpy.int64)
@@ -111,7 +111,7 @@ cdef enum GuardKind:
     TRAINED    # whether a parameter is trained
     HAS_GRAD   # whether it has a gradient
     VALUE      # what a function of no arguments gives, by ==
-    LIES       # where an array lies, and how
+    LIES       # the address and the strides of an array
     CONTENT    # its elements, bit for bit
 
 cdef struct Guard:
@@ -214,7 +214,7 @@ cdef class Guards:
         self.add(VALUE, function, None, function(), text)
 
     def place(self, array not None, str text):
-        """Where an array lies, and how."""
+        """The address and the strides of an array."""
         if type(array) is not NDARRAY:
             raise TypeError(f"expected an array, got {type(array).__name__}")
         self.add(LIES, array, None, (array.shape, array.strides), text).number = <Py_ssize_t>(
@@ -227,7 +227,7 @@ cdef class Guards:
         self.add(CONTENT, array, None, (array.shape, array.dtype, array.tobytes()), text)
 
     def take(self, Guards others not None):
-        """Guard what the others guard, too."""
+        """Add the guards of others."""
         cdef Py_ssize_t i
         cdef Guard* guard
         for i in range(others.count):
@@ -278,9 +278,9 @@ cdef class Guards:
         return -1
 
     def renew(self, Py_ssize_t i, bint whatever=False):
-        """Take guard i as it is now, if it is a number or a string of the same type and value; whether it was.
+        """Let guard i expect the present object, if it is a number or a string of the same type and value; else False.
 
-        whatever : take it, whatever it is.
+        whatever : let it expect any object.
         """
         cdef Guard* guard = &self.guards[i]
         holder, key, before = self.held[i]
@@ -307,7 +307,7 @@ cdef inline double number_at(const Instruction* ins) noexcept:
 
 
 cdef const Table* table_of(capsule, dtype) except NULL:
-    """What a capsule of this element type holds. ImportError for that of another build."""
+    """The table in a capsule of this element type. ImportError for one of another build."""
     cdef const Table* table = <const Table*>PyCapsule_GetPointer(
         capsule, "minidl.kernels.table of doubles" if numpy.dtype(dtype) == DOUBLE else
         "minidl.kernels.table of floats")
@@ -383,12 +383,12 @@ cdef class Replay:
         return ins
 
     cdef void forget_from(self, Py_ssize_t begin) noexcept:
-        """Take back what was appended last."""
+        """Remove the last instruction."""
         self.count = begin
         del self.functions[begin:], self.labels_of[begin:]
 
     cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
-        """Let the matrix be this array of exactly rows x cols."""
+        """Point the matrix to this array of exactly rows x cols."""
         if type(array) is not NDARRAY or array.dtype != dtype or array.shape != (rows, cols):
             raise ValueError(f"expected an array of {dtype} of shape {(rows, cols)}, got "
                              f"{getattr(array, 'dtype', type(array).__name__)} of {getattr(array, 'shape', None)}")
@@ -408,7 +408,7 @@ cdef class Replay:
         self.references.append(array)
         if id(owner) not in self.owners:
             self.owners[id(owner)] = owner
-            if owner.flags.owndata:  # it may be resized in place, but while a weak reference to it stands
+            if owner.flags.owndata:  # it may be resized in place, unless there is a weak reference to it
                 self.outside.append(owner)
         return 0
 
@@ -420,11 +420,11 @@ cdef class Replay:
         where           the same, and c, the condition, of bool
         to_double       out of float64, from_double a of float64
         linear, matmul  out (rows, cols), a (rows, depth), b (depth, cols), c a row (1, cols) where sums begin;
-                        accumulates: they begin at out
+                        accumulates: the sums begin at out
         column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
         total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
         with labels     the same and out (rows, cols); who: what an error for labels out of range begins with
-        setting_from    a number (1, 1) that is the setting, as it is when the instruction is run
+        setting_from    a number (1, 1) that is read as the setting when the instruction runs
         """
         cdef size_t address = self.operations[numpy.dtype(dtype), name]
         cdef const Operation* operation = <const Operation*>address
@@ -436,7 +436,7 @@ cdef class Replay:
         rows, cols = (a if out is None or name in ("column_sum", "row_sum") else out).shape
         cdef Py_ssize_t begin = self.count
         try:
-            if flags & HAS_LABELS:  # directly before they are used: no Python runs between
+            if flags & HAS_LABELS:  # directly before they are used: no Python runs in between
                 self.check_before(c, cols, who)
             if setting_from is not None:
                 self.number_from(self.append(SETTING, None), setting_from)
@@ -528,7 +528,7 @@ cdef class Replay:
         self.references.append(status)
 
     def argument(self, array):
-        """The next argument: an array of this program's that it is copied into, or a static one, told as (value,)."""
+        """Add an argument: the array of this program into which it is copied, or a static one as (value,)."""
         if type(array) is NDARRAY:
             view = array
             if not array.flags.c_contiguous or not array.flags.writeable:
@@ -544,7 +544,7 @@ cdef class Replay:
     # Running
 
     cdef bint take(self, tuple args) except -1:
-        """Copy the arguments in; False, if they are not of the kind that the program was recorded for."""
+        """Copy the arguments in; False if the program was not recorded for arguments of their kind."""
         cdef Py_ssize_t i, j
         cdef Py_buffer buffer
         cdef tuple entry
@@ -582,7 +582,7 @@ cdef class Replay:
         return True
 
     cpdef bint due(self):
-        """Whether the next replay is one that is checked against Python."""
+        """Whether the next replay is checked against Python."""
         return self.replays + 1 == self.next_check
 
     cpdef replayed(self, tuple args, result):
@@ -639,7 +639,7 @@ cdef class Replay:
         return True
 
     def clocked(self, tuple args not None):
-        """Run all, and tell how many seconds each instruction took, zero behind the end of the program.
+        """Run all instructions, and return the seconds that each took, zero behind the end of the program.
 
         UNFIT for arguments of another kind.
         """
@@ -674,7 +674,7 @@ cdef class Replay:
 
 
 def peak(capsule, dtype):
-    """Operations per second of one core that does multiply-adds in registers alone: the best of ten."""
+    """Operations per second of one core with multiply-adds in registers alone: the best of ten measurements."""
     cdef const Table* table = table_of(capsule, dtype)
     cdef Call call
     cdef double start, best = 1e9
@@ -699,14 +699,14 @@ cdef extern from "Python.h":
 
 
 cdef class Profiler:
-    """Tells ``called(frame)`` and ``called_in_c(frame, function)`` of the calls that this thread makes.
+    """Calls ``called(frame)`` and ``called_in_c(frame, function)`` for the calls that this thread makes.
 
-    interest(code) says of which: 1 where code is called, 2 where it calls C, 3 both, 0 neither. It is asked once of
-    each piece of code, and what is not of interest costs no Python.
+    interest(code) says for which: 1 where code is called, 2 where it calls C, 3 both, 0 neither. It is called once for
+    each code object, and code without interest costs no Python.
     """
 
     cdef object interest, called, called_in_c
-    cdef dict known             # interest by code, and what was asked last, by a part of its address
+    cdef dict known             # by the address of the code: the interest, and the code; then those asked last
     cdef PyObject* codes[1024]
     cdef int interests[1024]
 
@@ -718,12 +718,12 @@ cdef class Profiler:
         if self.codes[place] != code:
             found = self.known.get(<size_t>code)
             if found is None:
-                found = self.known[<size_t>code] = self.interest(<object>code), <object>code  # which keeps it alive
+                found = self.known[<size_t>code] = self.interest(<object>code), <object>code  # held: it stays alive
             self.codes[place], self.interests[place] = code, <int>(<tuple>found)[0]
         return self.interests[place]
 
     def __call__(self, frame, event, arg):
-        """As sys.setprofile calls it once, where somebody has taken it away and put it back."""
+        """Called once by sys.setprofile, where it has been removed and put back."""
         code = frame.f_code
         cdef int interest = self.interest_in(<PyObject*>code)
         self.begin()
@@ -733,7 +733,7 @@ cdef class Profiler:
             self.called_in_c(frame, arg)
 
     def begin(self):
-        """From now on; sys.setprofile ends it."""
+        """Begin to profile; sys.setprofile ends it."""
         PyEval_SetProfile(on_event, <PyObject*>self)
 
 
@@ -752,11 +752,11 @@ cdef int on_event(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) e
     return 0
 
 
-cdef int recordings = 0  # that go on now, in any thread
+cdef int recordings = 0  # that are running, in any thread
 
 
 def recording_begins():
-    """Until it ends, no step is replayed without a look at whether its thread is being recorded."""
+    """Count a recording: while there is one, each replay checks whether its thread is being recorded."""
     global recordings
     recordings += 1
 
@@ -767,9 +767,9 @@ def recording_ends():
 
 
 cdef class ReplayedCall:
-    """A callable that goes straight to the program that ran last, and to Python where that does not fit.
+    """A callable that calls the program that ran last directly, and Python where that program does not fit.
 
-    A subclass gives ``slow(args, named)`` and sets ``program`` and ``result``, which makes the output.
+    A subclass defines ``slow(args, named)``, and sets ``program`` and ``result``, which makes the output.
     """
 
     cdef public Replay program
@@ -785,5 +785,5 @@ cdef class ReplayedCall:
         return self.slow(args, named)
 
     def slow(self, args, named):
-        """The output all the same."""
+        """The output where the program does not fit."""
         raise NotImplementedError(f"{type(self).__name__}.slow: expected a subclass to define it")

@@ -25,7 +25,7 @@ from .functional import *  # noqa: F403
 from .random import manual_seed
 from .training import Evaluation, evaluate, fit
 
-# What users are shown; the modules that these come from stand beside them in the package.
+# The public names; the package's other attributes are the modules that they come from.
 __all__ = sorted([
     "autograd", "data", "functional", "kernels", "nn", "optim", "training",
     "CaptureError", "Evaluation", "Parameter", "Tensor",

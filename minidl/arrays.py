@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from . import kernels
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-SINGLE = FLOATS[0]  # asked for by itself: to look a dtype up in a dictionary takes as long as a small kernel
+SINGLE = FLOATS[0]  # compared by identity: looking a dtype up in a dictionary takes as long as a small kernel
 INT64 = np.dtype(np.int64)
 
 
@@ -48,7 +48,7 @@ def unary(name: str) -> Callable:
     single = by_dtype[SINGLE]
 
     def call(x, setting=None):
-        try:  # a matrix goes straight to its kernel, which refuses all else
+        try:  # a matrix goes to its kernel at once, which refuses all else
             kernel = single if x.dtype is SINGLE else by_dtype[x.dtype]
             return kernel(x, None) if setting is None else kernel(x, None, setting)
         except (AttributeError, KeyError):
@@ -103,10 +103,10 @@ def total(x: np.ndarray) -> float:
 
 
 def summed(x: np.ndarray, dim=None, keepdim: bool = False):
-    """The sum over all elements, or along axes (one or several), as NumPy's, in an order that is always the same.
+    """The sum over all elements, or along axes (one or several), in an order that is always the same.
 
     Along the last axes: in double, by eight partial sums, of every eighth element. Along others: in the order of
-    the index, in the element type. Axes that lie apart are first brought together at the end. Integers and
+    the index, in the element type. Axes that are not adjacent are first moved to the end. Integers and
     booleans are left to NumPy.
     """
     if x.dtype not in FLOATS or not x.size:

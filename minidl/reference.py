@@ -1,13 +1,13 @@
 """What every compiled kernel computes: the textbook formula, in NumPy.
 
 A function here has the name, the arguments and the side effects of its twin in ``minidl.kernels``: it
-writes what its docstring has on the left of "=" or "+=", in place, and leaves the other arrays alone. This
-is the specification that the compiled code is read against and tested against. All arrays of a call
+writes what its docstring has on the left of "=" or "+=", in place, and no other array. This is the
+specification to which the compiled code is compared by readers and tests. All arrays of a call
 share one dtype. Where a compiled kernel makes an output that is given as None, its twin is always given
 one. A product says here which sum it is; the compiled one rounds that sum in its own fixed
 way, one fused multiply-add a term, in index order.
 
-Infinities and NaN are answers, as IEEE arithmetic has them, and never warnings.
+Infinities and NaN are results, as in IEEE arithmetic, without warnings.
 """
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def zero(y: Array) -> None:
 def row_sum(x: Array, y: Array) -> None:
     """y[i] = Σ_j x[i, j], for x (N, M): eight partial sums in double, of every eighth element, added in pairs."""
     padded = np.zeros((len(x), -(-x.shape[1] // 8) * 8 + 8), np.float64)
-    padded[:, 8:8 + x.shape[1]] = x  # behind eight zeros, where the sums begin
+    padded[:, 8:8 + x.shape[1]] = x  # after eight zeros, at which the sums begin
     part = np.add.accumulate(padded.reshape(len(x), -1, 8), axis=1)[:, -1] if len(x) else np.empty((0, 8))
     y[...] = ((part[:, 0] + part[:, 1]) + (part[:, 2] + part[:, 3])) + (
         (part[:, 4] + part[:, 5]) + (part[:, 6] + part[:, 7]))

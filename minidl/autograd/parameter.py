@@ -19,16 +19,16 @@ class Parameter(Tensor):
     """A value that is trained, with its gradient: two views of one shape into a Store.
 
     ``data`` and ``grad`` may be assigned to: the new value, of the same shape and dtype, is copied into
-    place, so that the views stay in the store. What is assigned to ``data`` or written into it counts as a
-    change of the values, which a backward that reads them notices. ``order="F"`` keeps a matrix transposed
+    the store, so that the views stay. Assigning to ``data`` or writing into it counts as a change of the
+    values, which a backward that reads them detects. ``order="F"`` keeps a matrix transposed
     in memory: a Linear's weight has PyTorch's shape (out, in) and lies as (in, out), which its products read
     along the rows.
 
     ``grad`` is None, as in PyTorch, until a backward reaches the parameter, and again after zero_grad():
-    an optimizer leaves such a parameter alone. ``gradient`` is the array that backward adds to, always
-    there, zero where ``grad`` is None; what is written into it by hand counts as a gradient.
+    an optimizer leaves such a parameter alone. ``gradient`` is the array that backward adds to; it always
+    exists, and is zero where ``grad`` is None. Values that are written into it by hand count as a gradient.
 
-    ``requires_grad = False`` freezes it: no backward computes its gradient and no optimizer moves it.
+    ``requires_grad = False`` freezes it: no backward computes its gradient and no optimizer updates it.
 
     Raises TypeError unless ``data`` is an array of float32 or float64 or a list of floats.
     """
@@ -52,7 +52,7 @@ class Parameter(Tensor):
         self._shown: np.ndarray | None = None
 
     def move(self, store: storage.Store, start: int) -> None:
-        """Copy value and gradient to ``store`` at ``start`` and live there from now on."""
+        """Copy value and gradient to ``store`` at ``start``, and use that memory from now on."""
         data, grad = self._data, self._grad
         self._place(store, start, data.shape)
         self._data[...] = data
@@ -84,11 +84,11 @@ class Parameter(Tensor):
 
     @property
     def gradient(self) -> np.ndarray:
-        """The array of the gradient, which is always there."""
+        """The array of the gradient, which always exists."""
         return self._grad
 
     def has_grad(self) -> bool:
-        """Whether there is a gradient: a backward reached it, or something else was written there."""
+        """Whether there is a gradient: a backward reached it, or its array is not zero."""
         return self.status.has_grad or bool(self._grad.any())
 
     @property
@@ -110,7 +110,7 @@ class Parameter(Tensor):
             recorder.set_grad(self, value)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """There is no gradient any more; without ``set_to_none`` one that there is becomes zero."""
+        """Remove the gradient; without ``set_to_none`` set it to zero, if there is one."""
         there = not set_to_none and self.has_grad()
         self._grad[...] = 0
         self.status.has_grad = there
@@ -119,7 +119,7 @@ class Parameter(Tensor):
             recorder.zero_grad(self, set_to_none)
 
     def accumulate(self, gradient) -> None:
-        """gradient, an array or a Tensor, is added to that of the parameter, in place."""
+        """Add an array or a Tensor to the gradient, in place."""
         self._grad += gradient._data if isinstance(gradient, Tensor) else gradient
         self.status.has_grad = True
         recorder = active_recorder()

@@ -1,4 +1,4 @@
-"""Where a program's arrays lie: one block of memory, in which those that are not alive together share places."""
+"""The memory of a program's arrays: one block, in which arrays that are not alive at the same time share places."""
 from __future__ import annotations
 
 import numpy as np
@@ -9,9 +9,9 @@ LINE = 64  # bytes of a cache line
 
 
 class Arena:
-    """Reserves memory for arrays whose life times are known, then makes the arrays.
+    """Reserves memory for arrays whose lifetimes are known, then makes the arrays.
 
-    ``place(size)`` gives an offset, ``free(offset)`` gives it back; ``allocate()`` claims the memory.
+    ``place(size)`` reserves an offset, ``free(offset)`` releases it; ``allocate()`` allocates the memory.
     """
 
     def __init__(self):
@@ -34,7 +34,7 @@ class Arena:
         return offset
 
     def free(self, offset: int) -> None:
-        """Give back the bytes that begin at this offset."""
+        """Release the bytes that begin at this offset."""
         begin, end = offset, offset + self._sizes.pop(offset)
         for hole in [hole for hole in self._holes if hole[0] == end or hole[0] + hole[1] == begin]:
             self._holes.remove(hole)
@@ -64,7 +64,7 @@ def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...])
 def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.ndarray] | None:
     """The arrays, broadcast to a shape, as matrices of one shape (rows, cols).
 
-    The first is the output: its columns have stride one. None where two axes do not describe all of them.
+    The first is the output: its columns have stride one. None where two axes cannot describe all of them.
     """
     views = [np.broadcast_to(array, shape) for array in arrays]
     axes = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: -abs(views[0].strides[i]))
@@ -88,7 +88,7 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
             mine.insert(0, 0)
     matrices = []
     for array, mine in zip(arrays, steps, strict=True):
-        # with one row there is no step to the next: any will do, and likewise with one column
+        # with one row its stride does not matter, and likewise with one column
         if lengths[0] == 1:
             mine[0] = lengths[1] * array.itemsize
         if lengths[1] == 1:

@@ -2,4 +2,4 @@
 
 
 class CaptureError(RuntimeError):
-    """The function does something that a recorded step could not do again; the message says what, and the ways out."""
+    """The function does something that a recorded step cannot repeat; the message says what, and the ways out."""

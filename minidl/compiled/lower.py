@@ -1,7 +1,7 @@
-"""How a line of a recording becomes instructions: by a kernel where there is one, else by a call of NumPy.
+"""Lowering: a line of a recording becomes instructions, a kernel where there is one, else a call of NumPy.
 
 A lowering takes the builder, the operands and the output as arrays of the program, and the settings. It appends
-instructions and returns True, or appends nothing and returns False: then the Python of the operation's row is called
+instructions and returns True, or appends nothing and returns False: then the value of the operation's row is called
 in its place.
 """
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _where(builder, name, operands, settings, output):
 
 
 def _product(builder, y, a, b, start=None, accumulates: bool = False) -> bool:
-    """y = start + a b for matrices, of which y may lie transposed."""
+    """y = start + a b for matrices; y may be transposed in memory."""
     if any(x is None for x in (y, a, b)) or not _all_of(y.dtype, y, a, b):
         return False
     if y.strides[1] != y.itemsize and y.shape[1] > 1:
@@ -235,7 +235,7 @@ def _sum(builder, name, operands, settings, output):
 
 
 def _labels(builder, labels):
-    """The labels as a row, which their kernels check; None unless the program alone writes to them."""
+    """The labels as a row, which the kernels check; None unless only the program writes to them."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
         return None
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))

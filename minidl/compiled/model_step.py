@@ -30,11 +30,11 @@ class NotFinite(FloatingPointError):
 class ModelStep:
     """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``: one training step on the batch.
 
-    An array beyond what the model's forward takes, and the target, is the index, which can be named, too.
+    An array more than the model's forward and the target take is the index, which can also be given by name.
     ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
     """
 
-    wrong = None  # nobody counts the misclassified samples
+    wrong = None  # misclassified samples are not counted
 
     def __init__(self, model: Module, criterion: Module | Callable, optimizer: Optimizer,
                  function: Callable | None = None):
@@ -102,7 +102,7 @@ class ModelStep:
 
 
 def _names(count: int) -> list[str]:
-    """What the arrays of a batch are called: x, y or x1, x2, ..., y."""
+    """The names of the arrays of a batch: x, y or x1, x2, ..., y."""
     return [*(["x"] if count == 2 else [f"x{i + 1}" for i in range(count - 1)]), "y"]
 
 
@@ -125,7 +125,7 @@ def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
 
 
 def _loss_of(criterion, function: Callable | None) -> Callable:
-    """(output, target) -> the loss as a Tensor, and what runs the backward pass."""
+    """(output, target) -> the loss as a Tensor, and the function that runs the backward pass."""
     if function is None and not isinstance(criterion, Loss) and criterion.defines_backward:
         return _by_its_own_backward(criterion)
 
@@ -158,7 +158,7 @@ def _by_its_own_backward(criterion: Module) -> Callable:
 
 
 def _called(name: str, function: Callable, *tensors: Tensor) -> Tensor:
-    """What a function on arrays gives, in its place in the recording."""
+    """The result of a function on arrays, which a replay calls in its place."""
     recorder = active_recorder()
     with unseen():
         made = Tensor(function(*[x._data for x in tensors]))

@@ -1,4 +1,4 @@
-"""How a recording is made into a program: each line in turn becomes instructions, over arrays of one memory block."""
+"""Builder: makes a program of a recording; each line becomes instructions over arrays of one memory block."""
 from __future__ import annotations
 
 from typing import Any
@@ -26,7 +26,7 @@ class Builder:
         self._moved: dict[int, int] = {}  # the offsets of roots
         self._lay_out()
 
-    # Where arrays lie
+    # The memory of the arrays
 
     def _lay_out(self) -> None:
         roots, arena = self.recorder.roots, self.arena
@@ -160,7 +160,7 @@ class Builder:
     def _accumulate(self, line: Line, overwrite: bool) -> bool:
         """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place.
 
-        overwrite : the gradient is zero, which nobody has written there.
+        overwrite : the gradient counts as zero, though no zeros have been written.
         """
         target, = line.outputs
         operands = [self._moved_in(x) for x in line.operands]
@@ -201,9 +201,9 @@ class Builder:
 
 
 def _overwriting(lines: list[Line]) -> set[int]:
-    """The lines that set a gradient to zero and those that are the next to touch it, by adding to all of it.
+    """The lines that set a gradient to zero, and the lines that are the next to use it and add to all of it.
 
-    Then nobody need write the zeros.
+    These overwrite the gradient instead, and no zeros are written.
     """
     found: set[int] = set()
     waiting: dict[tuple, int] = {}  # by memory, the line that set it to zero

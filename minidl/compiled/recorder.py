@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
 
 class Root:
-    """Memory that operands lie in: its array, what it is, and a copy of its content after the lines so far."""
+    """Memory of operands: its array, its kind, and a copy of its content after the lines so far."""
 
     __slots__ = ("array", "key", "shadow")
 
@@ -58,15 +58,15 @@ class Recorder:
         self.roots: dict[int, Root] = {}
         self.parameters: dict[int, Parameter] = {}
         self.places: list[tuple[Parameter, int]] = []
-        self.in_place: list[str] = []  # what is called in its place, by name
+        self.in_place: list[str] = []  # names of the functions that are called in their place
         self.undo: list[Callable[[], None]] = []
         self.streams: dict[Any, tuple[Callable[[], Any], str]] = {}
         self.assigned: set[int] = set()  # parameters whose gradient the step has set or cleared
-        self.queried: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
+        self.queried: dict[int, tuple[Parameter, bool]] = {}  # others whose gradient the function has looked at
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
 
-    # What goes in
+    # Arguments and constants
 
     def argument(self, array: np.ndarray | None) -> None:
         """The next argument, or None for a static one."""
@@ -79,7 +79,7 @@ class Recorder:
         if not self.paused and id(array) not in self.roots:
             self._root(array, ("constant", array.dtype.str, array.shape, array.tobytes()))
 
-    # What is done
+    # Operations and changes
 
     def operation(self, operation, inputs, settings: dict, output: Tensor) -> None:
         """An operation on Tensors, arrays and numbers has made ``output``."""

@@ -1,7 +1,7 @@
 """The activations, and the functions of a row along any axis.
 
-The derivative of each is an operation with a kernel of its own, linear in g. So its own derivative for g is
-itself, of u instead of g (u: the gradient of what it gives); the one for x, or y, holds the second derivative.
+The derivative of each is an operation with a kernel of its own, linear in g. So the derivative of that operation
+with respect to g is itself, with u for g (u: the gradient of its output); that for x, or y, has the second derivative.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .operation import Operation, by_input, by_output
 
 __all__ = ["elu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "softmax", "softplus", "tanh"]
 
-# Of x: 0 or g; slope g or g; alpha e^x g or g. Where only the sign of x is asked for, y has the same.
+# Of x: 0 or g; slope g or g; alpha e^x g or g. Where only the sign of x matters, y has the same.
 
 relu_backward = Operation(
     "relu_backward", arrays.binary("relu_backward"),

@@ -18,12 +18,12 @@ class Applied(Node):
     """An operation on the tape.
 
     ``applied``: the operation, its inputs, their arrays, the settings, and what the value saved: of arrays and of
-    Tensors, None where there is none. ``positions``: the positions of those inputs that ask for a gradient.
+    Tensors, None where there is none. ``positions``: those of the inputs that require a gradient.
     """
 
     __slots__ = ("applied", "positions")
     name: Any = property(lambda self: self.applied[0].name)
-    parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
+    parameters: Any = staticmethod(list)  # none: the operation itself says what is added to them
 
     def __init__(self, applied: tuple, positions: list[int], inputs: list[Tensor], read: list[tuple]):
         self.serial, self.applied, self.positions = next(serial), applied, positions

@@ -1,25 +1,25 @@
-"""An Operation is a row of a table: a value, and beside it its derivatives.
+"""Operation: a row of the table of operations, a value and its derivatives.
 
 The value is a function of arrays and settings. For each input there is one derivative: the gradient
-that the input receives, written on
+that the input receives, as a function of
 
     g           the gradient of the output
     y           the output (or what the value saved for the derivatives)
     a, b, x     the inputs, arrays or numbers
     and the settings that the value was called with.
 
-A derivative is written with operations and operators alone. So it computes with arrays as well as with
-Tensors; with these it is recorded, and has a derivative itself.
+A derivative is written with operations and operators alone. So it computes with arrays and with Tensors;
+with Tensors it is recorded, and can be differentiated itself.
 
 ``reads`` says of each derivative which values it reads, beside g: "y", and the inputs by their position, as in
 ("1", "0") of a product. If one of these Tensors has been changed in place by the time of the derivative,
-backward() raises; of the others nothing but the shape and the dtype is looked at. By default all are read.
+backward() raises; of the others only the shape and the dtype are used. By default all are read.
 
-Where an input was broadcast or promoted to another dtype, the derivative need not know: its gradient is
-summed and cast back here. An operation without derivatives gives results off the tape.
+Where an input was broadcast or promoted to another dtype, the derivative need not handle that: its
+gradient is summed (unbroadcast) and cast back here. An operation without derivatives gives results off the tape.
 
 Called with arrays an operation gives an array; with a Tensor among its inputs, a Tensor. Dtypes follow
-NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's and do not widen it.
+NumPy's rules, except that beside a Tensor a NumPy scalar counts as a Python number and does not widen it.
 """
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def no_derivative(*_, **__) -> None:
 class Operation:
     """A value and its derivatives, one for each input.
 
-    ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
-    changes nothing. ``views`` says that y may share its memory with the first input.
+    ``settings`` names the arguments that may follow the inputs by position, as in PyTorch; "inplace" is
+    accepted and changes nothing. ``views`` says that y may share its memory with the first input.
     ``saves`` says that the value gives (y, saved); it is then itself written with operations, and computes
     with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
     in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
@@ -78,11 +78,11 @@ class Operation:
         self.kernel, self.output_serves = kernel, output_serves
         if kernel is not None:
             WITH_KERNELS[name] = self
-        self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read where these gradients are asked for
+        self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read for these gradients
         self.constants: Container[int] = [i for i, f in enumerate(derivatives) if f is no_derivative]
 
     def run(self, *inputs, **settings):
-        """(y, what the derivatives get as y), for arrays."""
+        """(y, the value that the derivatives get as y), for arrays."""
         y = self.value(*inputs, **settings)
         return y if self.saves else (y, y)
 
@@ -120,7 +120,7 @@ class Operation:
         return self.value(a, b) if type(a) is ndarray else self(a, b)
 
     def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:
-        """The output as a Tensor, on the tape if an input asks for it."""
+        """The output as a Tensor, on the tape if an input requires a gradient."""
         values: list = []
         positions: list[int] = []
         differentiated: list[Tensor] = []
@@ -145,7 +145,7 @@ class Operation:
                 y, saved = y
             array = y if type(y) is ndarray else np.asarray(y)
             output = made(array) if array.dtype in FLOATS else Tensor(array)
-        else:  # the recorder sees the operations of which the value is made
+        else:  # the recorder sees the operations that compute the value
             first = inputs[0] if isinstance(inputs[0], Tensor) else Tensor(inputs[0])
             output, tensors = self.value(first, *inputs[1:], **settings)
             saved = recorder = None
@@ -213,7 +213,7 @@ class Operation:
 
 
 class Joining(Operation):
-    """An operation on any number of inputs; its one derivative is told first for which of them it is."""
+    """An operation on any number of inputs, with one derivative, whose first argument is the input's position."""
 
     def __init__(self, name: str, value: Callable, derivative: Callable, *, reads=()):
         super().__init__(name, value, derivative, reads=reads, arity=math.inf)

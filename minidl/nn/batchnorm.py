@@ -17,11 +17,11 @@ class BatchNorm1d(Module):
 
     Training: mean and var (divided by n) are those of the n = N or N L values of a channel in the batch, and
     ``running_mean`` and ``running_var`` (divided by n - 1) move towards them: r = (1 - momentum) r + momentum new;
-    with momentum None they are the means over all batches. Evaluation: the running ones are used, and stay. (Ioffe
-    and Szegedy 2015; names, defaults and state as in PyTorch.)
+    with momentum None they are the means over all batches. Evaluation: the running ones are used, and do not change.
+    (Ioffe and Szegedy 2015; names, defaults and state as in PyTorch.)
 
     affine : whether there are a weight, first 1, and a bias, first 0.
-    track_running_stats : without it there are no running ones, and evaluation uses the batch's, too.
+    track_running_stats : False for no running statistics; then evaluation uses the batch's, too.
     dtype : np.float32 or np.float64.
 
     Raises ValueError for features below 1, inputs of another shape and one value a channel in training, TypeError for

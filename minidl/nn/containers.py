@@ -15,7 +15,7 @@ def _checked(owner: str, module) -> Module:
 
 
 def _named(container: Module, members: Iterable[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
-    """The members and the modules that a subclass holds as attributes, in the order in which they came."""
+    """The members, and the modules that a subclass holds as attributes, in the order in which they were set."""
     for name, value in vars(container).items():
         if name == "_modules":
             yield from members
@@ -72,8 +72,8 @@ class Sequential(ModuleList):
     """Modules one after the other, given one by one or as one list.
 
     forward: f_n(... f_2(f_1(x))); backward: the same modules in reverse. It may be nested, indexed,
-    sliced and iterated, and a module may stand in it more than once. accumulate() goes down only as far as
-    something is trained.
+    sliced and iterated, and a module may stand in it more than once. accumulate() goes back only as far as
+    a module that is trained.
 
     Raises TypeError for anything that is not a module.
     """
@@ -99,11 +99,11 @@ class Sequential(ModuleList):
         return x
 
     def backward(self, gradient):
-        """The gradient of the input; None where a module cuts it off, and nothing below that gets one."""
+        """The gradient of the input; None where a module cuts it off, and the modules before it get none."""
         return self._backward_to(0, gradient)
 
     def accumulate(self, gradient) -> None:
-        """backward() as far down as there are parameters that are trained."""
+        """backward() as far back as there are parameters that are trained."""
         saved, modules = self.require_saved(), self._modules
         for first, module in enumerate(modules):
             if module.is_trained():
@@ -133,7 +133,7 @@ class Sequential(ModuleList):
 
     @property
     def reads(self) -> str:
-        """The input, where the first module that does not merely pass it on reads it; so with the output."""
+        """The input, if the first module that reads a value reads its input; the output likewise."""
         if not all(m.defines_backward for m in self._modules):
             return "xy"
         first, last = (next((m.reads for m in modules if m.reads), "")

@@ -62,8 +62,8 @@ class ByLayers:
         self.step = CapturedStep(model, criterion, optimizer)
         x, y = arrays
         if x.ndim > 2 and x.flags.c_contiguous and not transformed and flattens(leaves(model)):
-            x = x.reshape(len(x), -1)  # here once, rather than at each step
-        if y.ndim == 1 and y.dtype.kind in "iu" and y.max() < 2**63:  # larger ones are refused by their number
+            x = x.reshape(len(x), -1)  # once, not at each step
+        if y.ndim == 1 and y.dtype.kind in "iu" and y.max() < 2**63:  # larger labels are refused, and named
             y = y.astype(np.int64, copy=False)
         self.arrays = x, y
 
@@ -85,7 +85,7 @@ Way = Plain | Recorded | ByLayers
 class TrainingStep:
     """``loss, wrong = step(rows)``: one step on these rows of the data. ``path`` says how it runs, and why if plain.
 
-    A way that refuses has changed nothing; the next one takes its place, in the middle of a training, too.
+    A way that refuses has changed nothing; the next one takes its place, also within a training.
     """
 
     def __init__(self, model, criterion, optimizer, arrays, transform: Callable | None, mean: EpochMean,
@@ -127,7 +127,7 @@ class TrainingStep:
         self.way = self._next()
 
     def _next(self) -> Way:
-        """The first way of those left that takes these parts."""
+        """The first of the remaining ways that takes these parts."""
         while self.untried:
             make = self.untried.pop(0)
             try:
@@ -144,7 +144,7 @@ class TrainingStep:
 
 
 class capture_errors_as:
-    """Within it errors that begin with "capture:" begin with the name of the function that the user called."""
+    """Within it errors name the function that the user called, where they would begin with "capture:"."""
 
     def __init__(self, who: str):
         self.who = who
