@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import FLOATS
 from ..kernels.memory import Status
 from . import operators
+from .device import device
 from .operators import Operators
 from .tape import Node, active_recorder, constant, recording, recording_on_tape, unseen
 from .walk import walk_back
@@ -48,6 +49,7 @@ class Tensor(Operators):
     dtype = property(lambda self: self._data.dtype)
     ndim = property(lambda self: self._data.ndim)
     is_leaf = property(lambda self: self.node is None)
+    device = property(lambda self: device("cpu"))
 
     def _set_data(self, value) -> None:
         data = as_array(value)

@@ -1,5 +1,5 @@
 """Optimizers, and the schedules of their learning rates."""
-from . import functions, lr_scheduler
+from . import functions, lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam
@@ -14,5 +14,5 @@ from .sgd import SGD
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "functions", "lr_scheduler",
+    "functions", "lr_scheduler", "swa_utils",
 ]

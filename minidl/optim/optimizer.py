@@ -180,6 +180,8 @@ class Optimizer:
         if not followed(self.param_groups, self._followed):
             self._follow()
         elif self._moves != storage.moves():
+            if any(flat.dtype != parameter.dtype for flat in self._flats for parameter in flat.parameters):
+                self._follow()  # the model was cast
             for flat in self._flats:
                 flat.look_up()
             self._moves = storage.moves()
