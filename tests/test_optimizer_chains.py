@@ -20,7 +20,8 @@ from minidl.optim.adam import two_fractions
 from minidl.optim.group import at_least_zero, fraction
 from minidl.optim.sgd import switch
 
-OURS = [kind for name in optim.__all__ if isinstance(kind := getattr(optim, name), type) and kind is not Optimizer]
+OURS = [kind for name in optim.__all__ if isinstance(kind := getattr(optim, name), type) and kind is not Optimizer
+        and not kind.needs_closure]
 VALUES = {at_least_zero: (0, 0.3), fraction: (0.25, 0.6), two_fractions: ((0.0, 0.0), (0.5, 0.9)),
           switch: (False, True)}
 SIZES = (0, 1, 7, 8, 9, 15, 16, 17, 33, 1000, 2048, 2049)
