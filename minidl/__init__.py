@@ -12,7 +12,8 @@ except ModuleNotFoundError as error:
         "and start Python elsewhere, or 'pip install -e .' to work on the source in place."
     ) from error
 
-from . import autograd, data, functional, kernels, nn, optim, training
+from . import autograd, cuda, data, functional, kernels, nn, optim, training
+from .autograd.device import device
 from .autograd.parameter import Parameter
 from .autograd.tape import no_grad
 from .autograd.tensor import Tensor, tensor
@@ -27,10 +28,10 @@ from .training import Evaluation, evaluate, fit
 
 # The public names; the package's other attributes are the modules that they come from.
 __all__ = sorted([
-    "autograd", "data", "functional", "kernels", "nn", "optim", "training",
+    "autograd", "cuda", "data", "functional", "kernels", "nn", "optim", "training",
     "CaptureError", "Evaluation", "Parameter", "Tensor",
-    "capture", "evaluate", "fit", "float32", "float64", "from_numpy", "get_num_threads", "int64", "load", "long",
-    "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
+    "capture", "device", "evaluate", "fit", "float32", "float64", "from_numpy", "get_num_threads", "int64", "load",
+    "long", "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
     *functional.__all__,
 ])
 

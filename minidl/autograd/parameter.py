@@ -59,6 +59,17 @@ class Parameter(Tensor):
         self._grad[...] = grad
         storage.moved()
 
+    def convert(self, dtype) -> None:
+        """Live on in another dtype, float32 or float64: value and gradient are cast, and move."""
+        if dtype not in FLOATS:
+            raise TypeError(f"{self.described()}: expected float32 or float64, got {dtype}")
+        data, grad = self._data, self._grad
+        self._place(*storage.place(data.size, dtype), data.shape)
+        self._data[...] = data
+        self._grad[...] = grad
+        self.status.advance()
+        storage.moved()
+
     @property
     def data(self) -> np.ndarray:  # type: ignore[override]
         recorder = active_recorder()

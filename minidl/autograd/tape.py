@@ -16,9 +16,11 @@ A thread may have a recorder. Its methods are called, in order of time, for what
     zero_grad(parameter, set_to_none)                its gradient was cleared
     set_grad(parameter, values)                      its gradient was assigned to (not None)
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
+    overwrite_array(array, values)                   they were copied over gradients that lie side by side
     leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
                                                      True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
+    only_plain(why)                                  what comes next is no part of a recorded step, which runs plain
     gradient_queried(parameter)                    Python asks whether it has a gradient
 """
 from __future__ import annotations

@@ -12,6 +12,7 @@ from ..arrays import FLOATS
 from ..kernels.memory import Status
 from . import operators
 from .backward import run_backward
+from .device import device
 from .operators import Operators
 from .tape import Node, active_recorder, constant, recording, recording_on_tape, unseen
 
@@ -48,6 +49,7 @@ class Tensor(Operators):
     dtype = property(lambda self: self._data.dtype)
     ndim = property(lambda self: self._data.ndim)
     is_leaf = property(lambda self: self.node is None)
+    device = property(lambda self: device("cpu"))
 
     def _set_data(self, value) -> None:
         data = as_array(value)

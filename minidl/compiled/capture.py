@@ -268,6 +268,8 @@ def _check_parts(model, criterion, optimizer) -> None:
             f"capture: expected a loss module or a function of output and target as criterion, got {came}")
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
+    if optimizer.needs_closure:
+        raise NotCapturable(f"capture: {type(optimizer).__name__} calls a closure, which is recorded")
     if is_composed(criterion) and not descends_from_kernels(criterion):
         raise NotCapturable(f"capture: {criterion} is recorded, as the operations that it is written with")
     if not criterion.defines_backward or criterion.has_parameters():

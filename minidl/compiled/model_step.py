@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .by_closure import ByClosure
 from .conversion import checked_index
 from .errors import CaptureError
 from .profile import Profile, profile
@@ -59,7 +61,18 @@ class ModelStep:
             optimizer.step()
             return loss, output
 
-        self.step = RecordedStep(train)
+        def evaluate(*batch):
+            *inputs, target = batch
+            optimizer.zero_grad()
+            output = model(*inputs)
+            loss, backward = loss_of(output, target)
+            backward()
+            return loss, output
+
+        if optimizer.needs_closure:
+            self.step: Any = ByClosure(evaluate, optimizer, _check_finite)
+        else:
+            self.step = RecordedStep(train)
 
     def __call__(self, *batch, index=None) -> float:
         """One step; FloatingPointError for a loss that is not finite. Nothing was updated then."""
@@ -84,21 +97,26 @@ class ModelStep:
         return loss._data.item()
 
     @property
+    def _recorded(self) -> RecordedStep:
+        """What is recorded of it."""
+        return self.step.evaluation if isinstance(self.step, ByClosure) else self.step
+
+    @property
     def path(self) -> str:
         """How it runs: see RecordedStep."""
         return self.step.path
 
     def profile(self, *batch, repeats: int = 100) -> Profile:
         """Where the time of a step on this batch goes: see RecordedStep.profile. Nothing is trained."""
-        return profile(self.step, batch, {}, repeats, (self.model, self.criterion, self.function, self.optimizer),
+        return profile(self._recorded, batch, {}, repeats, (self.model, self.criterion, self.function, self.optimizer),
                        _names(len(batch)))
 
     def __repr__(self) -> str:
         return f"<step of {type(self.model).__name__}: {self.path}>"
 
     def __str__(self) -> str:
-        counts = [len(recording.arrays) for recording in self.step._kept.values()]
-        return "\n".join([repr(self), *self.step.listing(_names(max(counts, default=2))).splitlines()[1:]])
+        counts = [len(recording.arrays) for recording in self._recorded._kept.values()]
+        return "\n".join([repr(self), *self._recorded.listing(_names(max(counts, default=2))).splitlines()[1:]])
 
 
 def _names(count: int) -> list[str]:
@@ -119,6 +137,10 @@ def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
     recorder = active_recorder()
     if recorder is not None:
         recorder.finite(loss)
+    _check_finite(loss, output)
+
+
+def _check_finite(loss: Tensor, output: Tensor) -> None:
     value = float(loss._data)
     if not math.isfinite(value):
         raise NotFinite(value, output._data)

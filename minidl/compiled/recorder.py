@@ -17,7 +17,7 @@ import numpy as np
 from ..autograd.parameter import Parameter
 from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
-from .errors import CaptureError
+from .errors import CaptureError, PlainOnly
 
 WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.randn, Dropout), or keep it where the "
             "function finds it at each call (a global, an attribute)")
@@ -145,6 +145,16 @@ class Recorder:
         self._write("overwrite", None, (values,), tensor._data)
         if tensor.status is not None:
             self.mark("changed", tensor)
+
+    def overwrite_array(self, array: np.ndarray, values) -> None:
+        """Values were copied over gradients that lie side by side, as one array."""
+        if not self.paused:
+            self._write("overwrite", None, (values,), array)
+
+    def only_plain(self, why: str) -> None:
+        """PlainOnly: what comes next cannot be a part of a recorded step, which runs plain from now on."""
+        if not self.paused:
+            raise PlainOnly(why)
 
     def read(self, tensor: Tensor, how: str) -> None:
         """CaptureError where Python takes a value out of a Tensor."""

@@ -21,7 +21,7 @@ from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
 from ..collector import without_collector
 from ..kernels.replay import UNFIT, ReplayedCall, recording_begins, recording_ends, set_tensor_type
-from .errors import CaptureError
+from .errors import CaptureError, PlainOnly
 from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
 from .profile import Profile, profile
@@ -197,7 +197,13 @@ class RecordedStep(ReplayedCall):
     def _record(self, key: tuple, nesting, arrays: list[np.ndarray], kept: Recording | None):
         """Run the function as Python and record it; kept: the recording to compare with, or None."""
         self.program = None
-        new = Recording(self.called(), nesting, arrays)
+        try:
+            new = Recording(self.called(), nesting, arrays)
+        except PlainOnly as refusal:
+            self.reason = str(refusal)
+            self._kept.clear()
+            args, named = rebuilt(nesting, [Tensor(array) for array in arrays])
+            return self.called()(*args, **named)
         if kept is not None and new.signature == kept.signature:
             kept.replay.replays += 1
             kept.replay.next_check *= 2

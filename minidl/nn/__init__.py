@@ -1,10 +1,10 @@
 """Modules: layers, containers, losses, and their initial values."""
 
 from ..autograd.parameter import Parameter
-from . import activations, functional, init, losses, piecewise, smooth
+from . import activations, functional, init, losses, piecewise, smooth, utils
 from .activations import *  # noqa: F403
 from .batchnorm import BatchNorm1d
-from .containers import ModuleDict, ModuleList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .dropout import Dropout
 from .linear import Linear
 from .losses import *  # noqa: F403
@@ -15,7 +15,7 @@ from .smooth import *  # noqa: F403
 
 __all__ = [
     "BatchNorm1d", "Dropout", "Flatten", "Identity", "Linear", "Module", "ModuleDict", "ModuleList", "Parameter",
-    "Sequential", "functional", "init",
+    "ParameterDict", "ParameterList", "Sequential", "functional", "init", "utils",
 ]
 __all__ += activations.__all__
 __all__ += losses.__all__

@@ -1,7 +1,9 @@
-"""Modules made of modules: Sequential, ModuleList, ModuleDict."""
+"""Modules made of modules, or of parameters: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
@@ -181,3 +183,85 @@ class ModuleDict(Module):
 
     def items(self):
         return self._modules.items()
+
+
+class _Parameters(Module):
+    """Parameters that are found, as attributes with these names. It has no forward."""
+
+    def _hold(self, name: str, value) -> None:
+        if not isinstance(value, Parameter):
+            if not isinstance(value, (Tensor, np.ndarray)):
+                raise TypeError(f"{type(self).__name__}: expected Parameters or arrays, got {type(value).__name__}")
+            value = Parameter(value, name)
+        vars(self)[name] = value
+
+    def _held(self) -> dict[str, Parameter]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
+
+    def __len__(self) -> int:
+        return len(self._held())
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"({name}): {value.shape}" for name, value in self._held().items())
+
+
+class ParameterList(_Parameters):
+    """A list of Parameters, named "0", "1", ...; arrays and Tensors are made Parameters."""
+
+    def __init__(self, values: Iterable = ()):
+        self.extend(values)
+
+    def append(self, value) -> ParameterList:
+        self._hold(str(len(self)), value)
+        return self
+
+    def extend(self, values: Iterable) -> ParameterList:
+        for value in values:
+            self.append(value)
+        return self
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._held().values())
+
+    def __getitem__(self, index):
+        found = list(self)[index]
+        return type(self)(found) if isinstance(index, slice) else found
+
+    def __setitem__(self, index: int, value) -> None:
+        self._hold(str(range(len(self))[index]), value)
+
+
+class ParameterDict(_Parameters):
+    """A dictionary of Parameters, named by their keys; arrays and Tensors are made Parameters."""
+
+    def __init__(self, parameters=()):
+        for name, value in dict(parameters).items():
+            self[name] = value
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._held()[name]
+
+    def __setitem__(self, name: str, value) -> None:
+        if hasattr(type(self), name) or name in vars(self).keys() - self._held().keys():
+            raise KeyError(f"ParameterDict: {name!r} is an attribute of every ParameterDict")
+        self._hold(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        del vars(self)[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._held()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held())
+
+    def keys(self):
+        return self._held().keys()
+
+    def values(self):
+        return self._held().values()
+
+    def items(self):
+        return self._held().items()

@@ -26,6 +26,7 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
+from .members import Members
 
 ndarray = np.ndarray  # as one name, which predict looks up at each call
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
@@ -70,7 +71,7 @@ def _as_node(owner: type[Module], method: Callable) -> Callable:
     return run
 
 
-class Module:
+class Module(Members):
     """The base of all modules. Children and parameters are its attributes; only buffers are registered."""
 
     training = True

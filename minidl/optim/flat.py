@@ -171,11 +171,11 @@ class Flat:
         return put_back
 
     def take_state(self, flats: Iterable[Flat]) -> None:
-        """Take over the state that these have for the same parameters."""
+        """Take over the state that these have for the same parameters, cast where these were."""
         known = {id(parameter): (flat, i) for flat in flats for i, parameter in enumerate(flat.parameters)}
         for i, parameter in enumerate(self.parameters):
             flat, j = known.get(id(parameter), (None, 0))
-            if flat is None or flat.dtype != self.dtype:
+            if flat is None:
                 continue
             self.counts[i] = flat.counts[j]
             for name, array in flat.state.items():

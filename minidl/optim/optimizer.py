@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autograd import storage
 from ..autograd.parameter import Parameter
-from ..autograd.tape import active_recorder
+from ..autograd.tape import active_recorder, recording_on_tape
 from ..kernels.memory import advance, followed, forget, same_items
 from . import plain
 from .compiled import Compiler
@@ -86,6 +86,7 @@ class Optimizer:
     beyond_kernel: ClassVar[tuple[str, ...]] = ()  # the settings with which a kernel is not the whole update
     state_names: ClassVar[tuple[str, ...]] = ()  # the flat arrays of the state
     compiled: bool = True  # whether step() may run the formula compiled
+    needs_closure: bool = False  # whether step() must be given a function that computes the loss and its gradients
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], **settings: Any):
         grouped = isinstance(params, (list, tuple)) and params and all(isinstance(p, dict) for p in params)
@@ -181,6 +182,8 @@ class Optimizer:
         if not followed(self.param_groups, self._followed):
             self._follow()
         elif self._moves != storage.moves():
+            if any(flat.dtype != parameter.dtype for flat in self._flats for parameter in flat.parameters):
+                self._follow()  # the model was cast
             for flat in self._flats:
                 flat.rebind()
             self._moves = storage.moves()
@@ -196,17 +199,25 @@ class Optimizer:
         self._flats, self._moves, self._seen, self._plan = flats, storage.moves(), (), []
         self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
 
-    def __init_subclass__(cls, **settings) -> None:
+    def __init_subclass__(cls, in_place: bool = True, **settings) -> None:
         super().__init_subclass__(**settings)
-        if "step" in vars(cls):
+        if in_place and "step" in vars(cls):
             cls.step = _in_place(cls.step)  # type: ignore[method-assign]
 
-    def step(self) -> None:
-        """Update every parameter that is trained from its gradient, where it has one."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that is trained from its gradient, where it has one.
+
+        closure : called first; it computes the gradients, and returns the loss, which is returned.
+        """
+        loss = None
+        if closure is not None:
+            with recording_on_tape(True):
+                loss = closure()
         if active_recorder() is None:
             self._step()
         else:
             self._recorded_step(self._step)
+        return loss
 
     def _recorded_step(self, step: Callable, listed: bool = False):
         """The step while it is recorded: each replay calls it in its place. listed : it is a user's own."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class Plain:
 
     def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
         """(loss, output). Nothing is updated if the loss is not finite."""
+        if self.optimizer.needs_closure:
+            return self._by_closure(inputs, target)
         output = self.model(*inputs)
         loss = float(self.criterion(output, target))
         if math.isfinite(loss):
@@ -34,6 +37,28 @@ class Plain:
             self.model.accumulate(self.criterion.backward())
             self.optimizer.step()
         return loss, output
+
+    def _by_closure(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
+        first: list[tuple[float, np.ndarray]] = []
+
+        def closure() -> float:
+            self.optimizer.zero_grad()
+            output = self.model(*inputs)
+            loss = float(self.criterion(output, target))
+            if not first:
+                first.append((loss, output))
+                if not math.isfinite(loss):
+                    raise _NotFinite
+            self.model.accumulate(self.criterion.backward())
+            return loss
+
+        with suppress(_NotFinite):
+            self.optimizer.step(closure)
+        return first[0]
+
+
+class _NotFinite(Exception):
+    """The first loss of a step is not: nothing is updated."""
 
 
 class Recorded:
