@@ -60,7 +60,7 @@ class Applied(Node):
 
     def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
         """Add to the gradients of Parameters what can be added in place; which gradients are still wanted."""
-        operation = self.applied[0]
+        operation, settings = self.applied[0], self.applied[3]
         totals: list = [None] * len(values)
         wanted = []
         for i, x in zip(self.asked, self.inputs, strict=True):
@@ -70,7 +70,7 @@ class Applied(Node):
                     totals[i] = x
             else:
                 wanted.append(True)
-        operation.add_all(totals, g, y, *values)
+        operation.add_all(totals, g, y, *values, **settings)
         return wanted
 
     def free(self) -> None:

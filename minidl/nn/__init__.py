@@ -5,15 +5,18 @@ from . import activations, functional, init, losses
 from .activations import *  # noqa: F403
 from .batchnorm import BatchNorm1d
 from .containers import ModuleDict, ModuleList, Sequential
+from .convolution import Conv1d, Conv2d
 from .dropout import Dropout
 from .linear import Linear
 from .losses import *  # noqa: F403
 from .module import Module
-from .shape import Flatten, Identity
+from .pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .shape import Flatten, Identity, Unflatten, ZeroPad2d
 
 __all__ = [
-    "BatchNorm1d", "Dropout", "Flatten", "Identity", "Linear", "Module", "ModuleDict", "ModuleList", "Parameter",
-    "Sequential", "functional", "init",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "Conv1d", "Conv2d", "Dropout",
+    "Flatten", "Identity", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "Parameter",
+    "Sequential", "Unflatten", "ZeroPad2d", "functional", "init",
 ]
 __all__ += activations.__all__
 __all__ += losses.__all__

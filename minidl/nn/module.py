@@ -142,8 +142,10 @@ class Module:
         super().__init_subclass__(**settings)
         # A forward newer than the inherited backward is not what that one differentiates, unless the
         # class above says that it is; nor is an inherited accumulate the short form of a newer backward.
+        # (A class that has Module's backward, since it defines only a forward, does not count as defining one.)
         forward, backward, accumulate = (
-            next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward", "accumulate"))
+            next(c for c in cls.__mro__ if name in vars(c) and (c is Module or vars(c)[name] is not vars(Module)[name]))
+            for name in ("forward", "backward", "accumulate"))
         expressed = next(c for c in cls.__mro__ if "expressed" in vars(c))
         cls.by_operations = expressed is forward is backward
         cls.explicit = backward is not Module and (cls.keeps_backward or issubclass(backward, forward))
