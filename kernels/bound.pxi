@@ -8,6 +8,8 @@ cdef str PAIR = "const real[:, :] a not None, const real[:, :] b not None"
 cdef str LABELS = "const real[:, :] z not None, const int64_t[:] labels not None"
 cdef str STATE = "const real[::1] g not None, real[::1] w not None, real[::1] state not None"
 
+cdef str GEOMETRY = "tuple geometry not None"
+
 # What an operation takes and gives -> what makes its function, and how the function is called
 cdef dict BY_FLAGS = {
     HAS_OUTPUT: (unary, f"{ONE}, real[:, ::1] y"),
@@ -45,6 +47,24 @@ cdef dict WRITTEN_OUT = {
     "affine_sample": (affine_sample, "const real[:, :] x not None, const real[:, :] matrices not None, "
                                      "real[:, ::1] y not None"),
     "zero": (zero, "real[:, ::1] y not None"),
+    "turned": (turned, "const real[:, ::1] x not None, real[:, ::1] y not None, Py_ssize_t rows"),
+    "convolution": (convolution, "const real[:, ::1] x not None, const real[:, ::1] weight not None, "
+                                 f"const real[::1] bias, real[:, ::1] y not None, {GEOMETRY}"),
+    "convolution_input_gradient": (
+        windows_of_two, "const real[:, ::1] dy not None, const real[:, ::1] weight not None, "
+                        f"real[:, ::1] dx not None, {GEOMETRY}"),
+    "convolution_weight_gradient": (
+        windows_of_two, "const real[:, ::1] x not None, const real[:, ::1] dy not None, "
+                        f"real[:, ::1] dweight not None, {GEOMETRY}"),
+    "max_pool": (windows, f"const real[:, ::1] x not None, real[:, ::1] y not None, {GEOMETRY}"),
+    "max_pool_backward": (
+        windows_of_two, f"const real[:, ::1] dy not None, const real[:, ::1] x not None, real[:, ::1] dx not None, "
+                        f"{GEOMETRY}"),
+    "max_pool_pick": (
+        windows_of_two, f"const real[:, ::1] u not None, const real[:, ::1] x not None, real[:, ::1] y not None, "
+                        f"{GEOMETRY}"),
+    "average_pool": (windows, f"const real[:, ::1] x not None, real[:, ::1] y not None, {GEOMETRY}"),
+    "average_pool_backward": (windows, f"const real[:, ::1] dy not None, real[:, ::1] dx not None, {GEOMETRY}"),
 }
 
 

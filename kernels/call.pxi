@@ -41,6 +41,26 @@ cdef union Settings:
     AdamStep adam
     AdadeltaStep adadelta
 
+# How windows pass over images. The sizes first, which are at least one. Padding is told by where the first window
+# begins; behind the image there is as much as the windows reach.
+cdef enum:
+    GEOMETRY_SIZES = 13
+    GEOMETRY_FIELDS = 16
+
+cdef struct Geometry:
+    Py_ssize_t height, width, channels              # of the input
+    Py_ssize_t out_height, out_width, out_channels
+    Py_ssize_t kernel_height, kernel_width          # the taps of a window
+    Py_ssize_t stride_y, stride_x, dilation_y, dilation_x
+    Py_ssize_t groups                               # of channels, each with a part of the outputs
+    Py_ssize_t top, left                            # the padding above and on the left
+    Py_ssize_t divisor                              # of an average: a number, or one of these
+
+cdef enum:
+    WITH_PADDING = 0  # the taps in the image and in its padding
+    INSIDE = -1       # the taps in the image
+    ADAPTIVE = -2     # the same, and windows divide the image; kernel, stride and padding say nothing
+
 cdef struct Call:
     action run
     Partition partition
@@ -54,6 +74,9 @@ cdef struct Call:
     bint overwrite               # write the output, do not add to it
     Call* then               # the call that finishes each panel of the output
     bint within              # this call is the ``then`` of another
+    # of windows
+    const Geometry* geometry
+    Py_ssize_t first         # row of a weight's gradient: ``depth`` rows from it are computed
     # of a loss
     bint b_by_rows           # b has the batch's rows, too
     const int64_t* labels    # of the rows
@@ -77,6 +100,7 @@ cdef enum:
     ELEMENTWISE = 128  # knows no neighbours: may finish a product, panel by panel
     PRODUCT = 256      # a product that can be finished
     GIVES_BYTES = 1024  # an output of bytes
+    WINDOWS = 2048     # over windows, which a geometry describes
     BY_NAME = 512      # its callable is written out, since no other operation takes what it takes
 
 cdef struct Operation:
@@ -99,7 +123,7 @@ cdef struct Rule:
 include "fused_call.pxi"
 
 cdef enum:
-    MOST_OPERATIONS = 96
+    MOST_OPERATIONS = 160
     MOST_RULES = 16
 
 cdef struct Table:  # what the module of a target consists of

@@ -4,6 +4,7 @@ cdef extern from "real.h" nogil:
     ctypedef float real  # to Cython; the C compiler knows its width
 
 include "call.pxi"
+include "geometry.pxi"
 include "arguments.pxi"
 include "operations.pxi"
 include "functions.pxi"
@@ -11,6 +12,7 @@ include "functions_arithmetic.pxi"
 include "functions_labels.pxi"
 include "functions_products.pxi"
 include "functions_images.pxi"
+include "functions_windows.pxi"
 include "layer.pxi"
 include "bound.pxi"
 include "parallel.pxi"

@@ -66,11 +66,16 @@ cdef extern from *:
     ctypedef float real
 
 include "call.pxi"
+include "geometry.pxi"
+
+include "shares.pxi"
 
 cdef struct Instruction:
     Call call
     int kind
     Py_ssize_t rows
+    Py_ssize_t work  # multiply-adds, or as much
+    Sharing sharing  # among threads
     double* source   # of SETTING: a number in memory, a double if source_is_double
     bint source_is_double
 
@@ -413,7 +418,7 @@ cdef class Replay:
         return 0
 
     def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
-               bint accumulates=False, number=None, setting_from=None, str who="loss"):
+               bint accumulates=False, number=None, setting_from=None, str who="loss", tuple geometry=None):
         """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
 
         elementwise     out, a and b (rows, cols); of a comparison out is of bool
@@ -424,6 +429,8 @@ cdef class Replay:
         column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
         total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
         with labels     the same and out (rows, cols); who: what an error for labels out of range begins with
+        over windows    a, b where there is one, and out, as large as the geometry says; c a row, the bias
+        turned          out and a (rows, cols); setting: the rows of each matrix
         setting_from    a number (1, 1) that is read as the setting when the instruction runs
         """
         cdef size_t address = self.operations[numpy.dtype(dtype), name]
@@ -433,7 +440,7 @@ cdef class Replay:
         cdef int flags = operation.flags
         cdef Py_ssize_t rows, cols, depth = 0
         real_type = numpy.dtype(dtype)
-        rows, cols = (a if out is None or name in ("column_sum", "row_sum") else out).shape
+        rows, cols = (a if out is None or name in ("column_sum", "row_sum") or flags & WINDOWS else out).shape
         cdef Py_ssize_t begin = self.count
         try:
             if flags & HAS_LABELS:  # directly before they are used: no Python runs in between
@@ -453,6 +460,18 @@ cdef class Replay:
                     ins.call.start.s0 = 0
                 elif accumulates:
                     ins.call.start = ins.call.out
+            elif flags & WINDOWS:
+                depth = self.bind_windows(ins, name, real_type, out, a, b, c, geometry)
+                ins.call.overwrite = not accumulates
+            elif name == "turned":
+                depth = <Py_ssize_t>setting
+                if depth < 1 or cols % depth:
+                    raise ValueError(f"expected rows of whole matrices of {depth} rows, got {cols} numbers")
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+                self.bind(&ins.call.a, a, real_type, rows, cols, False)
+                if ins.call.a.s1 != 1:
+                    raise ValueError("turned: expected rows of stride one")
+                ins.call.depth, depth = depth, 1
             elif name in ("column_sum", "row_sum"):
                 self.bind(&ins.call.out, out, real_type, 1, cols if name == "column_sum" else rows, True)
                 self.bind(&ins.call.a, a, real_type, rows, cols, False)
@@ -486,7 +505,34 @@ cdef class Replay:
         except BaseException:
             self.forget_from(begin)
             raise
-        self.work += rows * cols * (depth if depth else 4)
+        ins.work = rows * cols * (depth if depth else 4)
+        ins.sharing = sharing_of(flags, name, &ins.call, rows, numpy.dtype(dtype).itemsize)
+        self.work += ins.work
+
+    cdef Py_ssize_t bind_windows(self, Instruction* ins, str name, dtype, out, a, b, c, tuple geometry) except -1:
+        """Bind the arrays of an operation over windows, each dense; how many multiply-adds an element of a meets."""
+        cdef Geometry g
+        cdef Matrix* matrices[3]
+        cdef Py_ssize_t i = 0
+        matrices[0], matrices[1], matrices[2] = &ins.call.a, &ins.call.b, &ins.call.out
+        read_geometry(&g, geometry)
+        held = numpy.array(geometry, numpy.intp)  # this program's own: nobody else can write there
+        check_parts(&g, name, (a.shape, out.shape) if b is None else (a.shape, b.shape, out.shape))
+        for array in (a, b, out):
+            if array is not None:
+                self.bind(matrices[i], array, dtype, array.shape[0], array.shape[1], array is out)
+                if matrices[i].s1 != 1 or matrices[i].s0 != <Py_ssize_t>array.shape[1]:
+                    raise ValueError(f"{name}: expected arrays that lie row by row")
+            i += 1
+        if c is not None:
+            if name != "convolution":
+                raise ValueError(f"{name}: expected no bias")
+            self.bind(&ins.call.start, c, dtype, 1, g.out_channels, True)
+            ins.call.start.s0 = 0
+        self.kept.append(held)
+        ins.call.geometry, ins.call.cols = <const Geometry*><size_t>held.ctypes.data, out.shape[1]
+        ins.call.depth = out.shape[0]
+        return g.kernel_height * g.kernel_width * g.out_channels // g.groups
 
     cdef int number_from(self, Instruction* ins, array) except -1:
         """Let the instruction read this number (1, 1) of float32 or float64."""
@@ -615,7 +661,8 @@ cdef class Replay:
                 if large:
                     with nogil:
                         while i < end and self.code[i].kind == KERNEL:
-                            self.code[i].call.run(&self.code[i].call, self.code[i].rows)
+                            ins = &self.code[i]
+                            run_shared(&ins.call, ins.rows, ins.work, &ins.sharing)
                             i += 1
                     continue
                 ins.call.run(&ins.call, ins.rows)

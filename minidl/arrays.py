@@ -42,8 +42,19 @@ def as_int64(labels: np.ndarray) -> np.ndarray:
     return labels.astype(INT64, copy=False)
 
 
-def unary(name: str) -> Callable:
-    """x, and a setting where the kernel has one -> a new array of x's shape."""
+def as_it_lies(x: np.ndarray) -> tuple[int, ...] | None:
+    """The axes in the order in which they lie, where x has no gaps and they are not in order already."""
+    if x.flags.c_contiguous:
+        return None
+    axes = tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+    return axes if x.transpose(axes).flags.c_contiguous else None
+
+
+def unary(name: str, of_rows: bool = False) -> Callable:
+    """x, and a setting where the kernel has one -> a new array of x's shape, which lies as x does.
+
+    of_rows : the kernel works along the last axis, and the output lies in the order of the axes.
+    """
     by_dtype = compiled(name)
     single = by_dtype[SINGLE]
 
@@ -56,13 +67,15 @@ def unary(name: str) -> Callable:
         except ValueError:
             if x.ndim == 2:
                 raise
+            if not of_rows and (axes := as_it_lies(x)) is not None:
+                return call(x.transpose(axes), setting).transpose(np.argsort(axes))
             return call(as_matrix(x), setting).reshape(x.shape)
 
     return call
 
 
-def binary(name: str) -> Callable:
-    """dy, x, and a setting where the kernel has one -> a new array of x's shape."""
+def binary(name: str, of_rows: bool = False) -> Callable:
+    """dy, x, and a setting where the kernel has one -> a new array of x's shape, as ``unary`` makes it."""
     by_dtype = compiled(name)
     single = by_dtype[SINGLE]
 
@@ -77,6 +90,8 @@ def binary(name: str) -> Callable:
                 raise
             if dy.shape != x.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}") from None
+            if not of_rows and (axes := as_it_lies(x)) is not None:
+                return call(dy.transpose(axes), x.transpose(axes), setting).transpose(np.argsort(axes))
             return call(as_matrix(dy), as_matrix(x), setting).reshape(x.shape)
 
     return call

@@ -17,6 +17,18 @@ from typing import TypeVar
 
 import numpy as np
 
+from .reference_windows import (  # noqa: F401  twins, too
+    average_pool,
+    average_pool_backward,
+    convolution,
+    convolution_input_gradient,
+    convolution_weight_gradient,
+    max_pool,
+    max_pool_backward,
+    max_pool_pick,
+    turned,
+)
+
 Array = np.ndarray
 Kernel = TypeVar("Kernel", bound=Callable)
 

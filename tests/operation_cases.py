@@ -15,6 +15,10 @@ BASE = np.where(np.arange(4) == 1, 0, POSITIVE).astype(np.float32)  # the deriva
 BIAS, LABELS, ROW = numbers(3, seed=3), np.array([0, 1, 2]), {"dim": -1}
 ALONG = {"dim": 1, "keepdim": False}
 BOTH = (A, B)
+IMAGES, TAPS = numbers((2, 4, 5, 3), seed=5), numbers((6, 2, 3, 2), seed=6)  # for two groups
+PASSED = {"stride": (2, 1), "before": (1, 0), "dilation": (1, 2), "groups": 2}
+OUT = numbers((2, 6, 3, 1), seed=7)
+POOLED = {"kernel": (2, 2), "stride": (1, 2), "before": (1, 0), "dilation": (2, 1)}
 CASES: dict[str, tuple[tuple, dict]] = {
     "add": (BOTH, {}), "sub": (BOTH, {}), "mul": (BOTH, {}), "div": (BOTH, {}), "pow": ((BASE, POSITIVE), {}),
     "pow_base_gradient": ((A, POSITIVE, B), {}), "pow_exponent_gradient": ((A, B, BASE, POSITIVE), {}),
@@ -45,6 +49,16 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "mse_loss": (BOTH, {}), "cross_entropy": ((A, LABELS), {}), "nll_loss": ((A, LABELS), {}),
     "total": ((A,), {}), "row_total": ((A,), {}), "gather_labels": ((A, LABELS), {}),
     "gather_labels_total": ((A, LABELS), {}),
+    "convolution": ((IMAGES, TAPS, numbers(6, seed=8)), PASSED | {"size": (3, 1)}),
+    "convolution_input_gradient": ((OUT, TAPS), PASSED | {"size": (5, 3)}),
+    "convolution_weight_gradient": ((OUT, IMAGES), PASSED | {"kernel": (3, 2)}),
+    "channels_last": ((IMAGES,), {}),
+    "max_pool": ((IMAGES,), POOLED | {"size": (5, 1)}),
+    "max_pool_backward": ((numbers((2, 4, 5, 1), seed=7), IMAGES), POOLED),
+    "max_pool_pick": ((numbers((2, 4, 5, 3), seed=7), IMAGES), POOLED | {"size": (5, 1)}),
+    "average_pool": ((IMAGES,), POOLED | {"size": (5, 1), "divisor": 0, "dilation": (1, 1)}),
+    "average_pool_backward": (
+        (numbers((2, 4, 5, 1), seed=7),), POOLED | {"size": (5, 3), "divisor": 3, "dilation": (1, 1)}),
     "cross_entropy_gradient": ((A, LABELS, np.array(0.3, np.float32)), {}),
 }
 OPERATIONS = [o for o in gc.get_objects() if issubclass(type(o), Operation) and o.derivatives]

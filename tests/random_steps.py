@@ -40,6 +40,16 @@ WRITTEN = [
     "F.dropout({a}, 0.3, generator=generator)", "F.dropout({a}, 0.2, generator=3)", "F.dropout({a}, 0.2)",
     "{a} + 0.1 * minidl.randn(*{a}.shape, generator=generator, dtype=DTYPE)", "{a} * minidl.ones(4, dtype=DTYPE)",
     "{a} * table", "{a} * scale", "{a}.detach() * 0.5 + {b}", "{a} * 1 if len({a}) > 3 else {b}",
+    "F.conv2d({a}.reshape(-1, 1, 2, 2), weight.reshape(4, 1, 2, 2), table)[:, :, 0, 0]",
+    "F.conv2d({a}.reshape(-1, 2, 2, 1), weight[:, :2].reshape(4, 1, 1, 2), padding=(0, 1), groups=2)[:, :, 1, 0]",
+    "F.conv1d({a}.reshape(-1, 1, 4), weight[:1, :3].reshape(1, 1, 3), padding='same').reshape(-1, 4)",
+    "F.max_pool2d({a}.reshape(-1, 1, 2, 2), 2, 1, 1)[:, 0, :2, :2].reshape(-1, 4)",
+    "F.max_pool1d({a}.reshape(-1, 1, 4), 2) .reshape(-1, 2)[:, :1] + {b}",
+    "F.avg_pool2d({a}.reshape(-1, 1, 2, 2), 2, 1, 1)[:, 0, :2, :2].reshape(-1, 4)",
+    "F.avg_pool1d({a}.reshape(-1, 1, 4), 3, 1, 1).reshape(-1, 4)",
+    "F.adaptive_avg_pool2d({a}.reshape(-1, 2, 2, 1), 1).reshape(-1, 2)[:, 1:] + {b}",
+    "F.adaptive_avg_pool1d({a}.reshape(-1, 2, 2), 2).reshape(-1, 4)",
+    "F.zero_pad2d({a}.reshape(-1, 1, 2, 2), (1, -1, 0, 1))[:, 0, 1:].reshape(-1, 4)",
     "looped(m0, {a}, 3)", "looped(m1, {b}, 2)",
 ]
 MODULES = 4  # m0 and m1 are Linear, the others are drawn
@@ -94,7 +104,7 @@ def _simple() -> dict:
         for given in ((), (4,)):
             try:
                 shape = kind(*given)(minidl.ones(3, 4)).shape
-            except (TypeError, NotImplementedError):
+            except (TypeError, ValueError, NotImplementedError):
                 continue
             if shape == (3, 4):
                 found[name] = (lambda dtype, seed, kind=kind, given=given: kind(*given, **_typed(kind, dtype)))
@@ -102,7 +112,26 @@ def _simple() -> dict:
     return found
 
 
+def _over_images(*modules) -> nn.Sequential:
+    """Modules over images (N, 1, 2, 2) that give four numbers again."""
+    return nn.Sequential(nn.Unflatten(1, (1, 2, 2)), *modules, nn.Flatten())
+
+
+def _over_sequences(*modules) -> nn.Sequential:
+    return nn.Sequential(nn.Unflatten(1, (2, 2)), *modules, nn.Flatten())
+
+
 BUILT = _simple() | {
+    "Conv2d": lambda dtype, seed: _over_images(nn.Conv2d(1, 4, 2, dtype=dtype), nn.Tanh()),
+    "Conv1d": lambda dtype, seed: _over_sequences(nn.Conv1d(2, 2, 3, padding="same", dtype=dtype)),
+    "MaxPool2d": lambda dtype, seed: _over_images(nn.MaxPool2d(2, 1, 1), nn.AdaptiveAvgPool2d(2)),
+    "MaxPool1d": lambda dtype, seed: _over_sequences(nn.MaxPool1d(1)),
+    "AvgPool2d": lambda dtype, seed: _over_images(nn.ZeroPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, 1)),
+    "AvgPool1d": lambda dtype, seed: _over_sequences(nn.AvgPool1d(1)),
+    "AdaptiveAvgPool1d": lambda dtype, seed: _over_sequences(nn.AdaptiveAvgPool1d(2)),
+    "AdaptiveAvgPool2d": lambda dtype, seed: _over_images(nn.AdaptiveAvgPool2d((2, None))),
+    "Unflatten": lambda dtype, seed: _over_images(),
+    "ZeroPad2d": lambda dtype, seed: _over_images(nn.ZeroPad2d(0)),
     "Linear": lambda dtype, seed: nn.Linear(4, 4, dtype=dtype),
     "Linear without bias": lambda dtype, seed: nn.Linear(4, 4, bias=False, dtype=dtype),
     "Dropout": lambda dtype, seed: nn.Dropout(0.3, generator=seed),

@@ -14,6 +14,15 @@ from .counted import Counted
 from .tape import active_recorder
 from .tensor import Tensor, as_array, check_flag, like
 
+Order = Literal["C", "F"] | tuple[int, ...]
+
+
+def _shaped(flat: np.ndarray, shape: tuple[int, ...], order: Order) -> np.ndarray:
+    """A view of this shape, whose axes lie in this order."""
+    if isinstance(order, str):
+        return flat.reshape(shape, order=order)
+    return flat.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+
 
 class Parameter(Tensor):
     """A value that is trained, with its gradient: two views of one shape into a Store.
@@ -22,7 +31,8 @@ class Parameter(Tensor):
     the store, so that the views stay. Assigning to ``data`` or writing into it counts as a change of the
     values, which a backward that reads them detects. ``order="F"`` keeps a matrix transposed
     in memory: a Linear's weight has PyTorch's shape (out, in) and lies as (in, out), which its products read
-    along the rows.
+    along the rows. ``order`` may also name the axes as they lie, the last of which has stride one: a Conv2d's weight
+    (out, in, kh, kw) lies as (kh, kw, in, out), (2, 3, 1, 0).
 
     ``grad`` is None, as in PyTorch, until a backward reaches the parameter, and again after zero_grad():
     an optimizer leaves such a parameter alone. ``gradient`` is the array that backward adds to; it always
@@ -33,7 +43,7 @@ class Parameter(Tensor):
     Raises TypeError unless ``data`` is an array of float32 or float64 or a list of floats.
     """
 
-    def __init__(self, data, name: str = "parameter", order: Literal["C", "F"] = "C", requires_grad: bool = True):
+    def __init__(self, data, name: str = "parameter", order: Order = "C", requires_grad: bool = True):
         data = as_array(data)
         if data.dtype not in FLOATS:
             raise TypeError(f"Parameter {name!r}: expected float32 or float64, got {data.dtype}")
@@ -47,8 +57,8 @@ class Parameter(Tensor):
     def _place(self, store: storage.Store, start: int, shape: tuple[int, ...]) -> None:
         self.store, self.start = store, start
         end = start + math.prod(shape)
-        self._data = store.values[start:end].reshape(shape, order=self.order)
-        self._grad = store.gradients[start:end].reshape(shape, order=self.order)
+        self._data = _shaped(store.values[start:end], shape, self.order)
+        self._grad = _shaped(store.gradients[start:end], shape, self.order)
         self._shown: np.ndarray | None = None
 
     def move(self, store: storage.Store, start: int) -> None:
@@ -144,7 +154,7 @@ class Parameter(Tensor):
         return f"Parameter({self.name}, shape={self.shape}, dtype={self.dtype})"
 
 
-def _restore_parameter(data, grad, name: str, order: Literal["C", "F"], requires_grad: bool) -> Parameter:
+def _restore_parameter(data, grad, name: str, order: Order, requires_grad: bool) -> Parameter:
     parameter = Parameter(data, name, order, requires_grad)
     parameter.grad = grad
     return parameter

@@ -12,7 +12,7 @@ A thread may have a recorder. Its methods are called, in order of time, for what
     drawing()                                        random numbers are about to be drawn, which a call() will tell
     constant(array)                                  an array was made of numbers in the text of the function
     accumulate(tensor, gradient)                     the Tensor ``gradient`` was added to the leaf's gradient
-    accumulate_by(operation, inputs, parameter)      an operation's result was added to it in place, term by term
+    accumulate_by(operation, inputs, parameter, settings)  an operation's result was added in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
     set_grad(parameter, values)                      its gradient was assigned to (not None)
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it

@@ -8,6 +8,7 @@ import numpy as np
 from .. import arrays, kernels
 from ..autograd import storage
 from ..kernels.replay import Replay
+from . import lower_images  # noqa: F401  its lowerings are registered by then
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
@@ -178,13 +179,14 @@ class Builder:
             self.program.call(add)
             return False
         lowered = _LOWERINGS.get(operation.name)
-        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=not overwrite):
+        if lowered is not None and lowered(
+                self, operation.name, operands, dict(line.settings), target, accumulates=not overwrite):
             return True
         if overwrite:
             self._zero(target)
 
         def call():
-            operation.add(target, *operands)
+            operation.add(target, *operands, **line.settings)
 
         self.program.call(call)
         return False

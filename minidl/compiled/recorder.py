@@ -114,11 +114,11 @@ class Recorder:
             self._write("accumulate", None, (gradient,), parameter._grad)
             self.mark("reached", parameter)
 
-    def accumulate_by(self, operation, inputs, parameter: Parameter) -> None:
+    def accumulate_by(self, operation, inputs, parameter: Parameter, settings: dict) -> None:
         """An operation's result was added to a parameter's gradient, term by term."""
         if not self.paused:
             self._parameter(parameter)
-            self._write("accumulate", operation, inputs, parameter._grad)
+            self._write("accumulate", operation, inputs, parameter._grad, settings)
             self.mark("reached", parameter)
 
     def zero_grad(self, parameter: Parameter, set_to_none: bool) -> None:
@@ -167,7 +167,8 @@ class Recorder:
                 "at each later call. Return the Tensor and read it outside, choose with minidl.where, or give what "
                 "steers the step as an argument that is a Python number")
 
-    def _write(self, what: str, operation, operands, target: np.ndarray) -> None:
+    def _write(self, what: str, operation, operands, target: np.ndarray,
+               settings: Mapping = MappingProxyType({})) -> None:
         """Something was added to an array, or copied over it."""
         operands = tuple([self.operand(x, what) for x in operands])
         self._verify(target, skip=True)
@@ -177,9 +178,9 @@ class Recorder:
                 "capture: the function writes into an argument, which at a later call is a copy of what was given: "
                 "clone() it first")
         _shadow_of(target, root)[...] = target
-        self.lines.append(Line(what, operation, operands, {}, (target,)))
+        self.lines.append(Line(what, operation, operands, settings, (target,)))
         name = getattr(operation, "name", None)
-        self.signature.append((what, name, self.told(operands), self._place(target)))
+        self.signature.append((what, name, self.told(operands), self._place(target), repr(dict(settings))))
 
     def mark(self, what: str, parameter: Tensor) -> None:
         """"reached", "cleared" or "changed"."""

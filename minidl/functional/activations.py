@@ -119,22 +119,22 @@ def _row_sum(x, dim):
 
 # y (g - Σ g y)
 softmax_backward = Operation(
-    "softmax_backward", _along(arrays.binary("softmax_backward")),
+    "softmax_backward", _along(arrays.binary("softmax_backward", of_rows=True)),
     lambda u, d, g, y, dim: softmax_backward(u, y, dim=dim),
     lambda u, d, g, y, dim: u * (g - _row_sum(g * y, dim)) - g * _row_sum(u * y, dim),
     settings=("dim",), reads=("1", "01"), kernel="softmax_backward")
 softmax = Operation(
-    "softmax", _along(arrays.unary("softmax")),
+    "softmax", _along(arrays.unary("softmax", of_rows=True)),
     lambda g, y, x, dim=-1: softmax_backward(g, y, dim=dim),
     settings=("dim",), reads=("y",), kernel="softmax")
 
 # g - e^y Σ g
 log_softmax_backward = Operation(
-    "log_softmax_backward", _along(arrays.binary("log_softmax_backward")),
+    "log_softmax_backward", _along(arrays.binary("log_softmax_backward", of_rows=True)),
     lambda u, d, g, y, dim: u - _row_sum(u * exp(y), dim),
     lambda u, d, g, y, dim: -u * exp(y) * _row_sum(g, dim),
     settings=("dim",), reads=("1", "01"), kernel="log_softmax_backward")
 log_softmax = Operation(
-    "log_softmax", _along(arrays.unary("log_softmax")),
+    "log_softmax", _along(arrays.unary("log_softmax", of_rows=True)),
     lambda g, y, x, dim=-1: log_softmax_backward(g, y, dim=dim),
     settings=("dim",), reads=("y",), kernel="log_softmax")

@@ -61,7 +61,7 @@ class Applied(Node):
 
     def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
         """Add to the gradients of Parameters what can be added in place; which gradients are still needed."""
-        operation = self.applied[0]
+        operation, settings = self.applied[0], self.applied[3]
         totals: list = [None] * len(values)
         needs_grad = []
         for i, x in zip(self.positions, self.inputs, strict=True):
@@ -71,7 +71,7 @@ class Applied(Node):
                     totals[i] = x
             else:
                 needs_grad.append(True)
-        operation.add_all(totals, g, y, *values)
+        operation.add_all(totals, g, y, *values, **settings)
         return needs_grad
 
     def free(self) -> None:

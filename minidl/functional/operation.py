@@ -53,8 +53,9 @@ class Operation:
     accepted and changes nothing. ``views`` says that y may share its memory with the first input.
     ``saves`` says that the value gives (y, saved); it is then itself written with operations, and computes
     with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
-    in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
-    of the totals that are not None. ``add(total, *inputs)`` adds this operation's own value to an array.
+    in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs, **settings)`` does
+    so for those of the totals that are not None. ``add(total, *inputs, **settings)`` adds this operation's own value
+    to an array.
     ``arity`` is the number of inputs, by default that of the derivatives.
 
     ``kernel`` names the kernel that computes the same: elementwise, or along the last axis for a row with the setting
@@ -188,14 +189,14 @@ class Operation:
         plan = [j for j in range(count) if names and (j >= 10 or ALL[j] in names)]
         return [*plan, -1] if "y" in names and not self.saves else plan
 
-    def add_to(self, parameter: Parameter, *inputs) -> None:
+    def add_to(self, parameter: Parameter, *inputs, **settings) -> None:
         """Add the value for these inputs to the parameter's gradient, term by term."""
         if not isinstance(inputs[0], Tensor):
-            self.add(parameter._grad, *inputs)  # type: ignore[misc]
+            self.add(parameter._grad, *inputs, **settings)  # type: ignore[misc]
         else:
-            self.add(parameter._grad, *[x._data for x in inputs])  # type: ignore[misc]
+            self.add(parameter._grad, *[x._data for x in inputs], **settings)  # type: ignore[misc]
             if thread.recorder is not None:
-                thread.recorder.accumulate_by(self, inputs, parameter)
+                thread.recorder.accumulate_by(self, inputs, parameter, settings)
         parameter.status.has_grad = True
 
     def _arranged(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:

@@ -143,8 +143,10 @@ class Module(Members):
         super().__init_subclass__(**settings)
         # An inherited backward is not the derivative of a forward that a subclass defines, unless the base class says
         # so (inherits_backward); nor does an inherited accumulate belong to a backward that a subclass defines.
+        # (A class that has Module's backward, since it defines only a forward, does not count as defining one.)
         forward, backward, accumulate = (
-            next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward", "accumulate"))
+            next(c for c in cls.__mro__ if name in vars(c) and (c is Module or vars(c)[name] is not vars(Module)[name]))
+            for name in ("forward", "backward", "accumulate"))
         expressed = next(c for c in cls.__mro__ if "expressed" in vars(c))
         cls.by_operations = expressed is forward is backward
         cls.defines_backward = backward is not Module and (cls.inherits_backward or issubclass(backward, forward))
