@@ -3,8 +3,9 @@
 import sys
 
 from ..autograd import operators
-from . import activations, losses
+from . import activations, attention, embeddings, losses, normalization
 from .activations import *  # noqa: F403
+from .attention import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .dropout import dropout
 from .elementwise import (
@@ -28,7 +29,9 @@ from .elementwise import (
     where,
     zeros_like,
 )
+from .embeddings import *  # noqa: F403
 from .losses import *  # noqa: F403
+from .normalization import *  # noqa: F403
 from .operation import Operation
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
@@ -42,4 +45,7 @@ __all__ = [
     "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
 ]
 __all__ += activations.__all__
+__all__ += attention.__all__
+__all__ += embeddings.__all__
 __all__ += losses.__all__
+__all__ += normalization.__all__

@@ -34,10 +34,13 @@ class Applied(Node):
             kept = operation.value(*values, **settings)[1]
         if operation.adds and wanted is None:
             wanted = self._add_to_parameters(g, kept, values)
+        derivative = operation.derivative
+        if operation.common is not None:
+            kept, derivative = operation.common(g, kept, *values, **settings), operation.derivatives.__getitem__
         found: list = []
         for n, i in enumerate(self.asked):
             if wanted is None or wanted[n]:
-                dx, x = operation.derivative(i)(g, kept, *values, **settings), values[i]
+                dx, x = derivative(i)(g, kept, *values, **settings), values[i]
                 if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
                     dx = np.asarray(unbroadcast(dx, x))
                 found.append(dx)
@@ -54,7 +57,10 @@ class Applied(Node):
                 y = operation.value(*sources, **settings)[1]
         if operation.adds and add and wanted is None:
             wanted = self._add_to_parameters(g, y, sources)
-        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
+        derivative = operation.derivative
+        if operation.common is not None:
+            y, derivative = operation.common(g, y, *sources, **settings), operation.derivatives.__getitem__
+        return [unbroadcast(derivative(i)(g, y, *sources, **settings), x)
                 if x.requires_grad and (wanted is None or wanted[n]) else None
                 for n, (i, x) in enumerate(zip(self.asked, self.inputs, strict=True))]
 

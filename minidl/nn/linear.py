@@ -35,6 +35,7 @@ class Linear(Module):
     """
 
     takes_tensors = True
+    foldable = True  # its outputs are linear in weight, whose first axis they are, and bias
     _kernels: Any = None  # bound to the arrays that the parameters had when they were last used
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype=None, *, generator=None):
