@@ -65,6 +65,17 @@ cdef dict WRITTEN_OUT = {
                         f"{GEOMETRY}"),
     "average_pool": (windows, f"const real[:, ::1] x not None, real[:, ::1] y not None, {GEOMETRY}"),
     "average_pool_backward": (windows, f"const real[:, ::1] dy not None, real[:, ::1] dx not None, {GEOMETRY}"),
+    "bmm": (product_of_stacks, "a not None, b not None, c not None"),
+    "take_rows": (take_rows, "const real[:, :] table not None, const int64_t[:] labels not None, "
+                             "real[:, ::1] y not None"),
+    "add_rows": (add_rows, "const real[:, :] g not None, const int64_t[:] labels not None, "
+                           "real[:, ::1] total not None, double skip"),
+    **{name: (recurrent, "const real[:, :] a not None, const real[:, :] weight not None, const real[:] bias, "
+                         "real[::1] work not None, *settings") for name in RECURRENT_SIZES},
+    **{f"{name}_backward": (
+        recurrent_backward, "const real[:, ::1] g not None, const real[:, :] weight not None, "
+                            "real[::1] work not None, real[:, ::1] out not None, *settings")
+       for name in RECURRENT_SIZES},
 }
 
 

@@ -34,12 +34,16 @@ cdef struct AdamStep:
 cdef struct AdadeltaStep:
     double lr, rho, rest, eps, decay
 
+cdef struct Stack:  # of matrices: how many, and elements from one to the next
+    Py_ssize_t count, a, b, out
+
 cdef union Settings:
     double value    # of an operation with one setting
     double all[9]   # as Python gives them, in the order of the names that the operation is registered with
     SgdStep sgd
     AdamStep adam
     AdadeltaStep adadelta
+    Stack stack     # of bmm
 
 # How windows pass over images. The sizes first, which are at least one. Padding is told by where the first window
 # begins; behind the image there is as much as the windows reach.
@@ -99,6 +103,9 @@ cdef enum:
     GIVES_NUMBER = 64  # a sum over the batch, in one order: one thread computes it
     ELEMENTWISE = 128  # knows no neighbours: may finish a product, panel by panel
     PRODUCT = 256      # a product that can be finished
+    RECURRENT = 2048   # whole sequences: see recurrent.pxi
+    STACK = 4096       # a product of stacks of matrices
+    TABLE_ROWS = 8192  # rows of a table by their labels
     GIVES_BYTES = 1024  # an output of bytes
     WINDOWS = 2048     # over windows, which a geometry describes
     BY_NAME = 512      # its callable is written out, since no other operation takes what it takes

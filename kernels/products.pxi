@@ -37,6 +37,18 @@ register(b"linear", affine, PRODUCT | BY_NAME,
 register(b"linear_input_gradient", affine, PRODUCT | BY_NAME, b"dx = dy weight: (N, O) (O, I) -> (N, I).")
 
 
+cdef void bmm(Call* call, Py_ssize_t rows) noexcept nogil:
+    """out = a b for each of a stack of matrices."""
+    cdef Stack* stack = &call.settings.stack
+    cdef Py_ssize_t i
+    for i in range(stack.count):
+        gemm(rows, call.cols, call.depth, call.a.at + i * stack.a, call.a.s0, call.a.s1,
+             call.b.at + i * stack.b, call.b.s0, call.b.s1, NULL, 0, call.out.at + i * stack.out, call.out.s0)
+
+
+register(b"bmm", bmm, STACK | BY_NAME, b"c = a b, matrix by matrix: (B, M, K) (B, K, N) -> (B, M, N).")
+
+
 cdef void column_sum(Call* call, Py_ssize_t rows) noexcept nogil:
     """out[j] += sum over i of a[i, j], for out of one row; with overwrite = for +=."""
     if call.overwrite:

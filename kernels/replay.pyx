@@ -69,6 +69,7 @@ include "call.pxi"
 include "geometry.pxi"
 
 include "shares.pxi"
+include "recurrent_sizes.pxi"
 
 cdef struct Instruction:
     Call call
@@ -418,7 +419,8 @@ cdef class Replay:
         return 0
 
     def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
-               bint accumulates=False, number=None, setting_from=None, str who="loss", tuple geometry=None):
+               bint accumulates=False, number=None, setting_from=None, str who="loss", tuple geometry=None,
+               tuple settings=()):
         """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
 
         elementwise     out, a and b (rows, cols); of a comparison out is of bool
@@ -431,6 +433,10 @@ cdef class Replay:
         with labels     the same and out (rows, cols); who: what an error for labels out of range begins with
         over windows    a, b where there is one, and out, as large as the geometry says; c a row, the bias
         turned          out and a (rows, cols); setting: the rows of each matrix
+        bmm             out (B, rows, cols), a (B, rows, depth), b (B, depth, cols)
+        take_rows       out (rows, cols), a (V, cols), labels c (1, rows); add_rows: out (V, cols), a (rows, cols)
+        recurrent       see recurrent.pxi; a (T N, ...), b W^T, c the bias or None, out the work (1, size), and of a
+                        derivative b W and c the work; settings: T, whether backwards, whether relu
         setting_from    a number (1, 1) that is read as the setting when the instruction runs
         """
         cdef size_t address = self.operations[numpy.dtype(dtype), name]
@@ -440,6 +446,15 @@ cdef class Replay:
         cdef int flags = operation.flags
         cdef Py_ssize_t rows, cols, depth = 0
         real_type = numpy.dtype(dtype)
+        if flags & STACK:
+            self.product_of_stacks(operation, real_type, out, a, b)
+            return
+        if flags & TABLE_ROWS:
+            self.table_rows(operation, name, real_type, out, a, c, setting, who)
+            return
+        if flags & RECURRENT:
+            self.recurrent(operation, name, real_type, out, a, b, c, settings)
+            return
         rows, cols = (a if out is None or name in ("column_sum", "row_sum") or flags & WINDOWS else out).shape
         cdef Py_ssize_t begin = self.count
         try:
@@ -533,6 +548,83 @@ cdef class Replay:
         ins.call.geometry, ins.call.cols = <const Geometry*><size_t>held.ctypes.data, out.shape[1]
         ins.call.depth = out.shape[0]
         return g.kernel_height * g.kernel_width * g.out_channels // g.groups
+
+    cdef int product_of_stacks(self, const Operation* operation, dtype, out, a, b) except -1:
+        """Multiply matrix by matrix."""
+        cdef Instruction* ins = self.append(KERNEL, None)
+        cdef Py_ssize_t count, rows, cols, depth, begin = self.count - 1
+        try:
+            count, rows, cols = out.shape
+            depth = a.shape[2]
+            ins.call.run, ins.rows, ins.call.cols, ins.call.depth = operation.run, rows, cols, depth
+            ins.call.settings.stack.count = count
+            ins.call.settings.stack.out = self.bind_stack(&ins.call.out, out, dtype, count, rows, cols, True)
+            ins.call.settings.stack.a = self.bind_stack(&ins.call.a, a, dtype, count, rows, depth, False)
+            ins.call.settings.stack.b = self.bind_stack(&ins.call.b, b, dtype, count, depth, cols, False)
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += count * rows * cols * depth
+        return 0
+
+    cdef Py_ssize_t bind_stack(self, Matrix* matrix, array, dtype, Py_ssize_t count, Py_ssize_t rows, Py_ssize_t cols,
+                               bint written) except? -1:
+        """Let the matrix be the first of exactly ``count`` in this array; the elements from one to the next."""
+        if type(array) is not NDARRAY or array.shape != (count, rows, cols) or not count:
+            raise ValueError(f"expected an array of shape {(count, rows, cols)}, got {getattr(array, 'shape', None)}")
+        cdef Py_ssize_t size = dtype.itemsize, step = array.strides[0]
+        if step % size:
+            raise ValueError("expected strides of whole elements, and these aligned")
+        self.bind(matrix, array[0], dtype, rows, cols, written)
+        self.kept.append(array)
+        return step // size if count > 1 else 0
+
+    cdef int table_rows(self, const Operation* operation, str name, dtype, out, a, labels, double setting,
+                        str who) except -1:
+        """Take rows of a table by their labels, or add to them."""
+        cdef Py_ssize_t begin = self.count, rows = labels.shape[1], cols = out.shape[1]
+        cdef bint adds = name == "add_rows"
+        cdef Instruction* ins
+        cdef Matrix places
+        table = out if adds else a
+        try:
+            self.check_before(labels, table.shape[0], who)
+            ins = self.append(KERNEL, None)
+            ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, setting
+            self.bind(&ins.call.out, out, dtype, table.shape[0] if adds else rows, cols, True)
+            self.bind(&ins.call.a, a, dtype, rows if adds else table.shape[0], cols, False)
+            self.bind(&places, labels, INT64, 1, rows, True)
+            ins.call.labels = <const int64_t*>places.at
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += rows * cols
+        return 0
+
+    cdef int recurrent(self, const Operation* operation, str name, dtype, out, a, b, c, tuple settings) except -1:
+        """Run a whole sequence."""
+        cdef Instruction* ins = self.append(KERNEL, None)
+        cdef Py_ssize_t i, n, h, width, begin = self.count - 1
+        try:
+            n, h, width, of_a, of_b, of_work, of_out = recurrent_shapes(name, a.shape[0], b.shape, settings)
+            ins.call.run, ins.rows, ins.call.depth, ins.call.cols = operation.run, n, h, width
+            for i in range(len(settings)):
+                ins.call.settings.all[i] = settings[i]
+            self.bind(&ins.call.a, a, dtype, of_a[0], of_a[1], True)  # read-only, but of stride one
+            self.bind(&ins.call.b, b, dtype, of_b[0], of_b[1], False)
+            self.bind(&ins.call.out, out, dtype, of_out[0], of_out[1], True)
+            if name.endswith("_backward"):
+                if ins.call.a.s0 != h or ins.call.out.s0 != of_out[1]:
+                    raise ValueError(f"{name}: expected matrices whose rows lie end to end")
+                self.bind(&ins.call.start, c, dtype, 1, of_work[1], True)
+            elif c is not None:
+                self.bind(&ins.call.start, c, dtype, 1, width, True)
+                ins.call.start.s0 = 0
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += of_a[0] * of_a[1] * h
+        return 0
 
     cdef int number_from(self, Instruction* ins, array) except -1:
         """Let the instruction read this number (1, 1) of float32 or float64."""

@@ -110,6 +110,9 @@ _cross_entropy = compiled("cross_entropy")
 _cross_entropy_gradient = compiled("cross_entropy_gradient")
 _affine_sample = compiled("affine_sample")
 _layer = compiled("Layer")
+_bmm = compiled("bmm")
+_take_rows = compiled("take_rows")
+_add_rows = compiled("add_rows")
 
 
 def total(x: np.ndarray) -> float:
@@ -183,10 +186,34 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return c
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     c = np.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
-    a, b = np.broadcast_to(a, stack + a.shape[-2:]), np.broadcast_to(b, stack + b.shape[-2:])
-    for index in np.ndindex(stack):
-        kernel(a[index], b[index], c[index])
+    if not c.size:
+        return c
+    for part in stacked(np.broadcast_to(a, stack + a.shape[-2:]), np.broadcast_to(b, stack + b.shape[-2:]), c):
+        _bmm[a.dtype](*part)
     return c
+
+
+def stacked(*arrays: np.ndarray) -> list[list[np.ndarray]]:
+    """Arrays (..., M, N) with the same axes before the last two, as stacks (B, M, N): one each, or several in turn."""
+    if arrays[0].ndim == 3:
+        return [list(arrays)]
+    merged = [x for x in arrays if all(
+        x.strides[i] == x.strides[i + 1] * x.shape[i + 1] or x.shape[i] == 1 for i in range(x.ndim - 3))]
+    if len(merged) == len(arrays):
+        return [[x.reshape(-1, *x.shape[-2:]) for x in arrays]]
+    return [[x[index] for x in arrays] for index in np.ndindex(arrays[0].shape[:-3])]
+
+
+def take_rows(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """table[index]: (V, E) (...) -> (..., E). ValueError for an index outside the table."""
+    y = np.empty((index.size, table.shape[1]), table.dtype)
+    _take_rows[table.dtype](table, as_int64(index).reshape(-1), y)
+    return y.reshape(*index.shape, table.shape[1])
+
+
+def add_rows(g: np.ndarray, index: np.ndarray, total: np.ndarray, skip: float = -1) -> None:
+    """total[index] += g, in the order of the index, but where that is ``skip``: (..., E) (...) (V, E)."""
+    _add_rows[g.dtype](as_matrix(g), as_int64(index).reshape(-1), total, skip)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -217,6 +244,9 @@ def layer(weight: np.ndarray, bias: np.ndarray | None, dweight: np.ndarray, dbia
 def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:
     """db += Σ_n dy[n]: (N, O) -> (O,)."""
     _column_sum[dy.dtype](dy, db)
+
+
+RECURRENT = {name: compiled(name) for layer in ("rnn", "lstm", "gru") for name in (layer, f"{layer}_backward")}
 
 
 def affine_sample(images: np.ndarray, matrices: np.ndarray, fill: float = 0.0) -> np.ndarray:

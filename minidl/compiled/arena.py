@@ -1,6 +1,8 @@
 """The memory of a program's arrays: one block, in which arrays that are not alive at the same time share places."""
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ..autograd import storage
@@ -49,12 +51,19 @@ class Arena:
         return np.ndarray(shape, dtype, self.memory, offset, strides)
 
 
+def in_memory_order(array: np.ndarray) -> np.ndarray:
+    """The array with its axes as they lie, the farthest steps first: in C order, if its memory has no gaps."""
+    if array.flags.c_contiguous:
+        return array
+    return array.transpose(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
 def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray | None:
     """A view from an array's first element on, with another shape and strides; None where its memory has gaps."""
     owner = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
-    flat = owner.T if owner.flags.f_contiguous and not owner.flags.c_contiguous else owner
+    flat = in_memory_order(owner)
     if not flat.flags.c_contiguous or 0 in shape:
         return None
     offset = array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
@@ -109,9 +118,10 @@ def rows_of(array: np.ndarray) -> np.ndarray | None:
         return strided(array, (1, *array.shape), (0, *array.strides))
     if array.ndim == 0:
         return strided(array, (1, 1), (array.itemsize, array.itemsize))
-    lead = array.shape[:-1]
-    step = array.strides[-2]
-    for i in range(len(lead) - 1, 0, -1):
-        if array.strides[i - 1] != array.strides[i] * lead[i] and lead[i - 1] != 1:
+    rows = int(np.prod(array.shape[:-1]))
+    lead = [(n, step) for n, step in zip(array.shape[:-1], array.strides[:-1], strict=True) if n != 1]
+    for (_, outer), (n, step) in itertools.pairwise(lead):
+        if outer != step * n:
             return None
-    return strided(array, (int(np.prod(lead)), array.shape[-1]), (step, array.strides[-1]))
+    step = lead[-1][1] if lead else array.shape[-1] * array.itemsize
+    return strided(array, (rows, array.shape[-1]), (step, array.strides[-1]))

@@ -8,7 +8,7 @@ import numpy as np
 from .. import arrays, kernels
 from ..autograd import storage
 from ..kernels.replay import Replay
-from . import lower_images  # noqa: F401  its lowerings are registered by then
+from . import lower_images, lower_sequences  # noqa: F401  their lowerings are registered by then
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
@@ -84,6 +84,10 @@ class Builder:
             made = self.numbers[key] = storage.aligned(1, dtype).reshape(())
             made[...] = array
         return made
+
+    def scratch(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """Memory that one instruction writes for another."""
+        return storage.aligned(int(np.prod(shape)), dtype).reshape(shape)
 
     def owns(self, array: np.ndarray) -> bool:
         """Whether the program alone writes to this array's memory."""

@@ -17,6 +17,7 @@ import numpy as np
 from ..autograd.parameter import Parameter
 from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
+from .arena import in_memory_order
 from .errors import CaptureError, PlainOnly
 
 WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.randn, Dropout), or keep it where the "
@@ -381,7 +382,7 @@ def _shadow_of(array: np.ndarray, root: Root) -> np.ndarray:
     owner, shadow = root.array, root.shadow
     if array is owner:
         return shadow
-    flat = shadow.T if shadow.flags.f_contiguous and not shadow.flags.c_contiguous else shadow
+    flat = in_memory_order(shadow)
     if shadow.strides != owner.strides or not flat.flags.c_contiguous:
         raise CaptureError("capture: the function uses a part of an array whose elements do not lie side by side: "
                            "make it contiguous")

@@ -3,8 +3,9 @@
 import sys
 
 from ..autograd import operators
-from . import activations, losses, piecewise, smooth
+from . import activations, attention, embeddings, losses, normalization, piecewise, smooth
 from .activations import *  # noqa: F403
+from .attention import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .convolution import conv1d, conv2d
 from .dropout import dropout
@@ -29,7 +30,9 @@ from .elementwise import (
     where,
     zeros_like,
 )
+from .embeddings import *  # noqa: F403
 from .losses import *  # noqa: F403
+from .normalization import *  # noqa: F403
 from .operation import Operation
 from .piecewise import *  # noqa: F403
 from .pooling import (
@@ -55,6 +58,9 @@ __all__ = [
     "pow", "reshape", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where", "zero_pad2d",
 ]
 __all__ += activations.__all__
+__all__ += attention.__all__
+__all__ += embeddings.__all__
 __all__ += losses.__all__
+__all__ += normalization.__all__
 __all__ += piecewise.__all__
 __all__ += smooth.__all__

@@ -35,10 +35,13 @@ class Applied(Node):
             saved = operation.value(*values, **settings)[1]
         if operation.adds and needs_grad is None:
             needs_grad = self._add_to_parameters(g, saved, values)
+        derivative = operation.derivative
+        if operation.common is not None:
+            saved, derivative = operation.common(g, saved, *values, **settings), operation.derivatives.__getitem__
         found: list = []
         for n, i in enumerate(self.positions):
             if needs_grad is None or needs_grad[n]:
-                dx, x = operation.derivative(i)(g, saved, *values, **settings), values[i]
+                dx, x = derivative(i)(g, saved, *values, **settings), values[i]
                 if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
                     dx = np.asarray(unbroadcast(dx, x))
                 found.append(dx)
@@ -55,7 +58,10 @@ class Applied(Node):
                 y = operation.value(*sources, **settings)[1]
         if operation.adds and add and needs_grad is None:
             needs_grad = self._add_to_parameters(g, y, sources)
-        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
+        derivative = operation.derivative
+        if operation.common is not None:
+            y, derivative = operation.common(g, y, *sources, **settings), operation.derivatives.__getitem__
+        return [unbroadcast(derivative(i)(g, y, *sources, **settings), x)
                 if x.requires_grad and (needs_grad is None or needs_grad[n]) else None
                 for n, (i, x) in enumerate(zip(self.positions, self.inputs, strict=True))]
 

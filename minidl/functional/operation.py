@@ -70,13 +70,14 @@ class Operation:
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), saves: bool = False,
                  reads: tuple[str, ...] = (), views: bool = False, adds: tuple[int, ...] = (),
                  add_all: Callable = no_derivative, add: Callable | None = None, arity: float | None = None,
-                 kernel: str | Callable | None = None, output_serves: bool | Callable = False):
+                 kernel: str | Callable | None = None, output_serves: bool | Callable = False,
+                 common: Callable | None = None):
         self.name, self.value, self.derivatives = name, value, derivatives
         self.arity = len(derivatives) or math.inf if arity is None else arity
         self.settings, self.saves, self.views = settings, saves, views
         self.reads = reads or tuple(ALL for _ in derivatives)
         self.adds, self.add_all, self.add = adds, add_all, add
-        self.kernel, self.output_serves = kernel, output_serves
+        self.kernel, self.output_serves, self.common = kernel, output_serves, common
         if kernel is not None:
             WITH_KERNELS[name] = self
         self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read for these gradients
@@ -102,7 +103,11 @@ class Operation:
 
     def derivative(self, i: int) -> Callable:
         """The derivative for input i."""
-        return self.derivatives[i]
+        common = self.common
+        if common is None:
+            return self.derivatives[i]
+        return lambda g, y, *inputs, **settings: self.derivatives[i](
+            g, common(g, y, *inputs, **settings), *inputs, **settings)
 
     def reads_of(self, i: int) -> str:
         """What the derivative for input i reads."""
@@ -194,7 +199,7 @@ class Operation:
         if not isinstance(inputs[0], Tensor):
             self.add(parameter._grad, *inputs, **settings)  # type: ignore[misc]
         else:
-            self.add(parameter._grad, *[x._data for x in inputs], **settings)  # type: ignore[misc]
+            self.add(parameter._grad, *[getattr(x, "_data", x) for x in inputs], **settings)  # type: ignore[misc]
             if thread.recorder is not None:
                 thread.recorder.accumulate_by(self, inputs, parameter, settings)
         parameter.status.has_grad = True

@@ -3,23 +3,30 @@
 from ..autograd.parameter import Parameter
 from . import activations, functional, init, losses, piecewise, smooth, utils
 from .activations import *  # noqa: F403
-from .batchnorm import BatchNorm1d
+from .attention import MultiheadAttention
+from .batchnorm import BatchNorm1d, BatchNorm2d
+from .cells import GRUCell, LSTMCell, RNNCell
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .convolution import Conv1d, Conv2d
 from .dropout import Dropout
+from .embedding import Embedding, EmbeddingBag
 from .linear import Linear
 from .losses import *  # noqa: F403
 from .module import Module
+from .normalization import GroupNorm, LayerNorm, RMSNorm
 from .piecewise import *  # noqa: F403
 from .pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .recurrent import GRU, LSTM, RNN
 from .shape import Flatten, Identity, Unflatten, ZeroPad2d
 from .smooth import *  # noqa: F403
+from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "Conv1d", "Conv2d",
-    "Dropout", "Flatten", "Identity", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
-    "Parameter", "ParameterDict", "ParameterList", "Sequential", "Unflatten", "ZeroPad2d", "functional", "init",
-    "utils",
+    "GRU", "LSTM", "RNN", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d",
+    "BatchNorm2d", "Conv1d", "Conv2d", "Dropout", "Embedding", "EmbeddingBag", "Flatten", "GRUCell", "GroupNorm",
+    "Identity", "LSTMCell", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
+    "MultiheadAttention", "Parameter", "ParameterDict", "ParameterList", "RMSNorm", "RNNCell", "Sequential",
+    "TransformerEncoder", "TransformerEncoderLayer", "Unflatten", "ZeroPad2d", "functional", "init", "utils",
 ]
 __all__ += activations.__all__
 __all__ += losses.__all__

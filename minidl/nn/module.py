@@ -42,21 +42,50 @@ def _by_tape(method: Callable) -> Callable:
     @functools.wraps(method)
     def run(self, *inputs, **named):
         self.saved = None
-        if any([isinstance(x, Tensor) for x in inputs]):
+        if any([_holds_tensor(x) for x in inputs]) or (named and any([_holds_tensor(x) for x in named.values()])):
             output = method(self, *inputs, **named)
             self.saved = None  # and what the base class's forward saved
             return output
         taped = recording()
-        tensors = [Tensor(x, requires_grad=taped and np.asarray(x).dtype in arrays.FLOATS) for x in inputs]
-        output = method(self, *tensors, **named)
+        leaves: list[Tensor] = []
+        output = method(self, *[_as_tensors(x, taped, leaves) for x in inputs], **named)
         self.saved = None
-        if not isinstance(output, Tensor):
-            return output
-        if taped:
-            self.saved = [x for x in tensors if x.requires_grad], output
-        return output._data
+        outputs: list[Tensor] = []
+        arrays = _as_arrays(output, outputs)
+        if taped and outputs:
+            self.saved = leaves, outputs
+        return arrays
 
     return run
+
+
+def _holds_tensor(x) -> bool:
+    return isinstance(x, Tensor) or (type(x) is tuple and any([_holds_tensor(item) for item in x]))
+
+
+def _as_tensors(x, taped: bool, leaves: list):
+    """An input as a Tensor; a tuple of arrays, as a state is, item by item. None, flags and names stay."""
+    if type(x) is tuple and all([item is None or isinstance(item, (ndarray, tuple)) for item in x]):
+        return tuple([_as_tensors(item, taped, leaves) for item in x])
+    if x is None or isinstance(x, (bool, str)):
+        return x
+    made = Tensor(x, requires_grad=taped and np.asarray(x).dtype in arrays.FLOATS)
+    if made.requires_grad:
+        leaves.append(made)
+    return made
+
+
+def _as_arrays(output, found: list):
+    """An output with arrays for its Tensors, which are found on the way."""
+    if isinstance(output, Tensor):
+        found.append(output)
+        return output._data
+    return tuple([_as_arrays(item, found) for item in output]) if type(output) is tuple else output
+
+
+def _gradients_of(gradient) -> list:
+    """The gradients of outputs in tuples, in their order."""
+    return [x for item in gradient for x in _gradients_of(item)] if type(gradient) is tuple else [gradient]
 
 
 def _as_node(owner: type[Module], method: Callable) -> Callable:
@@ -97,12 +126,17 @@ class Module(Members):
         """Add to the parameters' gradients; return the gradient of the input (a tuple if several).
 
         For a module that defines only forward, through what the tape recorded; None for an input that
-        the output does not depend on, or is cut off from (``detach()``, ``no_grad()``).
-        Raises RuntimeError before a forward.
+        the output does not depend on, or is cut off from (``detach()``, ``no_grad()``). Of several outputs,
+        ``gradient`` is that of the first, or those of all, in tuples as the outputs are, with None for one that
+        nothing depends on. Raises RuntimeError before a forward.
         """
-        inputs, output = self.require_saved()
-        if output.requires_grad:
-            output.backward(np.asarray(gradient, output.dtype), retain_graph=True)
+        inputs, outputs = self.require_saved()
+        given = _gradients_of(gradient)
+        if len(given) not in (1, len(outputs)):
+            raise ValueError(f"{self.title()}: expected {len(outputs)} gradients, got {len(given)}")
+        for output, dy in zip(outputs, given, strict=False):
+            if output.requires_grad and dy is not None:
+                output.backward(np.asarray(dy, output.dtype), retain_graph=True)
         gradients = tuple(x.grad for x in inputs)
         for x in inputs:
             x.grad = None
@@ -145,7 +179,8 @@ class Module(Members):
         # so (inherits_backward); nor does an inherited accumulate belong to a backward that a subclass defines.
         # (A class that has Module's backward, since it defines only a forward, does not count as defining one.)
         forward, backward, accumulate = (
-            next(c for c in cls.__mro__ if name in vars(c) and (c is Module or vars(c)[name] is not vars(Module)[name]))
+            next(c for c in cls.__mro__ if name in vars(c)
+                 and (c is Module or name == "forward" or vars(c)[name] is not vars(Module)[name]))
             for name in ("forward", "backward", "accumulate"))
         expressed = next(c for c in cls.__mro__ if "expressed" in vars(c))
         cls.by_operations = expressed is forward is backward
@@ -159,12 +194,12 @@ class Module(Members):
         elif forward is cls and not (cls.inherits_backward or vars(cls).get("takes_tensors")):
             cls.forward = _as_node(cls, cls.forward)
 
-    def __call__(self, *inputs):
-        if self.defines_backward:
+    def __call__(self, *inputs, **named):
+        if self.defines_backward and not named:
             for x in inputs:
                 if isinstance(x, Tensor):
                     return self.expressed(*inputs) if self.by_operations else self.recorded(inputs, type(self))
-        return self.forward(*inputs)
+        return self.forward(*inputs, **named)
 
     def recorded(self, inputs, owner: type[Module]) -> Tensor:
         """The output of the owner's forward: by operations, if it is expressed by them, or else as one node.
