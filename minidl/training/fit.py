@@ -46,7 +46,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
                       transform, augment, progress, captured)
-    with trainer.watched():
+    with trainer.running():
         for epoch in range(1, epochs + 1):
             trainer.begin_epoch(epoch)
             with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below

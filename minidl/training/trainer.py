@@ -54,22 +54,22 @@ class Trainer:
         self.scheduler, self.transform, self.augment, self.captured = scheduler, transform, augment, captured
         self.generator = random.generator(seed)
         self.batches = Batches(len(arrays[0]), batch_size, generator=self.generator)
-        self.watchers = [*callbacks, *([Progress()] if progress else [])]
+        self.callbacks = [*callbacks, *([Progress()] if progress else [])]
         self.train = TrainingStep(model, self.criterion, optimizer, arrays, for_training, self.mean, captured)
         self.history, self.begin = History(), time.perf_counter()
         self.interrupt = Interrupt()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Around the training: callbacks are told of its begin and its end, and Ctrl-C waits for the end of a step."""
         lent = _lend_generator([*self.model.modules(), self.augment], self.generator)
         try:
             with self.interrupt:
-                for watcher in self.watchers:
-                    watcher.on_train_begin(self.model, self.optimizer, self.epochs)
+                for callback in self.callbacks:
+                    callback.on_train_begin(self.model, self.optimizer, self.epochs)
                 yield
-                for watcher in self.watchers:
-                    watcher.on_train_end()
+                for callback in self.callbacks:
+                    callback.on_train_end()
             if self.interrupt.requested:  # after the block: Ctrl-C in on_train_end counts, too
                 self.history.stopped = "interrupted"
         finally:
@@ -108,7 +108,7 @@ class Trainer:
             self.scheduler.step(*(() if self.scheduler.metric is None else (logs[self.scheduler.metric],)))
         logs["seconds"] = time.perf_counter() - self.begin
         history.append(logs)
-        answers = [watcher.on_epoch_end(self.epoch, dict(logs)) for watcher in self.watchers]
+        answers = [callback.on_epoch_end(self.epoch, dict(logs)) for callback in self.callbacks]
         reasons = [str(answer) for answer in answers if answer]
         history.stopped = reasons[0] if reasons else ""
         return bool(reasons) or self.interrupt.requested
