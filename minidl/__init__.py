@@ -23,13 +23,13 @@ from .compiled.errors import CaptureError
 from .compiled.prediction import predict
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
-from .random import manual_seed
+from .random import Generator, manual_seed
 from .training import Evaluation, evaluate, fit
 
 # What users are shown; the modules that these come from stand beside them in the package.
 __all__ = sorted([
     "autograd", "cuda", "data", "functional", "kernels", "nn", "optim", "training",
-    "CaptureError", "Evaluation", "Parameter", "Tensor",
+    "CaptureError", "Evaluation", "Generator", "Parameter", "Tensor",
     "capture", "device", "evaluate", "fit", "float32", "float64", "from_numpy", "get_num_threads", "int64", "load",
     "long", "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
     *functional.__all__,

@@ -20,7 +20,8 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
         nested lists, Tensors without gradient, whatever NumPy makes an array of. Inputs are cast to the
         model's dtype here, once, and nowhere else (integers not, if a model of your own refuses them as
-        floats); so are targets that the loss compares with outputs. Labels stay integers.
+        floats); so are targets that the loss compares with outputs. Labels stay integers. Or a TensorDataset of
+        these, a Subset of one, or a DataLoader of such, whose batch_size, shuffle, drop_last and generator count.
     criterion : a Loss, a Module, or a function of two Tensors.
     seed : an int or a Generator, of the shuffling and of the Dropout modules that have none of their own;
         the same seed gives the same weights, bit for bit.
