@@ -167,3 +167,14 @@ def test_fit_on_a_tensor_dataset_is_fit_on_its_arrays():
 def test_what_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_captured_model_takes_a_loaders_tensors():
+    nets = [model(), model()]
+    optimizers = [optim.Adam(net.parameters(), lr=0.01) for net in nets]
+    steps = [minidl.capture(net, nn.CrossEntropyLoss(), optimizer)
+             for net, optimizer in zip(nets, optimizers, strict=True)]
+    for x, y in DataLoader(dataset(), batch_size=5):
+        assert steps[0](x, y) == steps[1](x.numpy(), y.numpy())
+    with pytest.raises(TypeError, match="capture: expected x as a NumPy array, got Tensor"):
+        steps[0](minidl.tensor(X, requires_grad=True), Y)
