@@ -10,14 +10,14 @@ import numpy as np
 
 from .. import random
 from ..data.augment import Augmentation
-from ..data.batches import Batches, positive_int
+from ..data.batches import positive_int
 from ..nn.dropout import Dropout
 from .callbacks import Progress
 from .criterion import as_criterion
 from .epoch_mean import EpochMean
 from .evaluate import evaluated
 from .history import History
-from .inputs import arrays_of, augmented, check_monitors, check_parts, transformed
+from .inputs import arrays_of, augmented, batches_of, check_monitors, check_parts, transformed
 from .interrupt import Interrupt
 from .steps import TrainingStep
 
@@ -53,7 +53,7 @@ class Trainer:
         self.model, self.optimizer, self.epochs, self.batch_size = model, optimizer, epochs, batch_size
         self.scheduler, self.transform, self.augment, self.captured = scheduler, transform, augment, captured
         self.generator = random.generator(seed)
-        self.batches = Batches(len(arrays[0]), batch_size, generator=self.generator)
+        self.batches = batches_of(data, len(arrays[0]), batch_size, self.generator)
         self.callbacks = [*callbacks, *([Progress()] if progress else [])]
         self.train = TrainingStep(model, self.criterion, optimizer, arrays, for_training, self.mean, captured)
         self.history, self.begin = History(), time.perf_counter()
