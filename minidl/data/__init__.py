@@ -10,5 +10,6 @@ from .split import Normalizer, one_hot, split
 
 __all__ = [
     "Batches", "DataLoader", "Dataset", "Normalizer", "RandomAffine", "RandomCrop", "Subset",
-    "TensorDataset", "default_collate", "disk", "mnist", "one_hot", "random_split", "read_idx", "scaled", "split", "write_idx",
+    "TensorDataset", "default_collate", "disk", "mnist", "one_hot", "random_split", "read_idx", "scaled",
+    "split", "write_idx",
 ]
