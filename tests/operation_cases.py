@@ -15,6 +15,7 @@ BASE = np.where(np.arange(4) == 1, 0, POSITIVE).astype(np.float32)  # the deriva
 BIAS, LABELS, ROW = numbers(3, seed=3), np.array([0, 1, 2]), {"dim": -1}
 ALONG = {"dim": 1, "keepdim": False}
 BOTH = (A, B)
+SHARES = tuple(1 / (1 + np.exp(-x)) for x in BOTH)
 CASES: dict[str, tuple[tuple, dict]] = {
     "add": (BOTH, {}), "sub": (BOTH, {}), "mul": (BOTH, {}), "div": (BOTH, {}), "pow": ((BASE, POSITIVE), {}),
     "pow_base_gradient": ((A, POSITIVE, B), {}), "pow_exponent_gradient": ((A, B, BASE, POSITIVE), {}),
@@ -43,6 +44,12 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "cat": (BOTH, {"dim": 0, "ends": (0, 3, 6)}), "stack": (BOTH, {"dim": 0}), "to": ((A,), {"dtype": np.dtype("f8")}),
     "clone": ((A,), {}), "contiguous": ((A,), {}), "dropout": (BOTH, {}),
     "mse_loss": (BOTH, {}), "cross_entropy": ((A, LABELS), {}), "nll_loss": ((A, LABELS), {}),
+    "cross_entropy by weights": ((A, LABELS, POSITIVE[0]), {"label_smoothing": 0.2}),
+    "nll_loss by weights": ((A, LABELS, POSITIVE[0]), {"ignore_index": 1}),
+    "binary_cross_entropy": (SHARES, {}), "binary_cross_entropy by weights": ((*SHARES, POSITIVE), {}),
+    "kl_div": ((A, SHARES[1]), {}), "kl_div by logarithms": (BOTH, {"log_target": True}),
+    "binary_cross_entropy_with_logits": (BOTH, {}),
+    "binary_cross_entropy_with_logits by weights": ((A, SHARES[1], POSITIVE, POSITIVE[0]), {}),
     "total": ((A,), {}), "row_total": ((A,), {}), "picked": ((A, LABELS), {}), "picked_total": ((A, LABELS), {}),
     "cross_entropy_gradient": ((A, LABELS, np.array(0.3, np.float32)), {}),
 }

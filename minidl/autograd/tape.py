@@ -19,6 +19,7 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
     leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
                                                      True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
+    ignoring                                         an attribute: whether labels that a loss is to ignore were met
     asked_for_gradient(parameter)                    Python asks whether it has a gradient
 """
 from __future__ import annotations

@@ -65,6 +65,7 @@ class Recorder:
         self.asked: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
+        self.ignoring = False  # whether labels may be among the batches that a loss is to ignore
 
     # What goes in
 

@@ -3,10 +3,12 @@
 import sys
 
 from ..autograd import operators
-from . import activations, losses, piecewise, smooth
+from . import activations, distances, element_losses, losses, piecewise, smooth
 from .activations import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
+from .distances import *  # noqa: F403
 from .dropout import dropout
+from .element_losses import *  # noqa: F403
 from .elementwise import (
     abs,
     add,
@@ -44,6 +46,8 @@ __all__ = [
     "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
 ]
 __all__ += activations.__all__
+__all__ += distances.__all__
+__all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += piecewise.__all__
 __all__ += smooth.__all__

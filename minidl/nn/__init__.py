@@ -1,11 +1,13 @@
 """Modules: layers, containers, losses, and their initial values."""
 
 from ..autograd.parameter import Parameter
-from . import activations, functional, init, losses, piecewise, smooth
+from . import activations, distances, element_losses, functional, init, losses, piecewise, smooth
 from .activations import *  # noqa: F403
 from .batchnorm import BatchNorm1d
 from .containers import ModuleDict, ModuleList, Sequential
+from .distances import *  # noqa: F403
 from .dropout import Dropout
+from .element_losses import *  # noqa: F403
 from .linear import Linear
 from .losses import *  # noqa: F403
 from .module import Module
@@ -18,6 +20,8 @@ __all__ = [
     "Sequential", "functional", "init",
 ]
 __all__ += activations.__all__
+__all__ += distances.__all__
+__all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += piecewise.__all__
 __all__ += smooth.__all__
