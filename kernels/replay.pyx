@@ -96,6 +96,7 @@ cdef enum Kind:
     FINITE    # the program ends here if a number is not finite
 
 cdef enum:
+    MOST_GIVEN = 8  # arguments that are labels
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
 cdef object NDARRAY = numpy.ndarray
@@ -346,7 +347,9 @@ cdef class Replay:
     cdef dict owners
     cdef readonly Guards guards
     cdef readonly bint running, stopped
-    cdef list labels_of
+    cdef list labels_of, label_checks
+    cdef Py_ssize_t given[MOST_GIVEN]
+    cdef Py_ssize_t given_labels  # how many instructions ``given`` holds, which check arguments; -1: not yet known
     cdef Py_ssize_t work
     cdef public Py_ssize_t replays, next_check
 
@@ -358,7 +361,8 @@ cdef class Replay:
             table = table_of(capsule, dtype)
             for i in range(table.operation_count):
                 self.operations[dtype, table.operations[i].name.decode()] = <size_t>&table.operations[i]
-        self.functions, self.references, self.inputs, self.labels_of = [], [], [], []
+        self.functions, self.references, self.inputs, self.labels_of, self.label_checks = [], [], [], [], []
+        self.given_labels = -1
         self.outside, self.owners = [], {}
         self.guards = Guards()
         self.next_check = 1
@@ -392,6 +396,8 @@ cdef class Replay:
         """Remove the last instruction."""
         self.count = begin
         del self.functions[begin:], self.labels_of[begin:]
+        while self.label_checks and <Py_ssize_t>self.label_checks[-1] >= begin:
+            self.label_checks.pop()
 
     cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
         """Point the matrix to this array of exactly rows x cols."""
@@ -640,6 +646,7 @@ cdef class Replay:
         cdef Instruction* ins = self.append(LABELS, None)
         cdef Matrix row
         self.labels_of[self.count - 1] = who
+        self.label_checks.append(self.count - 1)
         self.bind(&row, labels, INT64, 1, labels.shape[1], True)
         ins.call.labels, ins.rows, ins.call.cols = <const int64_t*>row.at, labels.shape[1], classes
         return 0
@@ -730,7 +737,7 @@ cdef class Replay:
                 "capture: this step is running already: it was called again from within it, or by another thread")
         self.running = True
         try:
-            if not self.take(args):
+            if not self.take(args) or self.for_python():
                 return UNFIT
             self.replays += 1
             self.run_all()
@@ -801,6 +808,33 @@ cdef class Replay:
         finally:
             self.running = False
         return numpy.asarray(seconds)
+
+    cdef int find_given_labels(self) except -1:
+        """Note which labels are arguments, each once; of more than there is room for, the first."""
+        cdef size_t at
+        cdef Py_ssize_t i, j
+        self.given_labels = 0
+        for i in self.label_checks:
+            at = <size_t>self.code[i].call.labels
+            known = any([at == <size_t>self.code[self.given[j]].call.labels for j in range(self.given_labels)])
+            inside = any([entry[2] <= at < entry[2] + entry[3] for entry in self.inputs if len(entry) > 1])
+            if inside and not known and self.given_labels < MOST_GIVEN:
+                self.given[self.given_labels] = i
+                self.given_labels += 1
+        return 0
+
+    cdef bint for_python(self) except -1:
+        """Whether a label among the arguments is below zero: one to be ignored, or wrong; Python tells which."""
+        cdef Instruction* ins
+        cdef Py_ssize_t i, j
+        if self.given_labels < 0:
+            self.find_given_labels()
+        for i in range(self.given_labels):
+            ins = &self.code[self.given[i]]
+            for j in range(ins.rows):
+                if ins.call.labels[j] < 0:
+                    return True
+        return False
 
     cdef int check_labels(self, const Instruction* ins, Py_ssize_t number) except -1:
         cdef Py_ssize_t i

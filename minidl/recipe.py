@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 LOSSES: dict[str, Callable[[], nn.Loss]] = {
     "cross_entropy": nn.CrossEntropyLoss,
-    "cross_entropy_sum": partial(nn.CrossEntropyLoss, "sum"),
+    "cross_entropy_sum": partial(nn.CrossEntropyLoss, reduction="sum"),
     "mse": partial(nn.MSELoss, "batchmean"),  # divided by the samples, as in report 001
     "mse_mean": nn.MSELoss,  # divided by samples and outputs, as in PyTorch
     "mse_sum": partial(nn.MSELoss, "sum"),  # not divided: the gradients of reports 000, 002 and 004

@@ -32,7 +32,9 @@ LOSSES = [
     ]
     for reduction in reductions
 ]
-LOSSES += [(name, "values", reduction) for name, kind in enumerated.LOSSES.items()
+PROBABILITIES = {"BCELoss", "KLDivLoss"}
+LOSSES += [(name, "probabilities" if name in PROBABILITIES else "values", reduction)
+           for name, kind in enumerated.LOSSES.items()
            if name not in {case[0] for case in LOSSES} for reduction in kind.reductions]
 
 
@@ -60,6 +62,8 @@ def numbers(shape, dtype=np.float32, seed=0) -> np.ndarray:
 def loss_case(kind: str, shape=(6, 5), dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
     """(output, target) for a loss."""
     output = numbers(shape, dtype)
+    if kind == "probabilities":
+        return tuple(np.random.default_rng(seed).uniform(0.05, 0.95, shape).astype(dtype) for seed in (0, 1))
     if kind == "values":
         return output, numbers(shape, dtype, seed=1)
     if kind == "labels":

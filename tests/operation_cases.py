@@ -41,6 +41,7 @@ def recurrent_cases() -> dict[str, tuple[tuple, dict]]:
     return found
 
 
+SHARES = tuple(1 / (1 + np.exp(-x)) for x in BOTH)
 CASES: dict[str, tuple[tuple, dict]] = {
     "add": (BOTH, {}), "sub": (BOTH, {}), "mul": (BOTH, {}), "div": (BOTH, {}), "pow": ((BASE, POSITIVE), {}),
     "pow_base_gradient": ((A, POSITIVE, B), {}), "pow_exponent_gradient": ((A, B, BASE, POSITIVE), {}),
@@ -85,6 +86,12 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "average_pool": ((IMAGES,), POOLED | {"size": (5, 1), "divisor": 0, "dilation": (1, 1)}),
     "average_pool_backward": (
         (numbers((2, 4, 5, 1), seed=7),), POOLED | {"size": (5, 3), "divisor": 3, "dilation": (1, 1)}),
+    "cross_entropy by weights": ((A, LABELS, POSITIVE[0]), {"label_smoothing": 0.2}),
+    "nll_loss by weights": ((A, LABELS, POSITIVE[0]), {"ignore_index": 1}),
+    "binary_cross_entropy": (SHARES, {}), "binary_cross_entropy by weights": ((*SHARES, POSITIVE), {}),
+    "kl_div": ((A, SHARES[1]), {}), "kl_div by logarithms": (BOTH, {"log_target": True}),
+    "binary_cross_entropy_with_logits": (BOTH, {}),
+    "binary_cross_entropy_with_logits by weights": ((A, SHARES[1], POSITIVE, POSITIVE[0]), {}),
     "cross_entropy_gradient": ((A, LABELS, np.array(0.3, np.float32)), {}),
 }
 OPERATIONS = [o for o in gc.get_objects() if issubclass(type(o), Operation) and o.derivatives]

@@ -37,6 +37,13 @@ WRITTEN = [
     "F.tanh({a} @ {b}.T) @ {a} / {a}.shape[0]", "F.tanh({a} * weight[0]) + weight.sum() * 0.1",
     "F.tanh({a} * F.mse_loss({a}, {b}))", "{a} + 0.1 * F.cross_entropy({b}, t)",
     "{a} - 0.1 * F.nll_loss(F.log_softmax({b}, dim=1), t, reduction='sum')",
+    "F.prelu({a}, weight[0])", "F.prelu({a}, weight[0, :1])", "F.threshold({a}, 0.1, -0.2)", "F.gelu({a}, 'tanh')",
+    "{a} + 0.1 * F.binary_cross_entropy(F.sigmoid({a}), F.sigmoid({b}).detach())",
+    "{a} + 0.1 * F.kl_div({a}, F.sigmoid({b}))", "F.tanh({a} + F.pairwise_distance({a}, {b}, keepdim=True))",
+    "{a} * F.cosine_similarity({a}, {b}, 0)", "{a} + 0.1 * F.triplet_margin_loss({a}, {b}, {a} * {b})",
+    "{a} + 0.1 * F.cosine_embedding_loss({a}, {b}, F.where({a}[:, 0] > 0, 1.0, -1.0))",
+    "{a} + 0.1 * F.cross_entropy({b}, t, label_smoothing=0.2)",
+    "{a} + F.cross_entropy({a}, t, (weight[0] * weight[0]).detach())",
     "F.dropout({a}, 0.3, generator=generator)", "F.dropout({a}, 0.2, generator=3)", "F.dropout({a}, 0.2)",
     "{a} + 0.1 * minidl.randn(*{a}.shape, generator=generator, dtype=DTYPE)", "{a} * minidl.ones(4, dtype=DTYPE)",
     "{a} * table", "{a} * scale", "{a}.detach() * 0.5 + {b}", "{a} * 1 if len({a}) > 3 else {b}",
@@ -185,6 +192,7 @@ BUILT = _simple() | {
     "Sequential": lambda dtype, seed: nn.Sequential(
         nn.Linear(4, 7, dtype=dtype), nn.ReLU(), nn.Dropout(0.2, generator=seed), nn.Linear(7, 4, dtype=dtype)),
     "Residual": lambda dtype, seed: Residual(dtype),
+    "Threshold": lambda dtype, seed: nn.Threshold(0.1, -0.2),
     "OnArrays": lambda dtype, seed: OnArrays(),
 }
 

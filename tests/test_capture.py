@@ -23,7 +23,7 @@ def test_losses_and_optimizers(loss, reduction, optimizer, dtype):
         made.lr *= 0.02 if reduction == "sum" else 1  # the sum of a batch of 100 diverges otherwise
         return made
 
-    trained(lambda: mixed(dtype), (7, 3), kind(reduction), make, dtype, SIZES, soft)
+    trained(lambda: mixed(dtype), (7, 3), kind(reduction=reduction), make, dtype, SIZES, soft)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -100,7 +100,7 @@ def test_threads(loss, reduction, dtype, three_threads):
             nn.Softmax(), nn.Linear(90, 10, dtype=dtype), nn.LogSoftmax())
 
     kind, soft = LOSSES[loss]
-    trained(make, (40, 10), kind(reduction), OPTIMIZERS["adam"], dtype, [100, 257, 1, 500, 64, 333] * 3, soft)
+    trained(make, (40, 10), kind(reduction=reduction), OPTIMIZERS["adam"], dtype, [100, 257, 1, 500, 64, 333] * 3, soft)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -49,7 +49,7 @@ def test_any_training(architecture, loss, reduction, optimizer, dtype, rows, pic
         model = built(*architecture, dtype)
         rule = OPTIMIZERS[optimizer](model.parameters())
         rule.lr *= 1e-2  # so that nothing diverges
-        return model, kind(reduction), rule
+        return model, kind(reduction=reduction), rule
 
     twins, rng = Twins(make), np.random.default_rng(seed)
     widths = architecture[0]

@@ -42,7 +42,7 @@ WRONG = [  # the criterion, X, y
     (nn.MSELoss(), X, T[:, :2]), (nn.MSELoss(), X, T[:, 0]), (nn.NLLLoss(), X, T), (nn.NLLLoss(), X, LABELS + 1),
     (nn.MSELoss(), X.astype(complex), T), (Huber(), X, T[:, :2]), (squared, X, T[:, :2]),
     (nn.CrossEntropyLoss(), X, LABELS[:3]), (nn.CrossEntropyLoss(), X[:0], LABELS[:0]),
-    (nn.CrossEntropyLoss("none"), X, LABELS), (nn.CrossEntropyLoss(), X * np.nan, LABELS),
+    (nn.CrossEntropyLoss(reduction="none"), X, LABELS), (nn.CrossEntropyLoss(), X * np.nan, LABELS),
 ]
 
 

@@ -143,7 +143,7 @@ def test_models(model):
 @pytest.mark.parametrize("name, kind, reduction", LOSSES)
 def test_loss(name, kind, reduction):
     output, target = loss_case(kind, dtype=np.float64)
-    criterion = getattr(nn, name)(reduction)
+    criterion = getattr(nn, name)(reduction=reduction)
     g = numbers(np.shape(criterion(output, target)), np.float64, seed=3) if reduction == "none" else 1.7
 
     def weighted() -> float:

@@ -51,7 +51,7 @@ def by_hand(name, kind, z, t, reduction):
 def test_value_and_gradient(shape, name, kind, reduction, dtype):
     z, t = case(shape, kind, dtype)
     expected, gradient, share = by_hand(name, kind, z, t, reduction)
-    criterion = getattr(nn, name)(reduction)
+    criterion = getattr(nn, name)(reduction=reduction)
     near = {"rtol": 1e-12, "atol": 1e-14} if dtype == np.float64 else {"rtol": 2e-5, "atol": 1e-6}
     loss = criterion(z, t)
     assert np.shape(loss) == np.shape(expected)
@@ -77,7 +77,7 @@ def test_against_pytorch(shape, name, kind, reduction):
     theirs = torch.tensor(z, requires_grad=True)
     loss = getattr(torch.nn, name)(reduction=reduction)(theirs, torch.tensor(t))
     loss.backward(torch.tensor(share, dtype=torch.float64))
-    criterion = getattr(nn, name)(reduction)
+    criterion = getattr(nn, name)(reduction=reduction)
     np.testing.assert_allclose(criterion(z, t), loss.detach().numpy(), rtol=1e-12)
     np.testing.assert_allclose(criterion.backward(share), theirs.grad.numpy(), rtol=1e-12, atol=1e-15)
 
@@ -97,7 +97,7 @@ def test_a_single_label_of_any_kind(name):
 
 def test_strided_outputs_and_labels():
     z, t = numbers((4, 6, 10), np.float64)[::-1, ::2, ::-3], np.random.default_rng(0).integers(0, 3, (8, 4))[::2, ::-1]
-    for criterion in (nn.CrossEntropyLoss("sum"), nn.NLLLoss("sum")):
+    for criterion in (nn.CrossEntropyLoss(reduction="sum"), nn.NLLLoss(reduction="sum")):
         loss = criterion(z, t)
         dz = criterion.backward()
         assert loss == criterion(z.copy(), t.copy())
@@ -134,7 +134,7 @@ def test_probabilities_of_another_dtype():
 
 
 def test_a_gradient_that_does_not_fit():
-    criterion = nn.CrossEntropyLoss("none")
+    criterion = nn.CrossEntropyLoss(reduction="none")
     criterion(*case((2, 3, 4), "labels"))
     with pytest.raises(ValueError, match=r"CrossEntropyLoss.*: expected gradient of shape \(2, 4\), got \(2,\)"):
         criterion.backward(np.ones(2))

@@ -27,11 +27,11 @@ def test_cross_entropy_and_nll(reduction):
     output, labels = loss_case("labels", (9, 4), np.float64)
     log_p = output - np.log(np.exp(output).sum(axis=1, keepdims=True))
     expected = REDUCE[reduction](-log_p[np.arange(9), labels])
-    np.testing.assert_allclose(nn.CrossEntropyLoss(reduction)(output, labels), expected, rtol=1e-12)
-    np.testing.assert_allclose(nn.NLLLoss(reduction)(log_p, labels), expected, rtol=1e-12)
+    np.testing.assert_allclose(nn.CrossEntropyLoss(reduction=reduction)(output, labels), expected, rtol=1e-12)
+    np.testing.assert_allclose(nn.NLLLoss(reduction=reduction)(log_p, labels), expected, rtol=1e-12)
     rows = np.random.default_rng(0).random((9, 4))
     expected = REDUCE[reduction](-(rows * log_p).sum(axis=1))
-    np.testing.assert_allclose(nn.CrossEntropyLoss(reduction)(output, rows), expected, rtol=1e-12)
+    np.testing.assert_allclose(nn.CrossEntropyLoss(reduction=reduction)(output, rows), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.uint32, np.int64, np.uint64])
@@ -65,7 +65,7 @@ def test_protocol(name, kind, reduction):
     """forward, __call__ and the tape agree; nothing given is changed."""
     output, target = loss_case(kind)
     before = output.tobytes(), target.tobytes()
-    criterion = getattr(nn, name)(reduction)
+    criterion = getattr(nn, name)(reduction=reduction)
     loss = criterion.forward(output, target)
     assert isinstance(loss, np.ndarray if reduction == "none" else float)
     np.testing.assert_array_equal(criterion(output, target), loss)
@@ -120,7 +120,7 @@ class TestEveryLoss:
 
     def test_unknown_reduction(self, criterion):
         with pytest.raises(ValueError, match=r"Loss: expected reduction 'mean', 'sum'.*, got 'average'"):
-            type(criterion)("average")
+            type(criterion)(reduction="average")
 
 
 @pytest.mark.parametrize("target, error, message", [
@@ -142,7 +142,7 @@ def test_mse_of_bad_targets(target, error, message):
 def test_labels_outside_the_classes(name, labels, reduction):
     output = numbers((3, 5))
     with pytest.raises(ValueError, match=rf"{name}: .*0.*4.*got"):
-        getattr(nn, name)(reduction)(output, np.array(labels))
+        getattr(nn, name)(reduction=reduction)(output, np.array(labels))
 
 
 @pytest.mark.parametrize("name", ["CrossEntropyLoss", "NLLLoss"])
@@ -178,7 +178,7 @@ def test_probability_rows_of_bad_shape_or_dtype():
 @pytest.mark.parametrize("name, kind, reduction", [case for case in LOSSES if case[2] == "none"])
 def test_a_gradient_that_does_not_fit_an_unreduced_loss(name, kind, reduction):
     output, target = loss_case(kind)
-    criterion = getattr(nn, name)(reduction)
+    criterion = getattr(nn, name)(reduction=reduction)
     criterion(output, target)
     with pytest.raises(ValueError, match=r"expected gradient of shape \(6"):
         criterion.backward(np.ones(4, np.float32))
@@ -198,7 +198,7 @@ def test_cross_entropy_rounds_its_share_once(dtype, reduction):
     z, labels, rng = np.zeros((3, 4), dtype), np.array([0, 3, 1]), np.random.default_rng(0)
     z += rng.standard_normal(z.shape)
     for g in (1.0, 0.1, np.float32(0.1), np.array(0.3, np.float32), 1e30):
-        criterion = nn.CrossEntropyLoss(reduction)
+        criterion = nn.CrossEntropyLoss(reduction=reduction)
         criterion.forward(z, labels)
         expected = functional.exp(functional.log_softmax(z))
         expected[range(3), labels] -= 1

@@ -30,7 +30,7 @@ MODULES = {"mse_loss": nn.MSELoss, "nll_loss": nn.NLLLoss, "cross_entropy": nn.C
 def test_value_and_gradient(case, reduction):
     target, losses, gradients, divisors = CASES[case]
     name = case.split()[0]
-    module, function = MODULES[name](reduction), getattr(functional, name)
+    module, function = MODULES[name](reduction=reduction), getattr(functional, name)
     assert repr(module) == (f"{type(module).__name__}()" if reduction == "mean"
                             else f"{type(module).__name__}(reduction={reduction!r})")
     divisor = divisors.get(reduction, 1)
@@ -72,7 +72,7 @@ def test_a_target_of_classes_has_none(name, target):
     (nn.CrossEntropyLoss, "batchmean", "'mean', 'sum', 'none'")])
 def test_unknown_reductions(module, wrong, known):
     with pytest.raises(ValueError, match=f"^{module.__name__}: expected reduction {known}, got {wrong!r}$"):
-        module(wrong)
+        module(reduction=wrong)
     name = {nn.MSELoss: "mse_loss", nn.NLLLoss: "nll_loss", nn.CrossEntropyLoss: "cross_entropy"}[module]
     with pytest.raises(ValueError, match=f"^{module.__name__}: expected reduction"):
         getattr(functional, name)(Z, T if module is nn.MSELoss else LABELS, reduction="median")

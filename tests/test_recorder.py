@@ -24,6 +24,8 @@ ADDED = {operation.name: operation for operation in (linear_weight_gradient, lin
 class Tape:
     """Takes down a step, and does it again."""
 
+    ignoring = False
+
     def __init__(self):
         self.events, self.log, self.alive, self.undo = [], [], [], []
 

@@ -49,6 +49,8 @@ def test_the_second_derivative_of_every_loss(loss, reduction, probabilities, sha
     z, rows = rng.standard_normal(shape), rng.random(shape)
     labels = rng.integers(0, 4, shape[:1] + shape[2:] if len(shape) > 1 else ())
     target = rows if probabilities else np.asarray(labels)
+    if loss == "binary_cross_entropy":
+        z = rng.uniform(0.1, 0.9, shape)
     check_operation(getattr(F, loss), [z, target], {"reduction": reduction})
 
 
@@ -182,6 +184,14 @@ EXPRESSIONS = {
         rows_of(L, a), constant(L, 0.5 + np.cos(np.arange(3 * rows_of(L, a).shape[1])), a).reshape(3, -1)),
     "erf": lambda L, N, a, b: L.erf(a) * b,
     "threshold": lambda L, N, a, b: N.threshold(a * b, 0.1, 0.5),
+    "binary_cross_entropy": lambda L, N, a, b: N.binary_cross_entropy(L.sigmoid(a + b), L.sigmoid(b - a)),
+    "kl_div": lambda L, N, a, b: N.kl_div(a + b, L.sigmoid(a * b), reduction="sum"),
+    "pairwise_distance": lambda L, N, a, b: N.pairwise_distance(rows_of(L, a), rows_of(L, a * a)).mean(),
+    "cosine_similarity": lambda L, N, a, b: N.cosine_similarity(rows_of(L, a), rows_of(L, a * a), 0).mean(),
+    "cosine_embedding_loss": lambda L, N, a, b: N.cosine_embedding_loss(
+        rows_of(L, a), rows_of(L, a * a), constant(L, np.ones(len(rows_of(L, a))), a)),
+    "triplet_margin_loss": lambda L, N, a, b: N.triplet_margin_loss(
+        rows_of(L, a), rows_of(L, a * a), rows_of(L, L.tanh(a)), margin=4.0),
     "prelu": lambda L, N, a, b: N.prelu(a, 0.3 * b.reshape(-1)[:1]),
     "conv1d": lambda L, N, a, b: N.conv1d(line(a), L.tanh(line(b))[:, :, :1], stride=2, padding=1).mean(),
     "conv2d": lambda L, N, a, b: (N.conv2d(plane(a), L.tanh(plane(b))[:, :, :1, :1], padding=(0, 1)) ** 2).mean(),

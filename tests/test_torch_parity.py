@@ -103,7 +103,7 @@ def test_identity_and_dropout_in_evaluation():
 @pytest.mark.parametrize("name, kind, reduction", LOSSES)
 def test_loss(name, kind, reduction, shape, dtype):
     output, target = loss_case(kind, shape, dtype)
-    criterion = getattr(nn, name)(reduction)
+    criterion = getattr(nn, name)(reduction=reduction)
     ours = np.asarray(criterion(output, target), dtype)
     twin = getattr(torch.nn, name)(reduction="sum" if reduction == "batchmean" else reduction)
     their_output = torch.from_numpy(output).requires_grad_()

@@ -581,7 +581,7 @@ def test_data_that_do_not_fit_the_model(data, error, message):
     ({"seed": "0"}, TypeError, r"expected a seed \(int\) or a numpy.random.Generator, got str"),
     ({"criterion": "mse"}, TypeError, r"expected a loss module or a function .* got str"),
     ({"criterion": nn.CrossEntropyLoss}, TypeError, r"expected a loss module .* got the class CrossEntropyLoss"),
-    ({"criterion": nn.CrossEntropyLoss("none")}, ValueError, "reduces to one number, got CrossEntropyLoss"),
+    ({"criterion": nn.CrossEntropyLoss(reduction="none")}, ValueError, "reduces to one number, got CrossEntropyLoss"),
     ({"criterion": lambda output, target: 1.0}, TypeError,
      "criterion: expected a function that gives a Tensor, got float"),
     ({"optimizer": "SGD"}, TypeError, "fit: expected an Optimizer, got str"),

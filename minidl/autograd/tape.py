@@ -21,6 +21,7 @@ A thread may have a recorder. Its methods are called, in order of time, for what
                                                      True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
     only_plain(why)                                  what comes next is no part of a recorded step, which runs plain
+    ignoring                                         an attribute: whether labels that a loss is to ignore were met
     gradient_queried(parameter)                    Python asks whether it has a gradient
 """
 from __future__ import annotations

@@ -75,7 +75,7 @@ def _checked_target(batch: Batch, modules: list[Module], criterion: nn.losses.Lo
     zeros = np.zeros((batch.rows, widths(modules)[1]), batch.x.dtype)
     target = batch.y if batch.indices is None else batch.y[batch.indices]
     try:
-        criterion.operation.value(zeros, target, reduction=criterion.reduction)
+        criterion.operation.value(zeros, target, **criterion.arguments()[1])
     except (TypeError, ValueError) as error:
         raise type(error)(f"capture: {error}") from None
     return batch.y.astype(np.int64, copy=False) if takes_labels(criterion, batch.y) else batch.y

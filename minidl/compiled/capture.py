@@ -14,12 +14,11 @@ import numpy as np
 from .. import kernels, optim
 from ..autograd import storage
 from ..autograd.tensor import Tensor
-from ..nn.losses import is_composed
 from ..nn.module import Module
 from .batch import Batch, taken
 from .layers import Builder, NotCapturable, exactly, flat_gradient, leaves, widths, write_backward, write_forward
 from .layers_listing import Listed
-from .losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
+from .losses import call_loss, has_kernels, is_recorded, takes_labels, write_loss
 from .model_step import ModelStep
 from .profile import Profile
 from .snapshot import Snapshot
@@ -86,6 +85,8 @@ class CapturedStep(kernels.Shortcut):
             self._build(self._program.capacity, self._labels)
         batch = taken(given, leaves(self.model), self.criterion)
         labels = has_kernels(self.criterion) and takes_labels(self.criterion, batch.y)
+        if labels and (batch.y == self.criterion.ignore_index).any():  # type: ignore[attr-defined]
+            raise NotCapturable("capture: labels that are to be ignored are for a recorded step")
         if batch.rows > self._program.capacity or labels != self._labels:
             self._build(max(batch.rows, self._program.capacity), labels)
         return batch
@@ -187,6 +188,8 @@ class ChangingStep(CapturedStep):
 
     def _adapt(self, given: Batch) -> Batch:
         if self._recorded is not None:
+            if self._recorded.step.ignoring:
+                raise NotCapturable("capture: the step is recorded, since there are labels to be ignored")
             self._build(self._program.capacity, self._labels)  # NotCapturable while there are such modules
             self._recorded = None
         return super()._adapt(given)
@@ -277,7 +280,7 @@ def _check_parts(model, criterion, optimizer) -> None:
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
     if optimizer.needs_closure:
         raise NotCapturable(f"capture: {type(optimizer).__name__} calls a closure, which is recorded")
-    if is_composed(criterion) and not descends_from_kernels(criterion):
+    if is_recorded(criterion) and not has_kernels(criterion):
         raise NotCapturable(f"capture: {criterion} is recorded, as the operations that it is written with")
     if not criterion.defines_backward or criterion.has_parameters():
         raise NotCapturable(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from ..nn.losses import is_composed
 from ..nn.module import Module
 from .layers import Builder
 
@@ -56,8 +57,13 @@ _LOSSES: dict[type[Module], Callable] = {
 
 
 def has_kernels(criterion: Module) -> bool:
-    """Whether its class itself has kernels: a subclass may compute something else."""
-    return type(criterion) in _LOSSES
+    """Whether its class has, and its labels, if it takes labels, weigh alike."""
+    return type(criterion) in _LOSSES and (not criterion.takes_labels or criterion.is_plain())  # type: ignore
+
+
+def is_recorded(criterion: Module) -> bool:
+    """Whether it has no kernels for what it does now, but operations that have."""
+    return is_composed(criterion) and (type(criterion) in _LOSSES or not descends_from_kernels(criterion))
 
 
 def descends_from_kernels(criterion: Module) -> bool:
@@ -72,7 +78,7 @@ def takes_labels(criterion: Any, target: np.ndarray) -> bool:
 
 def write_loss(builder: Builder, criterion: Any, z: np.ndarray, labels: bool) -> Callable:
     """Write the calls of the loss; return the function that writes those of its gradient."""
-    builder.program.guard(vars(criterion), ["reduction"])
+    builder.program.guard(vars(criterion), ["reduction", *criterion.others, *criterion.weights])
     count = {"mean": criterion.mean_over, "batchmean": "rows", "sum": "sum"}[criterion.reduction]
     return _LOSSES[type(criterion)](builder, z, labels, count)
 

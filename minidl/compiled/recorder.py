@@ -66,6 +66,7 @@ class Recorder:
         self.queried: dict[int, tuple[Parameter, bool]] = {}  # others whose gradient the function has looked at
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
+        self.ignoring = False  # whether labels may be among the batches that a loss is to ignore
 
     # Arguments and constants
 

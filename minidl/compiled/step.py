@@ -39,16 +39,18 @@ RUNNING = "capture: this step is running already: it was called again from withi
 class Recording:
     """One run of the function by Python, and the program made of it: ``replay``, and ``result()`` for its output.
 
-    nesting : the arguments, with a Place for each array. arrays : those, of which copies are taken.
+    nesting : the arguments, with a Place for each array. arrays : those, of which copies are taken. ignoring : whether
+    earlier batches had labels that a loss is to ignore.
     """
 
-    def __init__(self, function: Callable, nesting: tuple, arrays: list[np.ndarray]):
+    def __init__(self, function: Callable, nesting: tuple, arrays: list[np.ndarray], ignoring: bool = False):
         self.arrays = [np.array(array, order="C") for array in arrays]
         self.nesting = nesting
         statics: list[Any] = []
         told(nesting, statics)
         with without_collector(), Watch(function, statics) as self.watch:
             self.recorder = recorder = self.watch.recorder
+            recorder.ignoring = ignoring
             for array in self.arrays:
                 recorder.argument(array)
             recording_begins()
@@ -123,6 +125,7 @@ class RecordedStep(ReplayedCall):
         self.recordings = 0
         self.reason = ""
         self.busy = False
+        self.ignoring = False  # whether a batch had labels that a loss is to ignore
         self._kept: OrderedDict[tuple, Recording] = OrderedDict()
         self._differed = 0
         self._bound: dict[int, tuple] = {}
@@ -198,12 +201,13 @@ class RecordedStep(ReplayedCall):
         """Run the function as Python and record it; kept: the recording to compare with, or None."""
         self.program = None
         try:
-            new = Recording(self.called(), nesting, arrays)
+            new = Recording(self.called(), nesting, arrays, self.ignoring)
         except PlainOnly as refusal:
             self.reason = str(refusal)
             self._kept.clear()
             args, named = rebuilt(nesting, [Tensor(array) for array in arrays])
             return self.called()(*args, **named)
+        self.ignoring = new.recorder.ignoring
         if kept is not None and new.signature == kept.signature:
             kept.replay.replays += 1
             kept.replay.next_check *= 2

@@ -3,12 +3,24 @@
 import sys
 
 from ..autograd import operators
-from . import activations, attention, embeddings, losses, normalization, piecewise, smooth
+from . import (
+    activations,
+    attention,
+    distances,
+    element_losses,
+    embeddings,
+    losses,
+    normalization,
+    piecewise,
+    smooth,
+)
 from .activations import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .convolution import conv1d, conv2d
+from .distances import *  # noqa: F403
 from .dropout import dropout
+from .element_losses import *  # noqa: F403
 from .elementwise import (
     abs,
     add,
@@ -60,6 +72,8 @@ __all__ = [
 __all__ += activations.__all__
 __all__ += attention.__all__
 __all__ += embeddings.__all__
+__all__ += distances.__all__
+__all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += normalization.__all__
 __all__ += piecewise.__all__

@@ -1,4 +1,4 @@
-"""Activations written with operations: a value, its derivative, and what both take from one computation."""
+"""Activations written with operations: a value, and its derivative."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,18 +9,20 @@ from .operation import Operation
 
 
 def composed(name: str, value: Callable, derivative: Callable, /, *, inplace: bool = False, **defaults) -> Operation:
-    """An operation of one input x: ``value(x, ...)`` gives (y, saved), ``derivative(g, saved, x, ...)`` dx.
+    """An operation of one input x: ``value(x, ...)`` gives y, ``derivative(g, x, ...)`` dx.
 
     Both are written with operations, so that arrays, Tensors and recorded steps run them alike; both get the
-    settings, of which ``defaults`` has the names in PyTorch's order. TypeError unless x is of floats.
+    settings, of which ``defaults`` has the names in PyTorch's order. The derivative keeps nothing of the value but x:
+    what it saved would have a graph of its own, which a recorded step and plain Python go back through at another
+    place among the nodes, and sum second derivatives in another order. TypeError unless x is of floats.
     """
     def run(x, **settings):
         if not hasattr(x, "dtype") or x.dtype not in FLOATS:
             raise unsupported(name, x)
-        return value(x, **{**defaults, **settings})
+        return value(x, **{**defaults, **settings}), x
 
     def gradient(g, saved, x, **settings):
-        return derivative(g, saved, x, **{**defaults, **settings})
+        return derivative(g, x, **{**defaults, **settings})
 
     return Operation(name, run, gradient, settings=(*defaults, *(["inplace"] if inplace else [])), reads=("0",),
                      saves=True)

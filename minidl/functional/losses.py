@@ -26,9 +26,9 @@ import numpy as np
 from .. import arrays
 from ..autograd.tensor import Tensor, as_array
 from .activations import log_softmax
-from .applied import summed
 from .casts import contiguous
 from .elementwise import exp, sign, where
+from .loss_operation import LossOperation, check_alike, check_output
 from .loss_sums import (
     divided,
     gather_labels,
@@ -42,27 +42,13 @@ from .loss_sums import (
 )
 from .operation import Operation
 from .shapes import permute, reshape
+from .weighted_labels import Weighted, ignores, ignoring, loss_of_labels, loss_of_probabilities, share_of_rows
 
 __all__ = ["cross_entropy", "huber_loss", "mse_loss", "nll_loss"]
 
 
-def check_output(name: str, z: np.ndarray) -> None:
-    """Raise ValueError for an output without elements."""
-    if 0 in z.shape:
-        raise ValueError(f"{name}: expected at least one sample, got an output of shape {z.shape}")
-
-
-def _check_alike(name: str, z: np.ndarray, t: np.ndarray) -> None:
-    """Raise unless there is a target for each element."""
-    check_output(name, z)
-    if z.shape != np.shape(t):
-        raise ValueError(f"{name}: expected a target of the output's shape {z.shape}, got {np.shape(t)}")
-    if z.dtype != t.dtype:
-        raise TypeError(f"{name}: expected a target of the output's dtype {z.dtype}, got {t.dtype}")
-
-
 def _mse_value(z, t, reduction="mean"):
-    _check_alike("MSELoss", z, t)
+    check_alike("MSELoss", z, t)
     difference = z - t
     squares = difference * difference
     if reduction == "none":
@@ -75,7 +61,7 @@ def _mse_gradient(g, difference, z, t, reduction="mean"):
 
 
 def _huber_value(z, t, reduction="mean", delta=1.0):
-    _check_alike("HuberLoss", z, t)
+    check_alike("HuberLoss", z, t)
     if not delta > 0:
         raise ValueError(f"HuberLoss: expected delta above 0, got {delta}")
     difference = z - t
@@ -127,9 +113,9 @@ def _folded(name: str, z: np.ndarray, t, probabilities: bool) -> _Folded:
     return _Folded(_as_rows(z), reshape(t, -1))
 
 
-def _value_of_folded(value: Callable, folded: _Folded, shape: tuple[int, ...], reduction: str):
+def _value_of_folded(value: Callable, folded: _Folded, shape: tuple[int, ...], reduction: str, **how):
     """The loss of the rows: one number, or for each of the labels of this shape."""
-    loss, saved = value(folded.rows, folded.target, reduction)
+    loss, saved = value(folded.rows, folded.target, reduction=reduction, **how)
     return reshape(loss, shape) if reduction == "none" else loss, folded._replace(saved=saved)
 
 
@@ -138,7 +124,7 @@ def _gradient_of_folded(gradient: Callable, g, folded: _Folded, z: np.ndarray, r
     rows, target, saved = folded
     if reduction == "none":
         g = reshape(g if isinstance(g, Tensor) else np.asarray(g), -1)
-    dz = gradient(g, saved, rows, target, reduction)
+    dz = gradient(g, saved, rows, target, reduction=reduction)
     if z.ndim == 1:
         return reshape(dz, z.shape)
     return contiguous(_moved(reshape(dz, (*label_shape(z), z.shape[1])), z.ndim - 1, 1))
@@ -162,16 +148,21 @@ def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
         raise ValueError(f"{name}: expected labels from 0 to {z.shape[1] - 1}, got {outside[0]}")
 
 
-def _nll_value(z, t, reduction="mean"):
+def _nll_value(z, t, weight=None, reduction="mean", ignore_index=-100):
     check_output("NLLLoss", z)
     try:  # the kernel refuses what does not fit; only then is the reason looked for
+        if weight is not None or ignore_index >= 0 or (isinstance(z, Tensor) and ignoring()):
+            raise ValueError("the labels weigh differently")
         total = gather_labels_total(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
+        how = {"weight": weight, "ignore_index": ignore_index}
         if z.ndim != 2:
-            return _value_of_folded(_nll_value, _folded("NLLLoss", z, t, False), label_shape(z), reduction)
+            return _value_of_folded(_nll_value, _folded("NLLLoss", z, t, False), label_shape(z), reduction, **how)
         check_labels("NLLLoss", z, t)
         if z.dtype not in arrays.FLOATS:
             raise arrays.unsupported("NLLLoss", z) from None
+        if weight is not None or ignore_index >= 0 or ignores(t, ignore_index):
+            return loss_of_labels("NLLLoss", z, z, t, reduction=reduction, **how)
         _check_range("NLLLoss", z, t)
         raise ValueError(f"NLLLoss: {error}") from None
     if reduction == "none":
@@ -179,38 +170,59 @@ def _nll_value(z, t, reduction="mean"):
     return reduced("NLLLoss", z, reduction, "rows", -total), None
 
 
-def _nll_gradient(g, saved, z, t, reduction="mean"):
-    if saved is not None:
+def _nll_gradient(g, saved, z, t, weight=None, reduction="mean", ignore_index=-100):
+    if type(saved) is _Folded:
         return _gradient_of_folded(_nll_gradient, g, saved, z, reduction)
+    if type(saved) is Weighted:
+        return -saved.rows * share_of_rows(g, saved, z, reduction)
     return minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * gradient_factor(g, z, reduction, "rows")
 
 
-def _cross_entropy_value(z, t, reduction="mean"):
+def _cross_entropy_value(z, t, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     check_output("CrossEntropyLoss", z)
+    if weight is not None or ignore_index >= 0 or label_smoothing:
+        return _cross_entropy_of_weights(z, t, weight, reduction, ignore_index, label_smoothing)
     if (t.ndim if isinstance(t, np.ndarray) else np.ndim(t)) != 2:
-        return _cross_entropy_of_labels(z, t, reduction)
+        return _cross_entropy_of_labels(z, t, reduction, ignore_index)
     if z.ndim != 2:
-        return _cross_entropy_of_others(z, t, reduction)
+        return _cross_entropy_of_others(z, t, reduction, ignore_index=ignore_index)
+    _check_probabilities(z, t)
+    return loss_of_probabilities("CrossEntropyLoss", z, log_softmax(z), t, None, reduction, 0.0)
+
+
+def _check_probabilities(z, t):
     if t.shape != z.shape:
         raise ValueError(f"CrossEntropyLoss: expected rows of probabilities {z.shape}, got {t.shape}")
     if t.dtype != z.dtype:
         raise TypeError(f"CrossEntropyLoss: expected probabilities of {z.dtype}, got {t.dtype}")
+
+
+def _cross_entropy_of_weights(z, t, weight, reduction: str, ignore_index: int, label_smoothing: float):
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"CrossEntropyLoss: expected label_smoothing from 0 to 1, got {label_smoothing}")
+    if z.ndim != 2:
+        return _cross_entropy_of_others(
+            z, t, reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
+    if np.ndim(t) == 2:
+        _check_probabilities(z, t)
+        log_p = log_softmax(z)
+        return loss_of_probabilities("CrossEntropyLoss", z, log_p, t, weight, reduction, label_smoothing)
+    check_labels("CrossEntropyLoss", z, t)
     log_p = log_softmax(z)
-    products = t * log_p
-    if reduction == "none":
-        return -summed(products, 1), log_p
-    return reduced("CrossEntropyLoss", z, reduction, "rows", -total(products)), log_p
+    return loss_of_labels("CrossEntropyLoss", z, log_p, t, weight, reduction, ignore_index, label_smoothing)
 
 
-def _cross_entropy_of_labels(z, t, reduction: str):
+def _cross_entropy_of_labels(z, t, reduction: str, ignore_index: int):
     # The kernel refuses what does not fit; only then is the reason looked for.
     try:
         total, log_p = _label_total(z, t) if isinstance(z, Tensor) else arrays.cross_entropy(z, t)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if z.ndim != 2:
-            return _cross_entropy_of_others(z, t, reduction)
+            return _cross_entropy_of_others(z, t, reduction, ignore_index=ignore_index)
         check_labels("CrossEntropyLoss", z, t)
-        log_softmax(z)  # raises if something is wrong with z
+        log_p = log_softmax(z)  # which says what is wrong with z
+        if ignores(t, ignore_index):
+            return loss_of_labels("CrossEntropyLoss", z, log_p, t, None, reduction, ignore_index)
         _check_range("CrossEntropyLoss", z, t)
         raise ValueError(f"CrossEntropyLoss: {error}") from None
     if reduction == "none":
@@ -220,27 +232,29 @@ def _cross_entropy_of_labels(z, t, reduction: str):
 
 def _label_total(z, t):
     """-Σ_n log_p[n, t_n] and log_p = log softmax(z)."""
+    if ignoring():
+        raise ValueError("some labels are to be ignored")
     log_p = log_softmax(z)
     return -gather_labels_total(log_p, t), log_p
 
 
-def _cross_entropy_of_others(z, t, reduction: str):
+def _cross_entropy_of_others(z, t, reduction: str, **how):
     """Of one sample, or of (N, C, d1, ...)."""
     folded = _folded("CrossEntropyLoss", z, t, True)
-    return _value_of_folded(_cross_entropy_value, folded, label_shape(z), reduction)
+    return _value_of_folded(_cross_entropy_value, folded, label_shape(z), reduction, **how)
 
 
-def _cross_entropy_gradient(g, log_p, z, t, reduction="mean"):
+def _cross_entropy_gradient(g, log_p, z, t, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0):
+    if type(log_p) is np.ndarray and reduction != "none":
+        return label_gradient.value(log_p, t, divided(g, z, reduction, "rows"))
     if type(log_p) is _Folded:
         return _gradient_of_folded(_cross_entropy_gradient, g, log_p, z, reduction)
-    if t.ndim == 1 and reduction != "none":
-        factor = divided(g, z, reduction, "rows")
-        gradient = label_gradient.value if type(log_p) is np.ndarray else label_gradient
-        return gradient(log_p, t, factor)
-    if t.ndim == 1:
-        dz = exp(log_p) + minus_one_hot(t, classes=z.shape[1], dtype=z.dtype)
-    else:
-        dz = exp(log_p) * row_total(t) - t
+    if type(log_p) is Weighted:
+        dz = exp(log_p.log_p) * row_total(log_p.rows) - log_p.rows
+        return dz * share_of_rows(g, log_p, z, reduction)
+    if reduction != "none":
+        return label_gradient(log_p, t, divided(g, z, reduction, "rows"))
+    dz = exp(log_p) + minus_one_hot(t, classes=z.shape[1], dtype=z.dtype)
     return dz * gradient_factor(g, z, reduction, "rows")
 
 
@@ -258,5 +272,6 @@ def _huber_target_gradient(*args, **settings):
 
 mse_loss = Operation("mse_loss", _mse_value, _mse_gradient, _mse_target_gradient, saves=True)
 huber_loss = Operation("huber_loss", _huber_value, _huber_gradient, _huber_target_gradient, saves=True)
-nll_loss = Operation("nll_loss", _nll_value, _nll_gradient, _no_gradient, saves=True)
-cross_entropy = Operation("cross_entropy", _cross_entropy_value, _cross_entropy_gradient, _no_gradient, saves=True)
+nll_loss = LossOperation("nll_loss", _nll_value, _nll_gradient, _no_gradient, extras=("weight",))
+cross_entropy = LossOperation(
+    "cross_entropy", _cross_entropy_value, _cross_entropy_gradient, _no_gradient, extras=("weight",))

@@ -118,15 +118,15 @@ class Operation:
             inputs, settings = self._arranged(inputs, settings)
         for x in inputs:
             if isinstance(x, Tensor):
-                return self._of_tensors(inputs, settings)
+                return self.of_tensors(inputs, settings)
         return self.value(*inputs, **settings)[0] if self.saves else self.value(*inputs, **settings)
 
     def of(self, a, b):
         """The same as a call, but faster for arrays. As in a derivative, both inputs are Tensors, or neither is."""
         return self.value(a, b) if type(a) is ndarray else self(a, b)
 
-    def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:
-        """The output as a Tensor, on the tape if an input requires a gradient."""
+    def of_tensors(self, inputs: tuple, settings: dict) -> Tensor:
+        """The output as a Tensor, for settings by name; on the tape if an input requires a gradient."""
         values: list = []
         positions: list[int] = []
         differentiated: list[Tensor] = []

@@ -28,27 +28,27 @@ threshold_backward = gate("threshold_backward", lambda g, x, threshold: where(x 
 def _hardtanh_value(x, min_val: float, max_val: float):
     if not min_val <= max_val:
         raise ValueError(f"hardtanh: expected min_val of at most max_val, got {min_val} and {max_val}")
-    return _within(x, min_val, max_val), None
+    return _within(x, min_val, max_val)
 
 
-def _hardswish_gradient(g, saved, x):
+def _hardswish_gradient(g, x):
     return where(x <= -3, 0, where(x < 3, g * (x / 3 + 0.5), g))
 
 
 hardtanh = composed(
     "hardtanh", _hardtanh_value,
-    lambda g, saved, x, min_val, max_val: hardtanh_backward(g, x, low=min_val, high=max_val),
+    lambda g, x, min_val, max_val: hardtanh_backward(g, x, low=min_val, high=max_val),
     inplace=True, min_val=-1.0, max_val=1.0)
 relu6 = composed(
-    "relu6", lambda x: (_within(x, 0.0, 6.0), None),
-    lambda g, saved, x: hardtanh_backward(g, x, low=0.0, high=6.0), inplace=True)
+    "relu6", lambda x: _within(x, 0.0, 6.0),
+    lambda g, x: hardtanh_backward(g, x, low=0.0, high=6.0), inplace=True)
 hardsigmoid = composed(
-    "hardsigmoid", lambda x: (_within(x + 3, 0.0, 6.0) / 6, None),
-    lambda g, saved, x: hardtanh_backward(g / 6, x, low=-3.0, high=3.0), inplace=True)
-hardswish = composed("hardswish", lambda x: (x * _within(x + 3, 0.0, 6.0) / 6, None), _hardswish_gradient, inplace=True)
+    "hardsigmoid", lambda x: _within(x + 3, 0.0, 6.0) / 6,
+    lambda g, x: hardtanh_backward(g / 6, x, low=-3.0, high=3.0), inplace=True)
+hardswish = composed("hardswish", lambda x: x * _within(x + 3, 0.0, 6.0) / 6, _hardswish_gradient, inplace=True)
 _threshold = composed(
-    "threshold", lambda x, threshold, value: (where(x <= threshold, value, x), None),
-    lambda g, saved, x, threshold, value: threshold_backward(g, x, threshold=threshold), threshold=0.0, value=0.0)
+    "threshold", lambda x, threshold, value: where(x <= threshold, value, x),
+    lambda g, x, threshold, value: threshold_backward(g, x, threshold=threshold), threshold=0.0, value=0.0)
 
 
 def threshold(x, threshold: float, value: float, inplace: bool = False):

@@ -29,48 +29,53 @@ ROOT_HALF, DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 SLOPE, CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks and Gimpel 2016
 
 
+def _normal_share(x):
+    """Φ(x)."""
+    return 0.5 * (1 + erf(x * ROOT_HALF))
+
+
+def _bend(x):
+    return tanh(SLOPE * (x + CUBIC * (x * x * x)))
+
+
 def _gelu_value(x, approximate: str):
     if approximate == "none":
-        share = 0.5 * (1 + erf(x * ROOT_HALF))
-        return x * share, share
+        return x * _normal_share(x)
     if approximate != "tanh":
         raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
-    bend = tanh(SLOPE * (x + CUBIC * (x * x * x)))
-    return 0.5 * x * (1 + bend), bend
+    return 0.5 * x * (1 + _bend(x))
 
 
-def _gelu_gradient(g, saved, x, approximate: str):
+def _gelu_gradient(g, x, approximate: str):
     square = x * x
     if approximate == "none":
-        return g * (saved + x * (DENSITY * exp(-0.5 * square)))
+        return g * (_normal_share(x) + x * (DENSITY * exp(-0.5 * square)))
+    bend = _bend(x)
     inner = SLOPE * (1 + 3 * CUBIC * square)
-    return g * (0.5 * (1 + saved) + 0.5 * x * ((1 - saved * saved) * inner))
+    return g * (0.5 * (1 + bend) + 0.5 * x * ((1 - bend * bend) * inner))
 
 
-def _times(share):
-    """A value x share(x), which keeps the share."""
-    def value(x):
-        factor = share(x)
-        return x * factor, factor
-    return value
+def _silu_gradient(g, x):
+    share = sigmoid(x)
+    return g * (share * (1 + x * (1 - share)))
 
 
-def _mish_gradient(g, share, x):
+def _mish_share(x):
+    return tanh(unit_softplus(x, threshold=NO_THRESHOLD))
+
+
+def _mish_gradient(g, x):
+    share = _mish_share(x)
     return g * (share + x * ((1 - share * share) * sigmoid(x)))
 
 
-def _softsign_gradient(g, saved, x):
+def _softsign_gradient(g, x):
     scale = 1 + abs(x)
     return g / (scale * scale)
 
 
-def _log_sigmoid_value(x):
-    return -unit_softplus(-x, threshold=NO_THRESHOLD), None
-
-
 gelu = composed("gelu", _gelu_value, _gelu_gradient, approximate="none")
-silu = composed("silu", _times(sigmoid), lambda g, share, x: g * (share * (1 + x * (1 - share))), inplace=True)
-mish = composed(
-    "mish", _times(lambda x: tanh(unit_softplus(x, threshold=NO_THRESHOLD))), _mish_gradient, inplace=True)
-softsign = composed("softsign", lambda x: (x / (1 + abs(x)), None), _softsign_gradient)
-logsigmoid = composed("logsigmoid", _log_sigmoid_value, lambda g, saved, x: g * sigmoid(-x))
+silu = composed("silu", lambda x: x * sigmoid(x), _silu_gradient, inplace=True)
+mish = composed("mish", lambda x: x * _mish_share(x), _mish_gradient, inplace=True)
+softsign = composed("softsign", lambda x: x / (1 + abs(x)), _softsign_gradient)
+logsigmoid = composed("logsigmoid", lambda x: -unit_softplus(-x, threshold=NO_THRESHOLD), lambda g, x: g * sigmoid(-x))

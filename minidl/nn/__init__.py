@@ -1,14 +1,16 @@
 """Modules: layers, containers, losses, and their initial values."""
 
 from ..autograd.parameter import Parameter
-from . import activations, functional, init, losses, piecewise, smooth, utils
+from . import activations, distances, element_losses, functional, init, losses, piecewise, smooth, utils
 from .activations import *  # noqa: F403
 from .attention import MultiheadAttention
 from .batchnorm import BatchNorm1d, BatchNorm2d
 from .cells import GRUCell, LSTMCell, RNNCell
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .convolution import Conv1d, Conv2d
+from .distances import *  # noqa: F403
 from .dropout import Dropout
+from .element_losses import *  # noqa: F403
 from .embedding import Embedding, EmbeddingBag
 from .linear import Linear
 from .losses import *  # noqa: F403
@@ -29,6 +31,8 @@ __all__ = [
     "TransformerEncoder", "TransformerEncoderLayer", "Unflatten", "ZeroPad2d", "functional", "init", "utils",
 ]
 __all__ += activations.__all__
+__all__ += distances.__all__
+__all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += piecewise.__all__
 __all__ += smooth.__all__

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -107,6 +107,15 @@ def _as_node(method: Callable, backward: Callable) -> Callable:
     return _with_text(run, method)
 
 
+def weight_tensor(name: str, weight) -> Tensor | None:
+    """Weights, of a Tensor, an array or a list, as a buffer. TypeError for what are no numbers."""
+    if weight is None:
+        return None
+    if isinstance(weight, str):
+        raise TypeError(f"{name}: expected weight as numbers, got {weight!r}; give reduction by its name")
+    return weight.detach() if isinstance(weight, Tensor) else Tensor(weight)
+
+
 class Loss(Module):
     """loss = f(output, target): value and derivative are the operation's.
 
@@ -125,6 +134,7 @@ class Loss(Module):
     mean_over = "elements"  # what "mean" divides by the number of: "elements" of the output, or its "rows"
     reductions: tuple[str, ...] = ("mean", "sum", "none")
     others: tuple[str, ...] = ()  # the operation's settings beside the reduction, each an attribute
+    weights: tuple[str, ...] = ()  # its inputs beside output and target, each a buffer or None
 
     def __init__(self, reduction: str = "mean"):
         check_reduction(type(self).__name__, reduction, self.reductions)
@@ -156,26 +166,33 @@ class Loss(Module):
         """The loss: a float, or with reduction "none" an array; for a Tensor, a Tensor."""
         if not (isinstance(output, np.ndarray) and isinstance(target, np.ndarray) and output.dtype in arrays.FLOATS):
             if isinstance(output, Tensor):
-                return self.operation(output, target, **self._settings())
+                given, settings = self.arguments()
+                return self.operation.of_tensors((output, target, *given), settings)
             self.check_arrays(output, target)
             target = np.asarray(target)
-        settings = self._settings()
-        loss, saved = self.operation.value(output, target, **settings)
-        self.saved = output, target, saved, settings, np.shape(loss)
+        given, settings = self.arguments()
+        if given:
+            given = [weight._data if isinstance(weight, Tensor) else weight for weight in given]
+        loss, saved = self.operation.value(output, target, *given, **settings)
+        self.saved = output, target, given, saved, settings, np.shape(loss)
         return loss if settings["reduction"] == "none" else float(loss)
 
-    def _settings(self) -> dict:
+    def arguments(self) -> tuple[Sequence, dict]:
+        """The weights, 1 for one that is not given before one that is, and the settings, as the attributes are now."""
         settings: dict = {"reduction": self.reduction}
         for name in self.others:
             settings[name] = getattr(self, name)
-        return settings
+        given = [getattr(self, name) for name in self.weights]
+        while given and given[-1] is None:
+            given.pop()
+        return [1.0 if weight is None else weight for weight in given], settings
 
     def backward(self, gradient=1.0) -> np.ndarray:
         """The gradient of the output. RuntimeError before a forward."""
-        output, target, saved, settings, shape = self.require_saved()
+        output, target, given, saved, settings, shape = self.require_saved()
         if not isinstance(gradient, float) or shape:
             self.check_share(gradient, shape)
-        return self.operation.derivatives[0](gradient, saved, output, target, **settings)
+        return self.operation.derivatives[0](gradient, saved, output, target, *given, **settings)
 
     def check_arrays(self, output, target=0) -> None:
         """Raise TypeError unless both are arrays, the output of floats; the target may be one label."""
@@ -236,7 +253,35 @@ class HuberLoss(Loss):
         self.delta = delta
 
 
-class CrossEntropyLoss(Loss):
+class LabelLoss(Loss):
+    """A loss of labels, which may weigh differently: see CrossEntropyLoss."""
+
+    weights = ("weight",)
+    others: tuple[str, ...] = ("ignore_index",)
+    weight: Tensor | None
+    label_smoothing = 0.0
+
+    def __init__(self, weight=None, *, ignore_index: int = -100, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.register_buffer("weight", weight_tensor(type(self).__name__, weight))
+        self.ignore_index = ignore_index
+
+    def arguments(self) -> tuple[Sequence, dict]:
+        if self.weight is None and self.ignore_index == -100 and not self.label_smoothing:
+            return (), {"reduction": self.reduction}
+        return super().arguments()
+
+    def is_plain(self) -> bool:
+        """Whether all labels weigh alike, as far as one can tell without them."""
+        return self.weight is None and self.ignore_index == -100 and not self.label_smoothing
+
+    def extra_repr(self) -> str:
+        plain = {"reduction": "mean", "ignore_index": -100, "label_smoothing": 0.0}
+        return ", ".join([f"{name}={getattr(self, name)!r}" for name in ("reduction", *self.others)
+                          if getattr(self, name) != plain[name]])
+
+
+class CrossEntropyLoss(LabelLoss):
     """-Σ log softmax(z)[n, t_n] over logits z (N, C), divided by N ("mean") or not ("sum", "none").
 
     Targets are integer labels (N,) or rows of probabilities (N, C), of which one-hot rows are a case:
@@ -245,19 +290,30 @@ class CrossEntropyLoss(Loss):
     Logits of one sample (C,) have one label or probabilities (C,); logits (N, C, d1, ...), a class at each
     place, labels (N, d1, ...) or probabilities (N, C, d1, ...), and the mean is over N d1 ... places.
 
+    weight : one number for each class, by which its losses are multiplied, a buffer; the mean over labels divides by
+    the sum of theirs. ignore_index : a label that does not count, neither in the mean. label_smoothing : s, of which
+    each class gets s / C and the label 1 - s (Szegedy et al. 2016).
+
     Raises ValueError for other shapes and labels outside 0..C-1, TypeError for labels that are no
     integers.
     """
 
     operation = functional.cross_entropy
     takes_labels, mean_over = True, "rows"
+    others = ("ignore_index", "label_smoothing")
+
+    def __init__(self, weight=None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0):
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropyLoss: expected label_smoothing from 0 to 1, got {label_smoothing}")
+        self.label_smoothing = label_smoothing
 
 
-class NLLLoss(Loss):
+class NLLLoss(LabelLoss):
     """-Σ z[n, t_n] over log-probabilities z (N, C) and integer labels t (N,); report 003, equation 2,
     after LogSoftmax. Gradient: -1 at [n, t_n], over N for the mean.
 
-    Shapes of labels and errors are CrossEntropyLoss's.
+    The shapes of labels, the weights, and what is raised, are CrossEntropyLoss's.
     """
 
     operation = functional.nll_loss

@@ -87,7 +87,7 @@ class Side:
         self.rows = rng.choice((64, 200)) if large else rng.randint(1, 20)
         self.classes, self.dtype = rng.choice((1, 2, 3, 10)), np.dtype(rng.choice(("f4", "f4", "f8")))
         self.model = self._model(rng, when)
-        self.loss = rng.choice((nn.MSELoss, nn.CrossEntropyLoss, nn.NLLLoss))(rng.choice(("mean", "sum")))
+        self.loss = rng.choice((nn.MSELoss, nn.CrossEntropyLoss, nn.NLLLoss))(reduction=rng.choice(("mean", "sum")))
         own = when.startswith("loss") or rng.random() < 0.1
         self.criterion = Loss(self.loss, self.happening) if own else self.loss
         self.optimizer = self._optimizer(rng, when)
