@@ -44,6 +44,11 @@ cdef dict WRITTEN_OUT = {
     "from_double": (from_double, "const double[:, :] x not None, real[:, ::1] y not None"),
     "zero": (zero, "real[:, ::1] y not None"),
     "bmm": (product_of_stacks, "a not None, b not None, c not None"),
+    **{name: (normalization, "const real[:, ::1] x not None, const real[:] weight, const real[:] bias, "
+                             "real[:, ::1] y not None, double eps") for name in ("layer_norm", "batch_norm")},
+    **{name: (normalization_backward, "const real[:, ::1] g not None, const real[:, ::1] x not None, "
+                                      "const real[:] weight, real[:, ::1] out not None, double eps")
+       for name in ("layer_norm_backward", "batch_norm_backward")},
     "take_rows": (take_rows, "const real[:, :] table not None, const int64_t[:] labels not None, "
                              "real[:, ::1] y not None"),
     "add_rows": (add_rows, "const real[:, :] g not None, const int64_t[:] labels not None, "
