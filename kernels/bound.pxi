@@ -66,6 +66,11 @@ cdef dict WRITTEN_OUT = {
     "average_pool": (windows, f"const real[:, ::1] x not None, real[:, ::1] y not None, {GEOMETRY}"),
     "average_pool_backward": (windows, f"const real[:, ::1] dy not None, real[:, ::1] dx not None, {GEOMETRY}"),
     "bmm": (product_of_stacks, "a not None, b not None, c not None"),
+    **{name: (normalization, "const real[:, ::1] x not None, const real[:] weight, const real[:] bias, "
+                             "real[:, ::1] y not None, double eps") for name in ("layer_norm", "batch_norm")},
+    **{name: (normalization_backward, "const real[:, ::1] g not None, const real[:, ::1] x not None, "
+                                      "const real[:] weight, real[:, ::1] out not None, double eps")
+       for name in ("layer_norm_backward", "batch_norm_backward")},
     "take_rows": (take_rows, "const real[:, :] table not None, const int64_t[:] labels not None, "
                              "real[:, ::1] y not None"),
     "add_rows": (add_rows, "const real[:, :] g not None, const int64_t[:] labels not None, "

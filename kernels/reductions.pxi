@@ -79,14 +79,14 @@ register(b"total", total, GIVES_NUMBER, b"The sum of all x, accumulated in doubl
 
 cdef extern from * nogil:
     """
-    #define STRIP_COLS 64
+    #define STRIP_COLS 128
     """
     const int STRIP_COLS
 
 cdef struct Strip:  # element j of all rows begins at p + j * s1, that of the next row is s0 further
     real* p
     Py_ssize_t s0, s1
-    real buffer[16 * 64]
+    real buffer[16 * 128]
 
 
 cdef inline void transpose_in(

@@ -426,7 +426,7 @@ cdef class Replay:
 
     def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
                bint accumulates=False, number=None, setting_from=None, str who="loss", tuple geometry=None,
-               tuple settings=()):
+               tuple settings=(), bias=None):
         """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
 
         elementwise     out, a and b (rows, cols); of a comparison out is of bool
@@ -441,6 +441,7 @@ cdef class Replay:
         turned          out and a (rows, cols); setting: the rows of each matrix
         bmm             out (B, rows, cols), a (B, rows, depth), b (B, depth, cols)
         take_rows       out (rows, cols), a (V, cols), labels c (1, rows); add_rows: out (V, cols), a (rows, cols)
+        layer_norm, ... see normalization.pxi; a x, or g with b x; c the weight, and the bias, (1, cols) or None
         recurrent       see recurrent.pxi; a (T N, ...), b W^T, c the bias or None, out the work (1, size), and of a
                         derivative b W and c the work; settings: T, whether backwards, whether relu
         setting_from    a number (1, 1) that is read as the setting when the instruction runs
@@ -457,6 +458,9 @@ cdef class Replay:
             return
         if flags & TABLE_ROWS:
             self.table_rows(operation, name, real_type, out, a, c, setting, who)
+            return
+        if flags & NORMALIZES:
+            self.normalization(operation, name, real_type, out, a, b, c, bias, setting)
             return
         if flags & RECURRENT:
             self.recurrent(operation, name, real_type, out, a, b, c, settings)
@@ -550,10 +554,17 @@ cdef class Replay:
                 raise ValueError(f"{name}: expected no bias")
             self.bind(&ins.call.start, c, dtype, 1, g.out_channels, True)
             ins.call.start.s0 = 0
-        self.kept.append(held)
+        self.references.append(held)
         ins.call.geometry, ins.call.cols = <const Geometry*><size_t>held.ctypes.data, out.shape[1]
         ins.call.depth = out.shape[0]
         return g.kernel_height * g.kernel_width * g.out_channels // g.groups
+
+    cdef int bind_rows(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols) except -1:
+        """Let the matrix be this array, which is read, in rows of stride one."""
+        self.bind(matrix, array, dtype, rows, cols, False)
+        if matrix.s1 != 1:
+            raise ValueError("expected an array whose columns have stride one")
+        return 0
 
     cdef int product_of_stacks(self, const Operation* operation, dtype, out, a, b) except -1:
         """Multiply matrix by matrix."""
@@ -582,7 +593,7 @@ cdef class Replay:
         if step % size:
             raise ValueError("expected strides of whole elements, and these aligned")
         self.bind(matrix, array[0], dtype, rows, cols, written)
-        self.kept.append(array)
+        self.references.append(array)
         return step // size if count > 1 else 0
 
     cdef int table_rows(self, const Operation* operation, str name, dtype, out, a, labels, double setting,
@@ -607,6 +618,29 @@ cdef class Replay:
         self.work += rows * cols
         return 0
 
+    cdef int normalization(self, const Operation* operation, str name, dtype, out, a, b, weight, bias,
+                           double eps) except -1:
+        """Normalise rows or columns."""
+        cdef Instruction* ins = self.append(KERNEL, None)
+        cdef Py_ssize_t rows, cols, begin = self.count - 1
+        cdef bint back = name.endswith("_backward")
+        try:
+            rows, cols = a.shape
+            ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, eps
+            self.bind(&ins.call.out, out, dtype, rows if name == "layer_norm" else rows + 2, cols, True)
+            self.bind_rows(&ins.call.a, a, dtype, rows, cols)
+            if back:
+                self.bind_rows(&ins.call.b, b, dtype, rows, cols)
+            if weight is not None:
+                self.bind_rows(&ins.call.start, weight, dtype, 1, cols)
+            if bias is not None and not back:
+                self.bind_rows(&ins.call.bias_gradient, bias, dtype, 1, cols)
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += 8 * rows * cols
+        return 0
+
     cdef int recurrent(self, const Operation* operation, str name, dtype, out, a, b, c, tuple settings) except -1:
         """Run a whole sequence."""
         cdef Instruction* ins = self.append(KERNEL, None)
@@ -616,15 +650,15 @@ cdef class Replay:
             ins.call.run, ins.rows, ins.call.depth, ins.call.cols = operation.run, n, h, width
             for i in range(len(settings)):
                 ins.call.settings.all[i] = settings[i]
-            self.bind(&ins.call.a, a, dtype, of_a[0], of_a[1], True)  # read-only, but of stride one
+            self.bind_rows(&ins.call.a, a, dtype, of_a[0], of_a[1])
             self.bind(&ins.call.b, b, dtype, of_b[0], of_b[1], False)
             self.bind(&ins.call.out, out, dtype, of_out[0], of_out[1], True)
             if name.endswith("_backward"):
                 if ins.call.a.s0 != h or ins.call.out.s0 != of_out[1]:
                     raise ValueError(f"{name}: expected matrices whose rows lie end to end")
-                self.bind(&ins.call.start, c, dtype, 1, of_work[1], True)
+                self.bind_rows(&ins.call.start, c, dtype, 1, of_work[1])
             elif c is not None:
-                self.bind(&ins.call.start, c, dtype, 1, width, True)
+                self.bind_rows(&ins.call.start, c, dtype, 1, width)
                 ins.call.start.s0 = 0
         except BaseException:
             self.forget_from(begin)

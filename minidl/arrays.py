@@ -249,6 +249,26 @@ def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:
 RECURRENT = {name: compiled(name) for layer in ("rnn", "lstm", "gru") for name in (layer, f"{layer}_backward")}
 
 
+NORMALIZATIONS = {name: compiled(name) for over in ("layer_norm", "batch_norm") for name in (over, f"{over}_backward")}
+
+
+def normalized(name: str, x: np.ndarray, weight, bias, eps: float) -> np.ndarray:
+    """layer_norm of the rows or batch_norm of the columns of a matrix: y, and of batch_norm the moments behind it."""
+    if x.dtype not in FLOATS:
+        raise unsupported(name, x)
+    y = np.empty((len(x) + 2 * (name == "batch_norm"), x.shape[1]), x.dtype)
+    NORMALIZATIONS[name][x.dtype](np.ascontiguousarray(x), weight, bias, y, eps)
+    return y
+
+
+def normalized_backward(name: str, g: np.ndarray, x: np.ndarray, weight, eps: float) -> np.ndarray:
+    """The gradients of x, of the weight and of the bias, one below the other: (N, C) -> (N + 2, C)."""
+    out = np.empty((len(x) + 2, x.shape[1]), x.dtype)
+    NORMALIZATIONS[f"{name}_backward"][x.dtype](
+        np.ascontiguousarray(g), np.ascontiguousarray(x), weight, out, eps)
+    return out
+
+
 def affine_sample(images: np.ndarray, matrices: np.ndarray, fill: float = 0.0) -> np.ndarray:
     """Images (N, H, W) or (N, C, H, W) seen through a map each: the result at (x, y) is the image at M (x, y, 1).
 

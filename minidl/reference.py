@@ -379,20 +379,50 @@ def log_softmax_backward(dy: Array, y: Array, dx: Array) -> None:
     dx[...] = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)
 
 
-@_ieee
-def normalize_rows(x: Array, y: Array, eps: float) -> None:
-    """y = (x - mean) / √(mean of (x - mean)² + eps)."""
-    d = x - x.mean(axis=1, keepdims=True)
-    y[...] = d / np.sqrt((d * d).mean(axis=1, keepdims=True) + x.dtype.type(eps))
+def _normalized(x: Array, axis: int, eps: float) -> tuple[Array, Array, Array, Array]:
+    """(x - mean) / s along an axis, s, the mean and the variance; NaN for an axis with nothing in it."""
+    n = x.dtype.type(x.shape[axis])
+    mean = x.sum(axis=axis, keepdims=True) / n
+    d = x - mean
+    variance = (d * d).sum(axis=axis, keepdims=True) / n
+    s = np.sqrt(variance + x.dtype.type(eps))
+    return d / s, s, mean, variance
+
+
+def _scaled(u: Array, weight: Array | None, bias: Array | None) -> Array:
+    u = u if weight is None else u * weight
+    return u if bias is None else u + bias
 
 
 @_ieee
-def normalize_rows_backward(dy: Array, x: Array, dx: Array, eps: float) -> None:
-    """dx = (dy - mean of dy - y (mean of dy y)) / s, for y = (x - mean) / s as normalize_rows has it."""
-    d = x - x.mean(axis=1, keepdims=True)
-    s = np.sqrt((d * d).mean(axis=1, keepdims=True) + x.dtype.type(eps))
-    y = d / s
-    dx[...] = ((dy - dy.mean(axis=1, keepdims=True)) - y * (dy * y).mean(axis=1, keepdims=True)) / s
+def layer_norm(x: Array, weight: Array | None, bias: Array | None, y: Array, eps: float) -> None:
+    """y = (x - mean) / s weight + bias, s = √(mean of (x - mean)² + eps), over the rows of x (N, C)."""
+    y[...] = _scaled(_normalized(x, 1, eps)[0], weight, bias)
+
+
+@_ieee
+def layer_norm_backward(g: Array, x: Array, weight: Array | None, out: Array, eps: float) -> None:
+    """out (N + 2, C) = dx, then Σ g u, then Σ g over the rows; dx = (e - mean of e - u (mean of e u)) / s, e = g w."""
+    u, s, _, _ = _normalized(x, 1, eps)
+    e, n = _scaled(g, weight, None), x.dtype.type(x.shape[1])
+    out[:-2] = ((e - e.sum(axis=1, keepdims=True) / n) - u * ((e * u).sum(axis=1, keepdims=True) / n)) / s
+    out[-2], out[-1] = (g * u).sum(axis=0), g.sum(axis=0)
+
+
+@_ieee
+def batch_norm(x: Array, weight: Array | None, bias: Array | None, y: Array, eps: float) -> None:
+    """y (N + 2, C) = (x - mean) / s weight + bias over the columns of x (N, C), then the means and the variances."""
+    u, _, mean, variance = _normalized(x, 0, eps)
+    y[:-2], y[-2:-1], y[-1:] = _scaled(u, weight, bias), mean, variance
+
+
+@_ieee
+def batch_norm_backward(g: Array, x: Array, weight: Array | None, out: Array, eps: float) -> None:
+    """out (N + 2, C) = dx, then dw = Σ g u, then db = Σ g; dx = (g - db / N - u dw / N) weight / s."""
+    u, s, _, _ = _normalized(x, 0, eps)
+    dw, db, n = (g * u).sum(axis=0), g.sum(axis=0), x.dtype.type(x.shape[0])
+    out[:-2] = _scaled((g - db / n) - u * (dw / n), weight, None) / s
+    out[-2], out[-1] = dw, db
 
 
 # Rows of a table (V, E), by labels (N,)

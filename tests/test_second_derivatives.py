@@ -172,6 +172,14 @@ EXPRESSIONS = {
     "matmul": lambda L, N, a, b: L.matmul(L.tanh(a), L.tanh(a).transpose(-1, -2)).mean() if a.ndim > 1 else a * a,
     "linear": lambda L, N, a, b: N.linear(
         rows_of(L, a), L.tanh(rows_of(L, a)), rows_of(L, b * b).mean(1)).mean() if a.ndim else a,
+    "layer_norm": lambda L, N, a, b: N.layer_norm(two_columns(L, a), (2,), eps=0.1).mean(0).sum() * b,
+    "rms_norm": lambda L, N, a, b: N.rms_norm(two_columns(L, a), (2,), eps=0.1).mean() * b,
+    "group_norm": lambda L, N, a, b: (N.group_norm(two_columns(L, a), 1, eps=0.1)[:, 1] ** 2).mean() + b,
+    "batch_norm": lambda L, N, a, b: (
+        N.batch_norm(two_columns(L, a).transpose(0, 1), None, None, training=True, eps=0.1)[0] ** 3).mean() * b,
+    "embedding": lambda L, N, a, b: (N.embedding(labels(L), L.cat([two_columns(L, a)] * 4)) ** 2).mean() + b,
+    "bmm": lambda L, N, a, b: L.bmm(
+        L.stack([two_columns(L, a)] * 2), L.stack([two_columns(L, a).transpose(0, 1)] * 2)).mean() * L.tanh(b),
     "mse_loss": lambda L, N, a, b: N.mse_loss(a + b, a * 0.5 * b, reduction="mean"),
     "mse_loss, each": lambda L, N, a, b: N.mse_loss(a * b, a + b, reduction="none"),
     "nll_loss": lambda L, N, a, b: N.nll_loss(
@@ -211,7 +219,8 @@ for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # 
         EXPRESSIONS[_function] = (
             (lambda L, N, a, b, name=_function: getattr(N, name)(a + b, a * 0.5 * b)) if _name in enumerated.LOSSES else
             (lambda L, N, a, b, name=_function, how=_how: of(N, name)(a, **how) * b))
-WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout"}  # no derivative, no operation, draws of its own
+WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout",  # no derivative, no operation, draws of its own,
+           "embedding_bag", "scaled_dot_product_attention"}  # or PyTorch has no second derivative
 
 
 def of(N, name):
@@ -221,6 +230,11 @@ def of(N, name):
 
 def constant(L, array, like):
     return torch.from_numpy(array) if L is torch else minidl.Tensor(array.astype(like.dtype))
+
+
+def two_columns(L, a):
+    """The elements of a beside their squares."""
+    return L.stack([a.reshape(-1), (a * a).reshape(-1)], 1)
 
 
 def labels(L):

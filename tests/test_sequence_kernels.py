@@ -1,4 +1,4 @@
-"""The kernels whose shapes hang together (recurrent layers, stacks of products, rows of tables) and their twins."""
+"""The kernels whose shapes hang together: recurrent layers, normalisation, stacks of products, tables; and twins."""
 from __future__ import annotations
 
 import itertools
@@ -140,3 +140,34 @@ def test_rows_of_a_table(target, dtype):
         with pytest.raises(ValueError):
             module.take_rows(*arguments)
     assert np.all(y == 7) and np.all(total == 7)
+
+
+@every_target
+@pytest.mark.parametrize("kind", ["layer_norm", "batch_norm"])
+def test_normalization(kind, target, dtype):
+    module, rng = kernels.load(target, dtype), np.random.default_rng(0)
+    more = 2 if kind == "batch_norm" else 0
+    for n, c in [*((n, 5) for n in EDGES), *((3, c) for c in EDGES), (2, 1000), (300, 70)]:
+        x, g = (2 * rng.standard_normal((n, c)).astype(dtype) + dtype(1) for _ in range(2))
+        weight, bias = (rng.standard_normal(c).astype(dtype) for _ in range(2))
+        for w, b in ((None, None), (weight, None), (weight, bias)):
+            wide = [None if a is None else a.astype(np.float64) for a in (x, g, w, b)]
+            y, out = np.full((n + more, c), np.nan, dtype), np.full((n + 2, c), np.nan, dtype)
+            getattr(module, kind)(x, w, b, y, 0.1)
+            getattr(module, f"{kind}_backward")(g, x, w, out, 0.1)
+            want, wanted = np.empty(y.shape), np.empty(out.shape)
+            getattr(reference, kind)(wide[0], wide[2], wide[3], want, 0.1)
+            getattr(reference, f"{kind}_backward")(wide[1], wide[0], wide[2], wanted, 0.1)
+            close(y, want, dtype)
+            scale = max(1, abs(wanted).max())
+            close(out / scale, wanted / scale, dtype)
+    x, y, out = np.ones((3, 4), dtype), np.full((3 + more, 4), 7, dtype), np.full((5, 4), 7, dtype)
+    w = np.ones(4, dtype)
+    for arguments in ((x, w[1:], None, y), (x, w, w[1:], y), (x, w, w, y[1:]), (x[:, 1:], None, None, y),
+                      (x, np.ones(8, dtype)[::2], None, y)):
+        with pytest.raises(ValueError):
+            getattr(module, kind)(*arguments, 0.1)
+    for arguments in ((x[1:], x, w, out), (x, x, w[1:], out), (x, x, w, out[1:])):
+        with pytest.raises(ValueError):
+            getattr(module, f"{kind}_backward")(*arguments, 0.1)
+    assert np.all(y == 7) and np.all(out == 7)

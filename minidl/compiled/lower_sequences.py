@@ -52,12 +52,36 @@ def _numbers(steps: int, settings: dict) -> tuple[float, ...]:
     return (steps, *(float(x == "relu" if isinstance(x, str) else x) for x in settings.values()))
 
 
-@lowering("normalize_rows", "normalize_rows_backward")
+def _plain_rows(builder, x: np.ndarray) -> np.ndarray | None:
+    """As a matrix in rows of stride one: where it lies, or as a copy."""
+    rows = in_order(builder, x)
+    if rows is None or rows.strides[1] == rows.itemsize:
+        return rows
+    copy = builder.scratch(rows.shape, rows.dtype)
+    return strided(copy, copy.shape, copy.strides) if _elementwise(builder, "copy", [rows], copy) else None
+
+
+@lowering("layer_norm", "batch_norm_forward")
 def _normalized(builder, name, operands, settings, output):
-    matrices = [rows_of(output), *(in_order(builder, x) for x in operands)]
-    if any(x is None for x in matrices) or not _all_of(output.dtype, *matrices):
+    x, *rest = operands
+    if not _all_of(output.dtype, output, *operands):
         return False
-    builder.program.kernel(name, output.dtype, *matrices, setting=settings["eps"])
+    x, (weight, bias) = _plain_rows(builder, x), [*[_plain_rows(builder, part) for part in rest], None, None][:2]
+    if x is None:
+        return False
+    builder.program.kernel(name.removesuffix("_forward"), output.dtype, rows_of(output), x, c=weight, bias=bias,
+                           setting=settings["eps"])
+    return True
+
+
+@lowering("layer_norm_backward", "batch_norm_backward")
+def _normalized_backward(builder, name, operands, settings, output):
+    if not _all_of(output.dtype, output, *operands):
+        return False
+    g, x, weight = [*[_plain_rows(builder, part) for part in operands], None][:3]
+    if g is None or x is None:
+        return False
+    builder.program.kernel(name, output.dtype, rows_of(output), g, x, c=weight, setting=settings["eps"])
     return True
 
 

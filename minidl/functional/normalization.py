@@ -1,6 +1,6 @@
 """Normalisation: x with mean 0 and variance 1 over a batch, a row or a group, then scaled and shifted.
 
-All are written in two functions of a matrix: over its columns, or over its rows, which has a kernel.
+All but rms_norm are one of two rows of a matrix, over its columns or over its rows, which have kernels.
 """
 from __future__ import annotations
 
@@ -12,35 +12,57 @@ from .. import arrays
 from ..autograd.tape import no_grad
 from .composition import Composed
 from .elementwise import sqrt
-from .operation import Operation
-from .reductions import mean
-from .shapes import permute, reshape
+from .operation import Operation, no_derivative
+from .reductions import mean, sum
+from .shapes import cat, permute, reshape
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
 
-def _over_columns(x, eps: float):
-    """(x - mean) / √(var + eps) for each column of a matrix, the mean and the variance."""
-    average = mean(x, 0)
-    centred = x - average
-    variance = mean(centred * centred, 0)
-    return centred / sqrt(variance + eps), average, variance
+# The rows. A weight and a bias may be missing. What the derivatives for x, the weight and the bias share has them one
+# below the other, as the kernel gives them.
 
 
-def _derivative(g, x, *, eps: float):
-    """(g - mean of g - y (mean of g y)) / s, in operations."""
-    centred = x - mean(x, -1, keepdim=True)
-    s = sqrt(mean(centred * centred, -1, keepdim=True) + eps)
-    y = centred / s
-    return (g - mean(g, -1, keepdim=True) - y * mean(g * y, -1, keepdim=True)) / s
+def _expression(g, x, weight, eps: float, axis: int):
+    """What a kernel's derivative gives, in operations; axis: 0 of columns, -1 of rows."""
+    centred = x - mean(x, axis, keepdim=True)
+    s = sqrt(mean(centred * centred, axis, keepdim=True) + eps)
+    u, e = centred / s, g if weight is None else g * weight
+    dx = (e - mean(e, axis, keepdim=True) - u * mean(e * u, axis, keepdim=True)) / s
+    return cat([dx, sum(g * u, 0, keepdim=True), sum(g, 0, keepdim=True)], 0)
 
 
-_normalize, _normalize_backward = arrays.unary("normalize_rows"), arrays.binary("normalize_rows_backward")
-normalize_rows_backward = Composed(
-    "normalize_rows_backward", lambda g, x, eps: _normalize_backward(g, x, eps), _derivative, 2, settings=("eps",))
-normalize_rows = Operation(  # (x - mean) / √(var + eps) over the last axis
-    "normalize_rows", lambda x, eps: _normalize(x, eps),
-    lambda g, y, x, eps: normalize_rows_backward(g, x, eps=eps), settings=("eps",), reads=("0",))
+def _backward(name: str, axis: int) -> Composed:
+    return Composed(
+        f"{name}_backward", lambda g, x, weight=None, *, eps: arrays.normalized_backward(name, g, x, weight, eps),
+        lambda g, x, weight=None, *, eps: _expression(g, x, weight, eps, axis), 3, settings=("eps",))
+
+
+layer_norm_backward, batch_norm_backward = _backward("layer_norm", -1), _backward("batch_norm", 0)
+_layer_norm = Operation(  # of a matrix (N, C)
+    "layer_norm", lambda x, weight=None, bias=None, *, eps: arrays.normalized("layer_norm", x, weight, bias, eps),
+    lambda g, found, *_, eps: found[:-2], lambda g, found, *_, eps: found[-2], lambda g, found, *_, eps: found[-1],
+    settings=("eps",), reads=("01", "01", "01"),
+    common=lambda g, y, x, *rest, eps: layer_norm_backward(g, x, *rest[:1], eps=eps))
+_batch_moments = Operation(  # y, the means and the variances, one below the other
+    "batch_norm_forward", lambda x, weight=None, bias=None, *, eps: arrays.normalized(
+        "batch_norm", x, weight, bias, eps), arity=3, settings=("eps",))
+_batch_norm = Operation(  # y of them, for x, weight and bias
+    "batch_norm", lambda found, x, weight=None, bias=None, *, eps: found[:-2],
+    no_derivative, lambda g, found, *_, eps: found[:-2], lambda g, found, *_, eps: found[-2],
+    lambda g, found, *_, eps: found[-1], settings=("eps",), reads=("", "12", "12", "12"), views=True,
+    common=lambda g, y, found, x, *rest, eps: batch_norm_backward(g, x, *rest[:1], eps=eps))
+
+
+def _given(weight, bias) -> list:
+    return [] if weight is None else [weight] if bias is None else [weight, bias]
+
+
+def _of_rows(x, weight, bias, eps: float):
+    """layer_norm over the last axis."""
+    rows = x if x.ndim == 2 else reshape(x, -1, x.shape[-1])
+    y = _layer_norm(rows, *_given(weight, bias), eps=eps)
+    return y if x.ndim == 2 else reshape(y, x.shape)
 
 
 def _channels_last(x):
@@ -68,14 +90,16 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training: b
         n = math.prod(rows.shape[:-1])
         if n < 2:
             raise ValueError(f"batch_norm: expected more than one value a channel in training, got input {x.shape}")
-        y, average, variance = _over_columns(rows, eps)
+        if weight is None and bias is not None:
+            raise ValueError("batch_norm: expected a weight with the bias, got None")
+        found = _batch_moments(rows, *_given(weight, bias), eps=eps)
         if running_mean is not None:
-            _track(running_mean, average, momentum)
-            _track(running_var, variance * (n / (n - 1)), momentum)
-    elif running_mean is None or running_var is None:
+            _track(running_mean, found[-2], momentum)
+            _track(running_var, found[-1] * (n / (n - 1)), momentum)
+        return _channels_second(_batch_norm(found, rows, *_given(weight, bias), eps=eps), x.shape)
+    if running_mean is None or running_var is None:
         raise ValueError("batch_norm: expected running_mean and running_var in evaluation, got None")
-    else:
-        y = (rows - running_mean) / sqrt(running_var + eps)
+    y = (rows - running_mean) / sqrt(running_var + eps)
     if weight is not None:
         y = y * weight
     if bias is not None:
@@ -110,11 +134,12 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps: float = 1e-5):
     Ba, Kiros and Hinton 2016.
     """
     shape = _normalized("layer_norm", x, normalized_shape)
-    y = normalize_rows(_last_axes_as_one(x, shape), eps=eps)
-    y = y if len(shape) == 1 else reshape(y, x.shape)
-    if weight is not None:
-        y = y * weight
-    return y if bias is None else y + bias
+    if weight is None and bias is not None:
+        raise ValueError("layer_norm: expected a weight with the bias, got None")
+    if len(shape) > 1:
+        weight, bias = (part if part is None else reshape(part, -1) for part in (weight, bias))
+    y = _of_rows(_last_axes_as_one(x, shape), weight, bias, eps)
+    return y if len(shape) == 1 else reshape(y, x.shape)
 
 
 def rms_norm(x, normalized_shape, weight=None, eps: float | None = None):
@@ -134,7 +159,7 @@ def group_norm(x, num_groups: int, weight=None, bias=None, eps: float = 1e-5):
     if x.ndim < 2 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: expected input of shape (N, C, ...) with C divisible by {num_groups}, "
                          f"got {x.shape}")
-    y = reshape(normalize_rows(reshape(x, x.shape[0], num_groups, -1), eps=eps), x.shape)
+    y = reshape(_of_rows(reshape(x, x.shape[0], num_groups, -1), None, None, eps), x.shape)
     each = (1, x.shape[1], *[1] * (x.ndim - 2))
     if weight is not None:
         y = y * reshape(weight, each)
