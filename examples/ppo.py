@@ -15,7 +15,7 @@ from minidl import functional as F
 from minidl import nn, optim
 from minidl.data import Batches
 
-CARTS, HORIZON, EPOCHS, BATCH = 16, 64, 4, 256
+CARTS, HORIZON, EPOCHS, BATCH = 16, 128, 4, 256
 GAMMA, LAMBDA, CLIP, ENTROPY = 0.99, 0.95, 0.2, 0.01
 
 
@@ -23,11 +23,11 @@ def network(outputs):
     return nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, outputs))
 
 
-args = options(__doc__, steps=60)
+args = options(__doc__, steps=40)
 rng = np.random.default_rng(args.seed)
 env = CartPole(CARTS, args.seed)
 actor, critic = network(2), network(1)
-optimizer = optim.Adam([*actor.parameters(), *critic.parameters()], lr=1e-3)
+optimizer = optim.Adam([*actor.parameters(), *critic.parameters()], lr=2e-3)
 
 
 @minidl.capture
@@ -70,7 +70,7 @@ def greedy(states):
 
 scores = []
 for i in range(args.steps):
-    optimizer.param_groups[0]["lr"] = 1e-3 * (1 - i / args.steps)
+    optimizer.param_groups[0]["lr"] = 2e-3 * (1 - i / args.steps)
     rollout = collect()
     for _ in range(EPOCHS):
         for rows in Batches(CARTS * HORIZON, BATCH, generator=rng):

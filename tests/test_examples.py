@@ -36,7 +36,7 @@ GOALS = {
    "gan": Goal(3000, 0.6, 0.9),           # share of the points that lie near a cluster
     "pinn": Goal(8000, 1e-2, 1e-3, True),  # root mean square error of a solution between -0.8 and 1
     "polynomial": Goal(2000, 1.01, 1.001, True),  # squared error over that of least squares
-    "ppo": Goal(12, 150, 400),
+    "ppo": Goal(6, 150, 400),
     "vae": Goal(600, 0.85, 0.75, True),    # squared error over that of the mean image
 }
 
