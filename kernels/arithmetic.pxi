@@ -42,6 +42,9 @@ cdef void exp(Call* call, Py_ssize_t rows) noexcept nogil:
 cdef void log(Call* call, Py_ssize_t rows) noexcept nogil:
     unary_call(vlog, call, rows)
 
+cdef void erf(Call* call, Py_ssize_t rows) noexcept nogil:
+    unary_call(verf, call, rows)
+
 cdef void multiply(Call* call, Py_ssize_t rows) noexcept nogil:
     binary_call(vmultiply, call, rows)
 
@@ -83,6 +86,7 @@ register(b"square", square, HAS_OUTPUT | ELEMENTWISE, b"y = x x.")
 register(b"sign", sign, HAS_OUTPUT | ELEMENTWISE, b"y = -1, 0 or 1, as x is below, at or above zero.")
 register(b"exp", exp, HAS_OUTPUT | ELEMENTWISE, b"y = e^x.")
 register(b"log", log, HAS_OUTPUT | ELEMENTWISE, b"y = log x.")
+register(b"erf", erf, HAS_OUTPUT | ELEMENTWISE, b"y = 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.")
 register(b"multiply", multiply, HAS_B | HAS_OUTPUT | ELEMENTWISE, b"c = a b, element by element.")
 
 

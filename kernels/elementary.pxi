@@ -1,4 +1,4 @@
-# exp, expm1, log, tanh and sigmoid of a vector, without a branch.
+# exp, expm1, log, tanh, sigmoid and erf of a vector, without a branch.
 #
 #     x = n ln2 + r, |r| <= ln2 / 2        (Cody and Waite: ln2 in two parts, each product fused)
 #     e^r - 1 = r + r^2 q(r)               (q: see fit_coefficients.py)
@@ -7,13 +7,16 @@
 #     log m = f - (f^2/2 - s (f^2/2 + s^2 p(s^2)));  log x = n ln2 + log m
 #     tanh |x| = -t / (2 + t),  t = e^(-2|x|) - 1
 #     sigmoid x = 1 / (1 + e^-|x|), and e^-|x| times that for x < 0
+#     erf |x| = |x| (1 + a(x^2)) below 1, and -(e^-h(|x| - 1) - 1) beyond
 #
 # Adding MAGIC = 1.5 * 2^MANTISSA rounds to an integer and leaves it in the low bits.
 
 cdef extern from "coefficients.h" nogil:
-    const int EXP_Q_TERMS, LOG_P_TERMS
+    const int EXP_Q_TERMS, LOG_P_TERMS, ERF_A_TERMS, ERF_H_TERMS
     const real EXP_Q[]
     const real LOG_P[]
+    const real ERF_A[]
+    const real ERF_H[]
     const real LN2_HIGH, LN2_LOW
 
 cdef extern from * nogil:
@@ -25,12 +28,14 @@ cdef extern from * nogil:
     #define EXP_LOW (-746.0)  /* below, e^x rounds to zero */
     #define EXP_HIGH 710.0    /* above, it overflows */
     #define EXPM1_LOW (-40.0) /* below, e^x - 1 rounds to -1 */
+    #define ERF_HIGH 6.0      /* above, erf x rounds to 1 */
     #else
     #define MANTISSA 23
     #define BIAS 127
     #define EXP_LOW (-105.0f)
     #define EXP_HIGH 89.0f
     #define EXPM1_LOW (-20.0f)
+    #define ERF_HIGH 4.0f
     #endif
     #define ONE_BITS ((integer)BIAS << MANTISSA)
     #define SIGN_BIT ((integer)1 << (8 * sizeof(integer) - 1))
@@ -42,7 +47,7 @@ cdef extern from * nogil:
     #define SMALLEST_NORMAL ((real)(sizeof(real) == 8 ? 2.2250738585072014e-308 : 1.1754943508222875e-38))
     """
     const int MANTISSA, BIAS
-    const real EXP_LOW, EXP_HIGH, EXPM1_LOW, TWO_MANTISSA, MAGIC, HALF_ROOT, LOG2_E, SMALLEST_NORMAL
+    const real EXP_LOW, EXP_HIGH, EXPM1_LOW, ERF_HIGH, TWO_MANTISSA, MAGIC, HALF_ROOT, LOG2_E, SMALLEST_NORMAL
     const long long ONE_BITS, SIGN_BIT, MANTISSA_BITS
     const real INFINITY, NAN
 
@@ -119,3 +124,11 @@ cdef inline vec vtanh(vec x, vec unused) noexcept nogil:
 cdef inline vec vsigmoid(vec x, vec unused) noexcept nogil:
     cdef vec decay = vexp(-absolute(x), unused)
     return choose(greater(broadcast(0), x), decay, broadcast(1)) / (broadcast(1) + decay)
+
+
+cdef inline vec verf(vec x, vec unused) noexcept nogil:
+    cdef vec size = absolute(x), one = broadcast(1)
+    cdef vec near = fma(x, polynomial(x * x, ERF_A, ERF_A_TERMS), x)
+    cdef vec far = -expm1_negative(-polynomial(at_most(size, ERF_HIGH) - one, ERF_H, ERF_H_TERMS))
+    cdef mask sign = bits(x) & broadcast_bits(SIGN_BIT)
+    return choose(greater(one, size), near, from_bits(bits(absolute(far)) | sign))

@@ -697,7 +697,7 @@ cdef class Program:
         for update in self.updates:
             update.generation = -1  # nothing fits until all is written
         for number, update in enumerate(self.updates):
-            names = update.optimizer.state_names if update.stateful else ()
+            names = update.optimizer.state_of(update.group) if update.stateful else ()
             for i in range(update.size):
                 update.leaders[i] = -1
             update.arrays, update.names = [], ()

@@ -11,6 +11,7 @@ Infinities and NaN are answers, as IEEE arithmetic has them, and never warnings.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -230,6 +231,15 @@ def exp(x: Array, y: Array) -> None:
 def log(x: Array, y: Array) -> None:
     """y = ln x: -inf at ±0, NaN below."""
     y[...] = np.log(x)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])  # NumPy has none
+
+
+@_ieee
+def erf(x: Array, y: Array) -> None:
+    """y = 2/√π times the integral of e^-t² from 0 to x, computed in double."""
+    y[...] = _erf(x)
 
 
 @_ieee

@@ -39,8 +39,10 @@ class AMSGrad(optim.Adam):
     rules: ClassVar = {**optim.Adam.rules, "amsgrad": switch}
     state_names: ClassVar = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
-    def __init__(self, params, lr=1e-2, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, amsgrad=True):
-        optim.Optimizer.__init__(self, params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+    def __init__(self, params, lr=1e-2, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, amsgrad=True,
+                 maximize=False):
+        optim.Optimizer.__init__(self, params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+                                 maximize=maximize)
 
     def formula(self, w, g, state, s):
         if not s.amsgrad:

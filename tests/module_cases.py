@@ -14,6 +14,7 @@ ACTIVATIONS = [
     ("ReLU", {}), ("LeakyReLU", {}), ("LeakyReLU", {"negative_slope": 0.3}), ("ELU", {}),
     ("ELU", {"alpha": 1.7}),
     ("SELU", {}), ("Sigmoid", {}), ("Tanh", {}), ("Softmax", {"dim": -1}), ("LogSoftmax", {"dim": -1}),
+    ("GELU", {}), ("GELU", {"approximate": "tanh"}),
 ]
 ROWWISE = ["Softmax", "LogSoftmax"]
 for _name, _kind in enumerated.ACTIVATIONS.items():

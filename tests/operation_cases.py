@@ -25,6 +25,8 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "relu_backward": (BOTH, {}), "tanh_backward": (BOTH, {}), "sigmoid_backward": (BOTH, {}),
     "selu_backward": (BOTH, {}), "elu_backward": (BOTH, {"alpha": 0.7}),
     "leaky_relu_backward": (BOTH, {"negative_slope": 0.1}),
+    "hardtanh_backward": (BOTH, {"low": -0.7, "high": 0.9}), "threshold_backward": (BOTH, {"threshold": 0.2}),
+    "hardsigmoid": ((3 * A,), {}), "hardswish": ((3 * A,), {}), "relu6": ((4 * A,), {}),
     "softmax_backward": (BOTH, ROW), "log_softmax_backward": (BOTH, ROW),
     "matmul": ((A, B.T.copy()), {}), "transpose": ((A,), {}), "linear": ((A, B, BIAS), {}),
     "linear_input_gradient": ((numbers((5, 3), seed=4), B), {}),

@@ -314,7 +314,7 @@ def test_requires_grad_is_a_flag_of_leaves():
 
 ONE = np.array(0.7, np.float32)
 SCALAR_FUNCTIONS = {
-    **{name: getattr(F, name) for name in ("abs", "exp", "log", "neg", "sqrt", "sum", "mean", "max", "min")},
+    **{name: getattr(F, name) for name in ("abs", "erf", "exp", "log", "neg", "sqrt", "sum", "mean", "max", "min")},
     **{enumerated.function_of(kind): kind.operation for kind in enumerated.ACTIVATIONS.values()
        if "dim" not in kind().settings},
     **{f"{name} of two": lambda x, name=name: getattr(F, name)(x, x) for name in ("add", "sub", "mul", "div", "pow")},

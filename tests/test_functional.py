@@ -6,6 +6,7 @@ import inspect
 import enumerated
 import numpy as np
 import pytest
+import pytorch_twins
 
 import minidl
 from minidl import functional as F
@@ -41,6 +42,10 @@ ROWS = [
     ("sqrt", lambda L, a: L.sqrt(a * a + 1), S),
     ("exp", lambda L, a: L.exp(a), S),
     ("log", lambda L, a: L.log(a * a + 0.5), S),
+    ("erf", lambda L, a: L.erf(a), S),
+    ("threshold", lambda L, a: L.threshold(a, 0.3, -2.0), S),
+    ("prelu", lambda L, a, b: L.prelu(a, b), S, (1,)),
+    ("prelu channels", lambda L, a, b: L.prelu(a, b), S, (3,)),
     ("where", lambda L, a, b: L.where(a > b, a, b), S, (3, 1)),
     ("where number", lambda L, a: L.where(a > 0, a * a, 0.5), S),
     ("relu", lambda L, a: L.relu(a), S),
@@ -193,16 +198,14 @@ class Theirs:
     """torch and torch.nn.functional as one library, as minidl.functional is."""
 
     def __getattr__(self, name):
-        torch = pytest.importorskip("torch")
-        activation = name in ("leaky_relu", "elu", "selu", "linear", "mse_loss", "nll_loss", "cross_entropy", *FOUND)
-        return getattr(torch.nn.functional if activation else torch, name)
+        return pytorch_twins.function(name)
 
 
-def agree(function, theirs, arrays, dtype, tolerance) -> None:
+def agree(function, reference, arrays, dtype, tolerance) -> None:
     torch = pytest.importorskip("torch")
     arrays = [array.astype(dtype) for array in arrays]
     mine, other = leaves(arrays), [torch.tensor(array, requires_grad=True) for array in arrays]
-    y, ty = function(*mine), theirs(*other)
+    y, ty = function(*mine), reference(*other)
     assert str(ty.dtype) == f"torch.{y.dtype}" and y.shape == tuple(ty.shape)
     np.testing.assert_allclose(y.data, ty.detach().numpy(), rtol=tolerance, atol=tolerance)
     w = np.random.default_rng(9).standard_normal(y.shape).astype(y.dtype)
@@ -263,7 +266,8 @@ def test_ties_and_nan_in_extremes(name, values):
     assert indices.item() == (np.argmax if name == "max" else np.argmin)(array)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "selu", "abs", "sqrt"])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "selu", "abs", "sqrt", "erf", "hardswish", "hardsigmoid",
+                                  "relu6", "hardtanh", "logsigmoid"])
 @pytest.mark.parametrize("value", [0.0, -0.0, np.inf, -np.inf])
 @pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
 def test_kinks_and_infinities_as_in_pytorch(name, value):
@@ -271,7 +275,7 @@ def test_kinks_and_infinities_as_in_pytorch(name, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["abs", "sqrt", "exp", "log", *map(enumerated.function_of, enumerated.ACTIVATIONS.values())])
+    "name", ["abs", "sqrt", "exp", "log", "erf", *map(enumerated.function_of, enumerated.ACTIVATIONS.values())])
 def test_nan_stays_nan(name):
     assert np.isnan(getattr(F, name)(minidl.tensor([np.nan])).item())
 

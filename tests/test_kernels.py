@@ -101,6 +101,7 @@ PRODUCTS = (
 ELEMENTWISE = (
     elementwise("exp"),
     elementwise("log", domain=np.exp),
+    elementwise("erf"),
     elementwise("relu"),
     derivative("relu"),
     elementwise("leaky_relu", settings=(0.01,)),

@@ -16,7 +16,7 @@ OTHER = np.array([[2.0, 1.0], [1.5, 0.5]])
 LABELS = np.array([0, 1])
 
 ACTIVATIONS = [enumerated.function_of(kind) for kind in enumerated.ACTIVATIONS.values()]
-UNARY = ["neg", "abs", "sqrt", "exp", "log", *ACTIVATIONS]
+UNARY = ["neg", "abs", "sqrt", "exp", "log", "erf", *ACTIVATIONS]
 BINARY = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "pow": np.power}
 COMPARISONS = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
                "ne": np.not_equal}
@@ -57,7 +57,7 @@ def test_the_name_in_a_message(name):
         with pytest.raises(TypeError, match=f"^{name}: expected Tensors, arrays or numbers, got NoneType$"):
             function(x, None)
     if name not in COMPARISONS:  # which take any number of inputs
-        with pytest.raises(TypeError, match=f"^{name}: expected at most [1-3] arguments, got 9"):
+        with pytest.raises(TypeError, match=f"^{name}: expected at most [1-4] arguments, got 9"):
             function(x, *[1.0] * 8)
 
 

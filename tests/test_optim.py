@@ -329,7 +329,7 @@ def test_a_state_is_plain():
     assert state["state"][0].keys() == {"step", "exp_avg", "exp_avg_sq"}
     assert state["state"][0]["exp_avg"].shape == (sum(p.data.size for p in params),)
     assert state["param_groups"] == [{"params": SHAPES, "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8,
-                                      "weight_decay": 0.0}]
+                                      "weight_decay": 0.0, "amsgrad": False, "maximize": False}]
 
 
 def test_states_are_copies():
@@ -464,7 +464,7 @@ def test_two_dtypes_in_a_group(kind):
 
 
 NAMES = [(kind, name) for kind in (SGD, Adam, AdamW, Adadelta) for name in kind.rules]
-NUMBERS = [pair for pair in NAMES if pair[1] not in ("nesterov", "maximize", "betas")]
+NUMBERS = [pair for pair in NAMES if pair[1] not in ("amsgrad", "nesterov", "maximize", "betas")]
 
 
 @pytest.mark.parametrize("value", [-0.1, np.nan, np.inf, -np.inf])

@@ -4,6 +4,7 @@ from __future__ import annotations
 import enumerated
 import numpy as np
 import pytest
+import pytorch_twins
 from operation_cases import OPERATIONS, cases, differentiable, key, output_gradient
 
 import minidl
@@ -165,6 +166,9 @@ EXPRESSIONS = {
         rows_of(L, L.cat([x.reshape(-1) for x in (a, a, b)])), labels(L), reduction="none") ** 2).sum(),
     "cross_entropy of rows": lambda L, N, a, b: N.cross_entropy(
         rows_of(L, a), constant(L, 0.5 + np.cos(np.arange(3 * rows_of(L, a).shape[1])), a).reshape(3, -1)),
+    "erf": lambda L, N, a, b: L.erf(a) * b,
+    "threshold": lambda L, N, a, b: N.threshold(a * b, 0.1, 0.5),
+    "prelu": lambda L, N, a, b: N.prelu(a, 0.3 * b.reshape(-1)[:1]),
     "index": lambda L, N, a, b: (a[..., ::2] ** 2).sum() + (a[[0, -1, 0]] ** 3).mean() if a.ndim else a,
 }
 for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # those that have none yet
@@ -173,8 +177,13 @@ for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # 
         _how = enumerated.away_from_defaults(_kind) if _name in enumerated.ACTIVATIONS else {}
         EXPRESSIONS[_function] = (
             (lambda L, N, a, b, name=_function: getattr(N, name)(a + b, a * 0.5 * b)) if _name in enumerated.LOSSES else
-            (lambda L, N, a, b, name=_function, how=_how: getattr(N, name)(a, **how) * b))
+            (lambda L, N, a, b, name=_function, how=_how: of(N, name)(a, **how) * b))
 WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout"}  # no derivative, no operation, draws of its own
+
+
+def of(N, name):
+    """A function of minidl, or PyTorch's, of which one that has second derivatives."""
+    return getattr(F, name) if N is F else pytorch_twins.function(name)
 
 
 def constant(L, array, like):

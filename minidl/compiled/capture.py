@@ -27,6 +27,8 @@ from .step import RecordedStep
 
 FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
 RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
+SWITCHES = {optim.SGD: (), optim.Adam: ("amsgrad", "maximize"), optim.AdamW: ("amsgrad", "maximize"),
+            optim.Adadelta: ("maximize",)}  # which their kernels do not have
 
 
 class CapturedStep(kernels.Shortcut):
@@ -47,7 +49,7 @@ class CapturedStep(kernels.Shortcut):
         names = []
         if not has_kernels(self.criterion):
             names = [f"{loss_name(self.criterion)}.forward", f"{loss_name(self.criterion)}.backward"]
-        if not has_rule(self.optimizer):
+        if not is_ours(self.optimizer):
             names.append(f"{type(self.optimizer).__name__}.step")
         return f"compiled; in place: {', '.join(names)}" if names else "compiled"
 
@@ -121,8 +123,8 @@ class CapturedStep(kernels.Shortcut):
         model, criterion, optimizer = self.model, self.criterion, self.optimizer
         _check_parts(model, criterion, optimizer)
         modules, own_loss = leaves(model), not has_kernels(criterion)
-        own_code = own_loss or not has_rule(optimizer)
         optimizer.flats()  # which refuses groups that do not fit
+        own_code = own_loss or not has_rule(optimizer)
         updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         parameters = model.parameters()
         if not parameters:
@@ -209,18 +211,31 @@ def recorded_step(model: Module, criterion: Module | Callable, optimizer: optim.
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
-    """Whether the optimizer's update can be compiled: it is one of minidl's, with no method of its own."""
-    return type(optimizer) in RULES and not {"step", "update", "formula", "zero_grad", "decay"} & vars(optimizer).keys()
+    """Whether the optimizer has a kernel for its whole update: it is of RULES, as it is, with its SWITCHES off."""
+    return type(optimizer) in RULES and _as_it_is(optimizer) and not any(
+        optimizer.settings(group)[name] for name in SWITCHES[type(optimizer)] for group in optimizer.param_groups)
+
+
+def _as_it_is(optimizer: optim.Optimizer) -> bool:
+    """Whether nobody has given the optimizer methods of its own."""
+    return not {"step", "update", "formula", "zero_grad", "decay"} & vars(optimizer).keys()
+
+
+def is_ours(optimizer: optim.Optimizer) -> bool:
+    """Whether it is one of minidl.optim's, whose steps check all that they need before they write."""
+    return type(optimizer).__module__.startswith(optim.__name__) and _as_it_is(optimizer)
 
 
 def _write_update(program, optimizer: optim.Optimizer) -> None:
     program.guard(vars(optimizer), ["param_groups"])
     program.guard_list(optimizer.param_groups)
     for group in optimizer.param_groups:
-        program.guard(group, ["params"])
+        program.guard(group, ["params", *SWITCHES.get(type(optimizer), ())])
         program.guard_list(group["params"])
     if has_rule(optimizer):
         program.update(optimizer)
+    elif is_ours(optimizer):
+        program.python(lambda rows: optimizer.step())  # compiled itself, as chains
     else:
         def update(rows):
             undo = [flat.undo() for flat in optimizer.flats()]

@@ -3,7 +3,7 @@
 import sys
 
 from ..autograd import operators
-from . import activations, losses
+from . import activations, losses, piecewise, smooth
 from .activations import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .dropout import dropout
@@ -30,9 +30,11 @@ from .elementwise import (
 )
 from .losses import *  # noqa: F403
 from .operation import Operation
+from .piecewise import *  # noqa: F403
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
 from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
+from .smooth import *  # noqa: F403
 
 operators.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
 
@@ -43,3 +45,5 @@ __all__ = [
 ]
 __all__ += activations.__all__
 __all__ += losses.__all__
+__all__ += piecewise.__all__
+__all__ += smooth.__all__

@@ -22,14 +22,16 @@ class Activation(Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """f(x), elementwise. TypeError unless x is a float32 or float64 array."""
-        settings = self.settings
+        settings, operation = self.settings, self.operation
+        if operation.saves and isinstance(x, Tensor):  # whose value would take the Tensor apart
+            return self.recorded((x,), Activation)
         try:
-            y = self.operation.value(x, **settings) if settings else self.operation.value(x)
+            y = operation.value(x, **settings) if settings else operation.value(x)
         except (AttributeError, TypeError, ValueError, RuntimeError):
             if isinstance(x, Tensor):
                 return self.recorded((x,), Activation)
             raise
-        if self.operation.saves:  # it is a composition of operations
+        if operation.saves:  # it is a composition of operations
             y, saved = y
             self.saved = x, saved
         else:
@@ -45,6 +47,8 @@ class Activation(Module):
         settings, derivative = self.settings, self.operation.derivatives[0]
         try:
             x, saved = self.saved
+            if self.operation.saves:  # NumPy would broadcast
+                self.check_gradient(gradient, x.shape, x.dtype)
             return derivative(gradient, saved, x, **settings) if settings else derivative(gradient, saved, x)
         except (AttributeError, TypeError, ValueError):
             x, _ = self.require_saved()
@@ -52,7 +56,7 @@ class Activation(Module):
             raise
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
 
 
 _ITS_OWN = {"__class__", "__init__", "__init_subclass__", "__subclasshook__", "extra_repr"}  # no arithmetic

@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 from ..autograd.parameter import Parameter
 from .functions import sqrt
 from .group import at_least_zero, fraction
-from .optimizer import Optimizer, penalized
+from .optimizer import Optimizer, descended
+from .sgd import switch
 
 
 class Adadelta(Optimizer):
     """Adadelta, with decay rate rho and weight decay λ:
 
-        g ← g + λ w
+        g ← g + λ w                      (-g + λ w with ``maximize``)
         v ← rho v + (1 - rho) g²         ("square_avg")
         Δ = √(u + eps) / √(v + eps) g
         u ← rho u + (1 - rho) Δ²         ("acc_delta")
@@ -24,15 +25,15 @@ class Adadelta(Optimizer):
     """
 
     rules: ClassVar = {"lr": at_least_zero, "rho": fraction, "eps": at_least_zero,
-                       "weight_decay": at_least_zero}
+                       "weight_decay": at_least_zero, "maximize": switch}
     state_names: ClassVar = ("square_avg", "acc_delta")
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], lr: float = 1.0,
-                 rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0):
-        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+                 rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0, *, maximize: bool = False):
+        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize)
 
     def formula(self, w: Any, g: Any, state: Any, s: Any) -> Any:
-        g = penalized(g, w, s.weight_decay)
+        g = descended(g, w, s)
         u = state.acc_delta
         v = state.square_avg = s.rho * state.square_avg + (1 - s.rho) * g**2
         step = g / sqrt(v + s.eps) * sqrt(u + s.eps)

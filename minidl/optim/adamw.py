@@ -16,8 +16,9 @@ class AdamW(Adam):
     """
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], lr: float = 1e-3,
-                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2):
-        super().__init__(params, lr, betas, eps, weight_decay)
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
+                 amsgrad: bool = False, *, maximize: bool = False):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
     def decay(self, w: Any, g: Any, s: Any) -> tuple[Any, Any]:
-        return (1 - s.lr * s.weight_decay) * w, g
+        return (1 - s.lr * s.weight_decay) * w, -g if s.maximize else g

@@ -28,6 +28,18 @@ def penalized(g: Any, w: Any, weight_decay: Any) -> Any:
     return g + weight_decay * w if weight_decay else g
 
 
+def descended(g: Any, w: Any, s: Any) -> Any:
+    """The gradient of what is made small: of the loss, or of minus the loss with ``maximize``, plus λ/2 |w|²."""
+    return penalized(-g if s.maximize else g, w, s.weight_decay)
+
+
+def decayed(w: Any, g: Any, s: Any) -> tuple[Any, Any]:
+    """The values and the gradients after the weight decay, which with ``decoupled_weight_decay`` leaves g alone."""
+    if not s.decoupled_weight_decay:
+        return w, descended(g, w, s)
+    return (1 - s.lr * s.weight_decay) * w, -g if s.maximize else g
+
+
 def _in_place(method: Callable) -> Callable:
     """A step() of a user's own: a recorded step calls it in its place."""
     @functools.wraps(method)

@@ -20,6 +20,19 @@ def at_most_1(what: str, value: Any) -> float:
     return float(value)
 
 
+def has_momentum(optimizer: Optimizer) -> bool:
+    """Whether it has a momentum, or Adam's beta1 in its place."""
+    return bool({"momentum", "betas"} & optimizer.rules.keys())
+
+
+def set_momentum(group: dict[str, Any], momentum: float) -> None:
+    """Make this the group's momentum, or its beta1."""
+    if "betas" in group:
+        group["betas"] = (momentum, group["betas"][1])
+    else:
+        group["momentum"] = momentum
+
+
 class CyclicLR(LRScheduler):
     """After iteration i, with S = step_size_up + step_size_down:
 
@@ -67,7 +80,7 @@ class CyclicLR(LRScheduler):
             optimizer, base_lrs=base_lr, max_lrs=max_lr, total_size=up + down, step_ratio=up / (up + down),
             mode=mode, gamma=gamma, cycle_momentum=cycle_momentum, base_momentums=base_momentum,
             max_momentums=max_momentum)
-        self._write()
+        self.start()
 
     def check_together(self, expected: str, values: dict[str, Any]) -> None:
         for name in ("lr", "momentum"):
@@ -77,7 +90,7 @@ class CyclicLR(LRScheduler):
         total, ratio = values["total_size"], values["step_ratio"]
         if round(total * ratio) / total != ratio:
             raise ValueError(f"{expected}step_ratio as a fraction of total_size {total}, got {ratio}")
-        if values["cycle_momentum"] and not {"momentum", "betas"} & self.optimizer.rules.keys():
+        if values["cycle_momentum"] and not has_momentum(self.optimizer):
             raise ValueError(f"{expected}cycle_momentum=False with an optimizer without momentum, "
                              f"got {type(self.optimizer).__name__}")
 
@@ -90,19 +103,16 @@ class CyclicLR(LRScheduler):
             return height * 0.5 ** (cycle - 1)
         return height * self.gamma ** self.last_epoch if self.mode == "exp_range" else height
 
-    def _write(self) -> None:
+    def start(self) -> None:
+        """Write rates and momenta of this step into the groups."""
         height = self._height()
         bounds = zip(self.base_lrs, self.max_lrs, self.base_momentums, self.max_momentums, strict=True)
         for group, (low, high, light, heavy) in zip(self.optimizer.param_groups, bounds, strict=True):
             group["lr"] = low + (high - low) * height
             if self.cycle_momentum:
-                momentum = heavy - (heavy - light) * height
-                if "betas" in group:
-                    group["betas"] = (momentum, group["betas"][1])
-                else:
-                    group["momentum"] = momentum
+                set_momentum(group, heavy - (heavy - light) * height)
 
     def step(self) -> None:
         """One iteration has passed."""
         self.last_epoch += 1
-        self._write()
+        self.start()

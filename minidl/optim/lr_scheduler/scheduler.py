@@ -70,6 +70,13 @@ def _ruled(rule: Rule, what: str, value: Any) -> Any:
         raise ValueError(f"{what} within the range of a float, got {value}") from None
 
 
+def initial_lrs(optimizer: Optimizer) -> list[float]:
+    """The rate of each group before its first schedule, which is noted in the optimizer when that is made."""
+    noted: list[float] = vars(optimizer).setdefault("_initial_lrs", [])
+    noted += [float(group["lr"]) for group in optimizer.param_groups[len(noted):]]
+    return noted[:len(optimizer.param_groups)]
+
+
 class LRScheduler:
     """The base of all schedulers. A subclass gives ``step``, and the ``rules`` of its attributes.
 
@@ -85,6 +92,7 @@ class LRScheduler:
     metric: ClassVar[str | None] = None
     rules: ClassVar[dict[str, Rule]] = {"last_epoch": partial(count, least=0, most=MOST_STEPS)}
     group_rules: ClassVar[dict[str, Rule]] = {}
+    unsaved: ClassVar[tuple[str, ...]] = ("optimizer",)  # attributes that are no part of the state
     last_epoch: int  # PyTorch's name: the number of steps taken
 
     def __init__(self, optimizer: Optimizer, **values: Any):
@@ -95,6 +103,7 @@ class LRScheduler:
         for name in self.group_rules.keys() & values.keys():
             values[name] = self._per_group(name.removesuffix("s"), values[name], groups)
         vars(self).update(self._checked(self._expected(""), {"last_epoch": 0, **values}))
+        initial_lrs(optimizer)
 
     def _expected(self, what: str) -> str:
         """The beginning of an error message."""
@@ -125,13 +134,28 @@ class LRScheduler:
     def check_together(self, expected: str, values: dict[str, Any]) -> None:
         """Raise ValueError when values that are right one by one contradict each other."""
 
+    def start(self) -> None:
+        """Write the rates of step 0 into the groups; by default they are those that the groups have."""
+
+    def restart(self, base_lrs: list[float]) -> None:
+        """Begin (again) at step 0, from these rates: SequentialLR has come to this schedule."""
+        self.last_epoch = 0
+        self._write(base_lrs)
+        self.start()
+
+    def _write(self, rates: list[float]) -> None:
+        """Make these the rates of the groups: all, or where one of them is refused, none."""
+        rates = [type(self.optimizer).checked("lr", rate) for rate in rates]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group, as it is now."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and progress: numbers, strings and lists of numbers. The rates are the optimizer's."""
-        return {name: copy.copy(value) for name, value in vars(self).items() if name != "optimizer"}
+        return {name: copy.copy(value) for name, value in vars(self).items() if name not in self.unsaved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what ``state_dict()`` gave; load the optimizer's too.
@@ -140,6 +164,10 @@ class LRScheduler:
         and ValueError for other names, other types and all that the constructor refuses. Nothing has
         changed then.
         """
+        vars(self).update(copy.deepcopy(self.fitting(state_dict)))
+
+    def fitting(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """The attributes that a state stands for; raises what load_state_dict does."""
         expected = f"{type(self).__name__}.load_state_dict: expected "
         if not isinstance(state_dict, dict):
             raise TypeError(f"{expected}a dict, got {type(state_dict).__name__}")
@@ -149,10 +177,9 @@ class LRScheduler:
         for name in self.rules.keys() | self.group_rules.keys():
             self._plain(expected + name, state_dict[name])
         try:
-            kept = self._checked(expected, state_dict)
+            return self._checked(expected, state_dict)
         except TypeError as error:
             raise ValueError(str(error)) from error
-        vars(self).update(copy.deepcopy(kept))
 
     @staticmethod
     def _plain(what: str, value: Any) -> None:
