@@ -1,7 +1,7 @@
 """One rival in a process of its own, on as many cores as it has threads.
 
 ``python bench/worker.py NAME`` reads lines of JSON, [what, network, size], and answers each with the
-seconds of one training step ("step", "chains", "own") or of one prediction ("predict"), the average of a turn.
+seconds of one training step ("step", "chains", "own", "images") or of one prediction ("predict"), averaged over a turn.
 """
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import machine
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:machine.COUNT])
 
+import images_contestants
 import own_contestants
 import simplechains
 from contestants import checked, steps_of
@@ -30,11 +31,13 @@ def prepared(name: str, what: str, network: str, size: int) -> tuple:
         rival = simplechains.checked(name)
     elif what == "own":
         rival = own_contestants.checked(name, network, size)
+    elif what == "images":
+        rival = images_contestants.checked(name, size)
     else:
         rival = checked(name, network, size)
     call = rival.predict if what == "predict" else rival.step
     finish = getattr(rival, "finish", lambda: None)
-    return call, count_for(call, TURN_SECONDS, finish), finish, steps_of(rival) if what == "step" else 1
+    return call, count_for(call, TURN_SECONDS, finish), finish, steps_of(rival) if what in ("step", "images") else 1
 
 
 def main(name: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from . import replay
 from .cpu import targets
 from .shortcut import Refusal, Shortcut
 
@@ -55,7 +56,7 @@ def set_num_threads(n: int) -> None:
     for what is not an integer. MINIDL_NUM_THREADS in the environment sets the number at import.
     """
     global _threads
-    for python in _PYTHON.values():
+    for python in (*_PYTHON.values(), replay):
         python.set_num_threads(n)
     _threads = n
 

@@ -1,5 +1,5 @@
-# The activations, each beside its derivative. A derivative takes the gradient g of the output, then what it is
-# written in: the input x, or the output y.
+# The activations, each beside its derivative. A derivative takes the gradient g of the output, then the
+# value that it is written in: the input x, or the output y.
 
 cdef extern from * nogil:
     """
@@ -13,7 +13,7 @@ cdef inline mask positive(vec x) noexcept nogil:
     return greater(x, broadcast(0))
 
 
-# max(0, x), NaN kept;                       0 where x <= 0, g elsewhere, NaN included
+# max(0, x), NaN for NaN;                    0 where x <= 0, g elsewhere, also for NaN
 cdef inline vec vrelu(vec x, vec unused) noexcept nogil:
     return choose(greater(broadcast(0), x), broadcast(0), x)
 
@@ -112,7 +112,7 @@ register(b"sigmoid_backward", sigmoid_backward, HAS_B | HAS_OUTPUT | ELEMENTWISE
 
 
 # y = log(1 + e^x), x above the threshold;   g / (1 + e^-x), g above the threshold
-# log(1 + e^x) = max(0, x) + log(1 + u), u = e^-|x|; what 1 + u loses of u is added to its logarithm
+# log(1 + e^x) = max(0, x) + log(1 + u), u = e^-|x|; the rounding error of 1 + u is added to its logarithm
 cdef inline vec vsoftplus(vec x, vec threshold) noexcept nogil:
     cdef vec u = vexp(-absolute(x), threshold), one = broadcast(1), w = one + u
     cdef vec y = vrelu(x, threshold) + (vlog(w, threshold) + (u - (w - one)) / w)

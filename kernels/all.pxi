@@ -1,5 +1,5 @@
-# The arithmetic, in the order of its needs. A target's module is this text, compiled with its flags; Python finds
-# its table alone there.
+# The arithmetic: each file uses those before it. A target's module is this text, compiled with the target's flags; it
+# shows Python its table of operations alone.
 include "types.pxi"
 include "call.pxi"
 include "gemm.pxi"
@@ -7,9 +7,14 @@ include "registry.pxi"
 include "elementary.pxi"
 include "elementwise.pxi"
 include "products.pxi"
+include "convolution.pxi"
+include "pooling.pxi"
 include "activations.pxi"
 include "arithmetic.pxi"
 include "reductions.pxi"
+include "normalization.pxi"
+include "recurrent.pxi"
+include "tables.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "images.pxi"

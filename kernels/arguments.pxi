@@ -1,7 +1,7 @@
-# How arrays of Python become matrices of a call. Inputs are const, of any strides; outputs are the caller's, their
-# rows of stride one; all in the element type of the module. An array of the wrong type or rank is refused by its
-# declaration, one of the wrong shape by fill() and fill_row(): ValueError, before anything is written. Callers say
-# the same in their own words.
+# How NumPy arrays become matrices of a call. Inputs are const and may have any strides; outputs are made by the caller
+# and have rows of stride one; all have the element type of the module. The memoryview's declaration refuses an array of
+# the wrong type or rank, fill() and fill_row() refuse one of the wrong shape with a ValueError, before anything is
+# written. Callers raise it again in their own words.
 
 import numpy
 
@@ -31,7 +31,7 @@ cdef extern from * nogil:
     #ifndef MINIDL_DEBUG
     #define MINIDL_DEBUG 0
     #endif
-    static real NOTHING[1]; /* where an array without elements begins */
+    static real NOTHING[1]; /* the address of an array without elements */
     """
     const bint MINIDL_DEBUG
     real NOTHING[]
@@ -81,7 +81,7 @@ cdef extern from *:
 
 
 cdef tuple lock(array):
-    """References that keep an array, and the one whose memory it views, from being resized in place."""
+    """References to an array and to the owner of its memory, which then cannot be resized in place."""
     owner = array
     while isinstance(owner.base, numpy.ndarray):
         owner = owner.base
@@ -98,7 +98,7 @@ cdef object new_matrix(Matrix* m, Py_ssize_t rows, Py_ssize_t cols):
     made = EMPTY((rows, cols), REAL)
     PyObject_GetBuffer(made, &buffer, PyBUF_SIMPLE)
     m.at, m.s0, m.s1 = <real*>buffer.buf, cols, 1
-    PyBuffer_Release(&buffer)  # the array is the caller's, who keeps it
+    PyBuffer_Release(&buffer)  # the caller holds the array
     return made
 
 

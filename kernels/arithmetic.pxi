@@ -28,7 +28,7 @@ cdef inline vec vsquare(vec x, vec unused) noexcept nogil:
     return x * x
 
 cdef inline vec vsign(vec x, vec unused) noexcept nogil:
-    # NaN stays what it is, and zero becomes +0
+    # NaN gives NaN, and zero gives +0
     cdef vec zero = broadcast(0), ones = broadcast(1)
     return choose(greater(x, zero), ones, choose(greater(zero, x), -ones, choose(not_less(zero, x), zero, x)))
 
@@ -102,7 +102,7 @@ cdef void scale(Call* call, Py_ssize_t rows) noexcept nogil:
 register(b"scale", scale, HAS_OUTPUT | HAS_SETTING, b"y = setting x; in a program, divided by the size of the batch.")
 
 
-# Dropout with probability p: multiply() by a mask, made of numbers u that are uniform in [0, 1)
+# Dropout with probability p: multiply() by a mask, made from numbers u that are uniform in [0, 1)
 cdef void dropout_mask(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef double dropped = call.settings.value
     cdef real p = <real>dropped, gain = <real>(1 / (1 - dropped)) if dropped < 1 else 0
@@ -132,8 +132,8 @@ cdef inline bint compared(const int relation, real a, real b) noexcept nogil:
 
 
 cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexcept nogil:
-    # Two rows whose elements lie side by side, and a row and one number, have loops of their own, which the compiler
-    # can write with vectors.
+    # Two contiguous rows, and a contiguous row with a number, have loops of their own, which the compiler can
+    # vectorise.
     cdef Py_ssize_t i, j, cols = call.cols, step_a = call.a.s1, step_b = call.b.s1
     cdef const real* a
     cdef const real* b
@@ -173,7 +173,7 @@ register(b"not_equal", not_equal, HAS_B | GIVES_BYTES, b"y = 0 if a = b else 1."
 
 
 cdef void where(Call* call, Py_ssize_t rows) noexcept nogil:
-    # the condition is where a product has its start
+    # the condition takes the place of a product's start
     cdef Py_ssize_t i, j
     cdef const uint8_t* condition = <const uint8_t*>call.start.at
     for i in range(rows):

@@ -8,6 +8,8 @@ cdef str PAIR = "const real[:, :] a not None, const real[:, :] b not None"
 cdef str LABELS = "const real[:, :] z not None, const int64_t[:] labels not None"
 cdef str STATE = "const real[::1] g not None, real[::1] w not None, real[::1] state not None"
 
+cdef str GEOMETRY = "tuple geometry not None"
+
 # What an operation takes and gives -> what makes its function, and how the function is called
 cdef dict BY_FLAGS = {
     HAS_OUTPUT: (unary, f"{ONE}, real[:, ::1] y"),
@@ -45,13 +47,43 @@ cdef dict WRITTEN_OUT = {
     "affine_sample": (affine_sample, "const real[:, :] x not None, const real[:, :] matrices not None, "
                                      "real[:, ::1] y not None"),
     "zero": (zero, "real[:, ::1] y not None"),
+    "turned": (turned, "const real[:, ::1] x not None, real[:, ::1] y not None, Py_ssize_t rows"),
+    "convolution": (convolution, "const real[:, ::1] x not None, const real[:, ::1] weight not None, "
+                                 f"const real[::1] bias, real[:, ::1] y not None, {GEOMETRY}"),
+    "convolution_input_gradient": (
+        windows_of_two, "const real[:, ::1] dy not None, const real[:, ::1] weight not None, "
+                        f"real[:, ::1] dx not None, {GEOMETRY}"),
+    "convolution_weight_gradient": (
+        windows_of_two, "const real[:, ::1] x not None, const real[:, ::1] dy not None, "
+                        f"real[:, ::1] dweight not None, {GEOMETRY}"),
+    "max_pool": (windows, f"const real[:, ::1] x not None, real[:, ::1] y not None, {GEOMETRY}"),
+    "max_pool_backward": (
+        windows_of_two, f"const real[:, ::1] dy not None, const real[:, ::1] x not None, real[:, ::1] dx not None, "
+                        f"{GEOMETRY}"),
+    "max_pool_pick": (
+        windows_of_two, f"const real[:, ::1] u not None, const real[:, ::1] x not None, real[:, ::1] y not None, "
+                        f"{GEOMETRY}"),
+    "average_pool": (windows, f"const real[:, ::1] x not None, real[:, ::1] y not None, {GEOMETRY}"),
+    "average_pool_backward": (windows, f"const real[:, ::1] dy not None, real[:, ::1] dx not None, {GEOMETRY}"),
+    "bmm": (product_of_stacks, "a not None, b not None, c not None"),
+    "take_rows": (take_rows, "const real[:, :] table not None, const int64_t[:] labels not None, "
+                             "real[:, ::1] y not None"),
+    "add_rows": (add_rows, "const real[:, :] g not None, const int64_t[:] labels not None, "
+                           "real[:, ::1] total not None, double skip"),
+    **{name: (recurrent, "const real[:, :] a not None, const real[:, :] weight not None, const real[:] bias, "
+                         "real[::1] work not None, *settings") for name in RECURRENT_SIZES},
+    **{f"{name}_backward": (
+        recurrent_backward, "const real[:, ::1] g not None, const real[:, :] weight not None, "
+                            "real[::1] work not None, real[:, ::1] out not None, *settings")
+       for name in RECURRENT_SIZES},
 }
 
 
 def bound(capsule):
     """The kernels of a target, given the table of its module: names and what they stand for.
 
-    OPERATIONS are the names of the functions that run one operation each.
+    OPERATIONS are the names of the functions that run one operation each, RULES those of the optimizers whose update
+    is an operation.
     """
     cdef Operations operations = Operations(capsule)
     cdef const Operation* operation
@@ -68,6 +100,7 @@ def bound(capsule):
         function.__doc__ = f"{name}({signature}{settings})\n\n{operation.formula.decode()}"
         found[name] = function
     return {
-        "TABLE": capsule, **found, "OPERATIONS": tuple(found), "Layer": partial(Layer, operations),
+        "TABLE": capsule, **found, "OPERATIONS": tuple(found), "RULES": tuple(operations.rules),
+        "Layer": partial(Layer, operations),
         "Program": partial(Program, operations), "Update": partial(Update, operations),
         "Chain": partial(Chain, operations), "GroupStep": GroupStep}

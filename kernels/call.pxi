@@ -34,12 +34,36 @@ cdef struct AdamStep:
 cdef struct AdadeltaStep:
     double lr, rho, rest, eps, decay
 
+cdef struct Stack:  # of matrices: how many, and elements from one to the next
+    Py_ssize_t count, a, b, out
+
 cdef union Settings:
     double value    # of an operation with one setting
     double all[9]   # as Python gives them, in the order of the names that the operation is registered with
     SgdStep sgd
     AdamStep adam
     AdadeltaStep adadelta
+    Stack stack     # of bmm
+
+# How windows pass over images. The sizes first, which are at least one. Padding is told by where the first window
+# begins; behind the image there is as much as the windows reach.
+cdef enum:
+    GEOMETRY_SIZES = 13
+    GEOMETRY_FIELDS = 16
+
+cdef struct Geometry:
+    Py_ssize_t height, width, channels              # of the input
+    Py_ssize_t out_height, out_width, out_channels
+    Py_ssize_t kernel_height, kernel_width          # the taps of a window
+    Py_ssize_t stride_y, stride_x, dilation_y, dilation_x
+    Py_ssize_t groups                               # of channels, each with a part of the outputs
+    Py_ssize_t top, left                            # the padding above and on the left
+    Py_ssize_t divisor                              # of an average: a number, or one of these
+
+cdef enum:
+    WITH_PADDING = 0  # the taps in the image and in its padding
+    INSIDE = -1       # the taps in the image
+    ADAPTIVE = -2     # the same, and windows divide the image; kernel, stride and padding say nothing
 
 cdef struct Call:
     action run
@@ -54,6 +78,9 @@ cdef struct Call:
     bint overwrite               # write the output, do not add to it
     Call* then               # the call that finishes each panel of the output
     bint within              # this call is the ``then`` of another
+    # of windows
+    const Geometry* geometry
+    Py_ssize_t first         # row of a weight's gradient: ``depth`` rows from it are computed
     # of a loss
     bint b_by_rows           # b has the batch's rows, too
     const int64_t* labels    # of the rows
@@ -76,7 +103,11 @@ cdef enum:
     GIVES_NUMBER = 64  # a sum over the batch, in one order: one thread computes it
     ELEMENTWISE = 128  # knows no neighbours: may finish a product, panel by panel
     PRODUCT = 256      # a product that can be finished
+    RECURRENT = 2048   # whole sequences: see recurrent.pxi
+    STACK = 4096       # a product of stacks of matrices
+    TABLE_ROWS = 8192  # rows of a table by their labels
     GIVES_BYTES = 1024  # an output of bytes
+    WINDOWS = 2048     # over windows, which a geometry describes
     BY_NAME = 512      # its callable is written out, since no other operation takes what it takes
 
 cdef struct Operation:
@@ -99,7 +130,7 @@ cdef struct Rule:
 include "fused_call.pxi"
 
 cdef enum:
-    MOST_OPERATIONS = 96
+    MOST_OPERATIONS = 160
     MOST_RULES = 16
 
 cdef struct Table:  # what the module of a target consists of

@@ -1,4 +1,4 @@
-# Chain: what minidl.optim records of an update rule, and how it is run; fusion.pxi has its arithmetic.
+# Chain: an update rule as minidl.optim recorded it, and how it is run; fusion.pxi has its arithmetic.
 
 from minidl.kernels.memory import Memory
 
@@ -7,7 +7,7 @@ cdef extern from "math.h" nogil:
     double square_root "sqrt"(double x)
 
 
-# Numbers, in double. What Python would refuse (a division by zero, a root of what is below zero) is left to it.
+# Numbers, in double. What raises in Python (a division by zero, a root of a negative number) is left to Python.
 
 cdef enum NumberRule:
     CONSTANT
@@ -34,7 +34,7 @@ cdef dict RELATIONS = {"less": LESS, "at_most": AT_MOST, "equal": EQUAL}
 
 cdef struct Number:
     NumberRule rule
-    int a, b      # numbers before it, or the place of a setting
+    int a, b      # earlier numbers, or the index of a setting
     double value
 
 cdef struct Guard:  # a comparison that a branch of the rule took
@@ -55,9 +55,9 @@ cdef fused_action fused_named(Operations table, str name) except NULL:
 cdef class Chain:
     """A recorded update rule.
 
-    numbers : (rule, a, b, value) of each. guards : (relation, a, b, outcome). used : the numbers that arrays
-    meet. operations : (name, y, a, b, c, d); slots are the arrays (w, g, the state), then the numbers used,
-    then the temporaries.
+    numbers : (rule, a, b, value) of each. guards : (relation, a, b, outcome). used : the numbers that
+    operations on arrays read. operations : (name, y, a, b, c, d); slots are the arrays (w, g, the state), then the
+    numbers used, then the temporaries.
     """
 
     cdef readonly str text, loop_name
@@ -109,7 +109,7 @@ cdef class Chain:
         self.used_count = len(used)
         for i, (name, *places) in enumerate(operations):
             if len(places) != 5 or not all([0 <= place < slots for place in places]) or places[0] == 1 or (
-                    arrays <= places[0] < arrays + self.used_count):  # the gradients and the numbers stay
+                    arrays <= places[0] < arrays + self.used_count):  # gradients and numbers are not written to
                 raise IndexError((name, places))
             self.operations[i].run = fused_named(table, name)
             self.operations[i].y, self.operations[i].a, self.operations[i].b = places[0], places[1], places[2]
@@ -132,7 +132,7 @@ cdef class Chain:
         free(self.operations)
 
     cdef bint evaluate(self, const double* settings, double step) noexcept:
-        """Compute the numbers of a step; whether they are those of the branches that were recorded."""
+        """Compute the numbers of a step; True if the rule takes the recorded branches with them."""
         cdef int i
         cdef double a, b, y = 0
         cdef double* v = self.values
@@ -192,7 +192,7 @@ cdef class Chain:
         return self.evaluate(&values[0], step)
 
     cdef void set_numbers(self) noexcept:
-        """Round the numbers that were evaluated last to the element."""
+        """Round the numbers that were computed last to the element type."""
         cdef int i, j
         for i in range(self.used_count):
             self.rounded[i] = <real>self.values[self.used[i]]

@@ -83,7 +83,7 @@ cdef inline vec reduced_expm1(vec x, vec* n) noexcept nogil:
 
 
 cdef inline vec vexp(vec x, vec unused) noexcept nogil:
-    # 2^n in two factors, since n reaches from the denormal to the overflowing.
+    # 2^n in two factors, since n ranges from the denormal numbers to overflow.
     cdef vec n, half, y = broadcast(1) + reduced_expm1(at_most(at_least(x, EXP_LOW), EXP_HIGH), &n)
     half = fma(n, broadcast(0.5), broadcast(MAGIC)) - broadcast(MAGIC)
     return y * power_of_two(half) * power_of_two(n - half)
@@ -110,8 +110,8 @@ cdef inline vec vlog(vec x, vec unused) noexcept nogil:
     cdef vec s = f / (broadcast(2) + f), z = s * s, half_square = broadcast(0.5) * f * f
     cdef vec correction = fma(s, fma(z, polynomial(z, LOG_P, LOG_P_TERMS), half_square), n * broadcast(LN2_LOW))
     cdef vec y = fma(n, broadcast(LN2_HIGH), f - (half_square - correction))
-    y = choose(greater(broadcast(INFINITY), x), y, x)               # inf and NaN give themselves,
-    y = choose(greater(broadcast(0), x), broadcast(NAN), y)         # what is below zero gives NaN,
+    y = choose(greater(broadcast(INFINITY), x), y, x)               # inf gives inf, NaN gives NaN,
+    y = choose(greater(broadcast(0), x), broadcast(NAN), y)         # negative numbers give NaN,
     return choose(greater(absolute(x), broadcast(0)), y, x - broadcast(INFINITY))   # and zero -inf
 
 

@@ -1,11 +1,11 @@
-# The elementwise loops: a function of one vector, or of two, over rows and columns. Inputs of any strides; rows of
-# the output have stride one.
+# The elementwise loops: a function of one vector, or of two, over rows and columns. Inputs may have any strides; rows
+# of the output have stride one.
 
 ctypedef vec (*unary)(vec x, vec setting) noexcept nogil
 ctypedef vec (*binary)(vec g, vec x, vec setting) noexcept nogil
 
 
-# Where the rows of all arrays lie end to end, they are one long row.
+# Where all arrays are contiguous, their rows are treated as one long row.
 
 cdef inline void apply_unary(
     unary function, const real* x, Py_ssize_t xs0, Py_ssize_t xs1, real* y, Py_ssize_t ys0,

@@ -1,8 +1,8 @@
-# The functions of Python that run one operation, each made by what the operation takes and gives. Given None as its
-# output, a function makes an array and returns it: that is cheaper than to take in one that was made for it.
+# The functions that Python calls for one operation, each made from what the operation takes and gives. If its output
+# is None, a function makes the array and returns it, which is cheaper than taking in one that Python has made.
 
 cdef inline void run_rows(Call* call, Py_ssize_t rows, Py_ssize_t operations) noexcept:
-    """Run a call on rows with something in them; other threads may run meanwhile if it takes long."""
+    """Run a call, unless there are no elements; other Python threads may run meanwhile if it takes long."""
     cdef PyThreadState* state
     if rows and call.cols:
         state = released(operations)

@@ -1,4 +1,4 @@
-# The functions of Python for operations whose arrays are not all of the element type: bytes of 0 and 1, and doubles.
+# The functions of operations some of whose arrays have another element type: bytes of 0 and 1, and doubles.
 
 cdef extern from * nogil:
     """

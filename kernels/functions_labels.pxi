@@ -1,9 +1,9 @@
 # The functions of operations that read labels (N,), int64, from 0 to C-1, one for each row of (N, C). ValueError for
 # other labels, before anything is written. Labels are copied before they are checked, since another thread may write
-# to what was given at any time.
+# to the array at any time.
 
 cdef enum:
-    FEW = 128  # labels that are copied without asking for memory
+    FEW = 128  # labels that are copied to the stack
 
 
 cdef inline void done_with(int64_t* copy, int64_t* few) noexcept:
@@ -47,7 +47,7 @@ def labelled_number(Operations operations, str name):
         begin(&call, run)
         call.cols, call.number = c, &result
         fill(&call.a, z, n, c)
-        cdef int64_t* copy = copied(labels, n, c, few)  # after this nothing is refused
+        cdef int64_t* copy = copied(labels, n, c, few)  # no error is raised after this
         call.labels = copy
         run_rows(&call, n, n * c)
         done_with(copy, few)

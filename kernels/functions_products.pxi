@@ -1,4 +1,4 @@
-# The functions of the products and of their sums, whose arrays have shapes of their own.
+# The functions of the products and of their sums, whose arrays differ in shape.
 
 cdef inline Matrix transposed(Matrix m) noexcept nogil:
     m.s0, m.s1 = m.s1, m.s0
@@ -6,7 +6,7 @@ cdef inline Matrix transposed(Matrix m) noexcept nogil:
 
 
 cdef int run_weight_gradient(Call* call, Py_ssize_t rows) except -1:
-    """out += b^T a, for out (o, i): in its own order, whichever of its strides is one. depth: i, cols: o."""
+    """out += b^T a, for out (o, i) in either memory order. depth: i, cols: o."""
     cdef Py_ssize_t i = call.depth, o = call.cols
     if call.out.s0 == 1 or o == 1:  # lies as (i, o): a^T b
         call.out = transposed(call.out)
@@ -19,7 +19,7 @@ cdef int run_weight_gradient(Call* call, Py_ssize_t rows) except -1:
 
 
 cdef void spread_start(Call* call, Py_ssize_t rows) noexcept nogil:
-    """Let the sums begin at the output, filled with a row that has a stride."""
+    """Copy a strided start row into each row of the output, and let the sums begin there."""
     cdef Py_ssize_t i, j
     for i in range(rows if call.cols else 0):
         for j in range(call.cols):

@@ -1,5 +1,5 @@
-# Loops of their own for whole chains (see fusion.pxi), where a measurement showed that they pay: the values stay in
-# registers from the first operation to the last. p: w, g and the state; s: the numbers of the text, in its order.
+# A single loop for each of some chains (see fusion.pxi), where a measurement showed that it pays: values stay in
+# registers from the first operation to the last. p: w, g and the state; s: the numbers in the order of the text.
 
 cdef enum Decay:
     NO_DECAY

@@ -1,9 +1,9 @@
 # Chains: elementwise operations on flat arrays that pass through the cache together.
 #
-# A chain is what an update rule of minidl.optim was recorded as. It has two levels. Numbers (settings, the
-# number of the step, and what follows from them) are computed in double, as Python computes them. Arrays meet
-# them rounded to the element: all arrays are cut into blocks, and each operation runs over one block, which
-# stays in the cache from the first operation to the last. An operation rounds its result by itself.
+# A chain is a recorded update rule of minidl.optim. Its numbers (settings, the number of the step, and what is
+# computed from them) are computed in double, as Python does, and rounded to the element type where an operation on
+# arrays reads them. All arrays are cut into blocks; the operations run one after the other over a block, which stays
+# in the cache from the first operation to the last. Each operation rounds its result.
 #
 #     a b + c d, a b + c, c - a b      are one operation each, with the roundings of the two or three
 #
@@ -24,7 +24,7 @@ cdef int register_fused(const char* name, fused_action run) except -1:
 
 
 cdef int register_loop(const char* name, whole_loop run, const char* text) except -1:
-    """A loop of its own for the chain of this text."""
+    """A single loop for the chain with this text."""
     if TABLE.fused.loop_count == MOST_LOOPS:
         raise ImportError("expected no more than MOST_LOOPS loops")
     TABLE.fused.loops[TABLE.fused.loop_count] = FusedLoop(text, name, run)
@@ -42,7 +42,7 @@ cdef inline void each(
     cdef const real* c = places[o.c]
     cdef const real* d = places[o.d]
     cdef Py_ssize_t sa = steps[o.a], sb = steps[o.b], sc = steps[o.c], sd = steps[o.d], i = 0
-    while i + 2 * LANES <= n:  # two at a time: half as many addresses to compute
+    while i + 2 * LANES <= n:  # two vectors at a time, which halves the address arithmetic
         store(y + i, function(load(a), load(b), load(c), load(d)))
         store(y + i + LANES, function(load(a + sa), load(b + sb), load(c + sc), load(d + sd)))
         a, b, c, d, i = a + 2 * sa, b + 2 * sb, c + 2 * sc, d + 2 * sd, i + 2 * LANES
@@ -57,7 +57,7 @@ cdef inline void each(
 cdef inline mask same_value(vec a, vec b) noexcept nogil:
     return not_less(a, b) & not_less(b, a)
 
-# What is true has all bits set.
+# True is a lane with all bits set.
 
 cdef inline vec fused_add(vec a, vec b, vec c, vec d) noexcept nogil:
     return a + b
@@ -91,7 +91,7 @@ cdef inline vec fused_sqrt(vec a, vec b, vec c, vec d) noexcept nogil:
 
 cdef inline vec fused_sign(vec a, vec b, vec c, vec d) noexcept nogil:
     cdef vec zero = broadcast(0), one = broadcast(1)
-    cdef vec y = choose(same_value(a, zero), zero, a)  # NaN gives itself
+    cdef vec y = choose(same_value(a, zero), zero, a)  # NaN gives NaN
     return choose(greater(a, zero), one, choose(greater(zero, a), -one, y))
 
 cdef inline vec fused_maximum(vec a, vec b, vec c, vec d) noexcept nogil:

@@ -6,17 +6,17 @@
 # accumulator, and k runs upward through fused multiply-adds, so that the bits do not depend on the
 # tile, the batch or the width of the vectors. A and B have any strides; rows of C have stride one.
 #
-# A tile of TILE_ROWS x 2 vectors of C stays in registers while k runs over PANEL_K rows of B at most. What
-# of A or B is strided, or lies so that its rows fall on one another in the cache, is packed first.
+# A tile of TILE_ROWS x 2 vectors of C stays in registers while k runs over PANEL_K rows of B at most. A or B
+# is packed first where it is strided, or where its rows would be mapped to the same cache sets.
 
 cdef extern from * nogil:
     """
-    #define PANEL_K 256                  /* terms of a sum before its tiles are put back into C */
+    #define PANEL_K 256                  /* terms of a sum before its tiles are written back to C */
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
     #define A_ELEMENTS (1 << 17)         /* of the rows of A that pass over a panel before the next k */
-    #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows fall on one another in the cache */
+    #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows share cache sets */
     #define ROW_COLS 8                   /* vectors of a tile of a single row */
-    #define PACKED PTRDIFF_MIN           /* no stride of an array's */
+    #define PACKED PTRDIFF_MIN           /* not a stride that an array can have */
     #define AHEAD 16                     /* rows to fetch in advance */
     static const real ZEROS[8 * 16] = {0};
     static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[A_ELEMENTS];
@@ -40,14 +40,14 @@ cdef inline void tile(
     cdef vec acc[12][2]
     cdef vec row[2]
     cdef vec factor
-    cdef const real* third[4]  # every third row of A: the two between are within reach of one address
+    cdef const real* third[4]  # every third row of A: the next two are addressed from it
     cdef Py_ssize_t k
     cdef int i, j
     for i in range((rows + 2) // 3):
         third[i] = a + 3 * i * as0
     for i in range(rows):
         for j in range(cols):
-            if start == ZEROS:  # which need not be read
+            if start == ZEROS:  # zeros need not be read
                 acc[i][j] = broadcast(0)
             elif partial and j == cols - 1:
                 acc[i][j] = load_part(start + i * ss0 + j * LANES, tail)
@@ -74,7 +74,7 @@ cdef inline void tile(
 cdef inline void row_tile(
     Py_ssize_t depth, const real* a, Py_ssize_t as1, const real* b, Py_ssize_t bs0, const real* start, real* c
 ) noexcept nogil:
-    """One row of C, ROW_COLS vectors wide: enough sums at a time that none waits for its last addition."""
+    """One row of C, ROW_COLS vectors wide: enough independent sums to hide the latency of an addition."""
     cdef vec acc[8]
     cdef vec factor
     cdef Py_ssize_t k
@@ -103,7 +103,7 @@ cdef inline void column(
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """A column of tiles. as0 = PACKED: A lies tile by tile, the rows of each side by side."""
+    """A column of tiles. as0 = PACKED: A is packed tile by tile, the rows of a tile interleaved."""
     cdef Py_ssize_t i = 0, height, at0, at1
     cdef const real* at
     while i < rows:
@@ -130,7 +130,7 @@ cdef void any_column(
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """column() of the width at hand, 1 <= width <= PANEL_N, with its constants."""
+    """column() for this width, 1 <= width <= PANEL_N, with constants for its branches."""
     if width == PANEL_N:
         column(2, False, LANES, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
     elif width > LANES:
@@ -144,7 +144,7 @@ cdef void any_column(
 cdef void pack(
     const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
 ) noexcept nogil:
-    """out[k, j] = x[k, j] for k < depth, j < width; rows of out are os0 apart, rows of x anyhow."""
+    """out[k, j] = x[k, j] for k < depth, j < width; rows of out are os0 apart, x has any strides."""
     cdef Py_ssize_t k = 0, j, n, terms
     cdef vec block[16]
     cdef int i
@@ -180,7 +180,7 @@ cdef void pack(
         k += 1
 
 
-# What is done to each panel of C once its sums are complete, while it lies in the first cache.
+# What is done to each panel of C once its sums are complete, while it is in the first-level cache.
 ctypedef void (*finishing)(void* what, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil
 
 
@@ -189,7 +189,7 @@ cdef void gemm_and_finish(
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0, Py_ssize_t bs1,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0, finishing finish, void* what
 ) noexcept nogil:
-    """C = S + A B. start is NULL for zeros; its stride ss0 is 0 for a row that serves all.
+    """C = S + A B. start is NULL for zeros; its stride ss0 is 0 for one row that all rows begin at.
 
     finish, unless it is NULL, is called with ``what`` for each panel of C: rows from i, cols from j.
     """
@@ -216,7 +216,7 @@ cdef void gemm_and_finish(
     while i < m:
         rows = min(m - i, block)
         k = 0
-        while True:  # once even where depth is 0: C = S
+        while True:  # at least once: where depth is 0, C = S
             terms = min(depth - k, PANEL_K)
             p, ps0, ps1 = a + i * as0 + k * as1, as0, as1
             if pack_a:

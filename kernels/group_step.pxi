@@ -1,6 +1,6 @@
 # The step of one parameter group of an optimizer, by chains: Optimizer.step() without Python between its checks.
 #
-# All addresses lie in arrays that are held here and cannot be resized. No Python runs in ready() and in run().
+# All addresses point into arrays that are held here and cannot be resized. No Python runs in ready() and run().
 
 from cpython.dict cimport PyDict_Size
 
@@ -9,14 +9,14 @@ from minidl.kernels.memory import ABSENT
 cdef extern from "Python.h":
     object PyObject_GenericGetDict(object o, void* unused)
     ctypedef struct PyTypeObject:
-        unsigned int tp_version_tag  # another one as soon as an attribute of the class is another; 0: not known
+        unsigned int tp_version_tag  # changes as soon as an attribute of the class changes; 0: not known
 
-cdef struct Named:  # what a name of a dictionary must stand for; NULL: nothing
-    PyObject* namespace  # NULL: the optimizer's own, which is not held, since it holds this
+cdef struct Named:  # the value that a name of a dictionary must have; NULL: none
+    PyObject* namespace  # NULL: the optimizer's own, which is not held: it holds this object
     PyObject* name
     PyObject* value
 
-cdef struct Span:   # neighbouring parameters that one part of the group moves
+cdef struct Span:   # neighbouring parameters that one part of the group updates
     real* arrays[CHAIN_ARRAYS]
     Py_ssize_t size
 
@@ -24,19 +24,20 @@ cdef struct Member:  # a parameter
     Facts* facts
     const real* gradient
     Py_ssize_t size
-    int part         # that moves it; -1: it is not moved
+    int part         # the part that updates it; -1: none
 
-cdef struct Part:    # parameters that are at one number of updates
+cdef struct Part:    # parameters that have seen the same number of updates
     PyObject* chain
     Py_ssize_t leader, begin, end  # its first parameter, and its spans
 
 
 cdef class GroupStep:
-    """The update of one parameter group by chains, which checks in each step that all it was made from stands.
+    """The update of one parameter group by chains, which checks in each step that nothing it was made from has changed.
 
     kind : the type of the optimizer. names : (dictionary or None for the optimizer's own, name, value or ABSENT)
-    that the parameters, the state and the rule hang on. lists : lists whose items they hang on. group, settings :
-    where the settings live, and as what objects they were read: (name, value). numbers : the floats among them.
+    that the parameters, the state and the rule depend on. lists : lists whose items they depend on. group,
+    settings : the dictionary of the settings, and the objects that were read from it: (name, value). numbers : the
+    floats among them.
     members : (status, flat gradient) of each parameter. parts : (indices, chain, spans), a span being its flat
     arrays. arrays : the state. gradients : the flat gradients of the whole group.
     """
@@ -131,7 +132,7 @@ cdef class GroupStep:
         free(self.spans)
 
     cdef real* place(self, array, Py_ssize_t size) except NULL:
-        """Where an array of exactly ``size`` elements begins; it is kept, and cannot be resized."""
+        """Where an array of exactly ``size`` elements begins; it is held, and cannot be resized."""
         cdef real[::1] view = array
         if view.shape[0] != size:
             raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
@@ -139,7 +140,7 @@ cdef class GroupStep:
         return &view[0] if size else NOTHING
 
     def renew(self, list settings not None, list numbers not None):
-        """Go on with these settings, and the numbers among them."""
+        """Use these settings, and the numbers among them, from now on."""
         cdef Py_ssize_t i
         if len(settings) != self.setting_count or len(numbers) != len(self.numbers):
             raise ValueError("expected as many settings as before")
@@ -150,7 +151,7 @@ cdef class GroupStep:
             self.values[i] = number
 
     def adopt(self):
-        """Read the settings again. Whether all is as before but for floats, each of which the group has checked."""
+        """Read the settings again. True if nothing has changed but floats, each of which the group has checked."""
         cdef list read = list(self.read), numbers = []
         checked = self.group.checked
         if PyDict_Size(self.group) != self.setting_count + 1:
@@ -169,7 +170,7 @@ cdef class GroupStep:
         return True
 
     cdef bint stands(self, optimizer) except -1:
-        """Whether the parameters and the rule are what they were."""
+        """Whether the parameters and the rule are unchanged."""
         cdef Py_ssize_t i
         cdef Named* entry
         cdef PyObject* namespace
@@ -199,7 +200,7 @@ cdef class GroupStep:
         return True
 
     cdef bint moves(self, const Member* member) noexcept:
-        """Whether the parameter is trained and has a gradient: by its flag, or by what somebody wrote there."""
+        """Whether the parameter is trained and has a gradient: its flag says so, or its gradient is not zero."""
         cdef Py_ssize_t i
         if not member.facts.trained or member.facts.has_grad:
             return member.facts.trained
@@ -209,7 +210,7 @@ cdef class GroupStep:
         return False
 
     def ready(self, optimizer not None):
-        """Whether run() would do the step of now: 0; 1 if but settings are others; 2 if more is."""
+        """0 if run() does what the optimizer's step would do now; 1 if only settings have changed; 2 if more has."""
         cdef Py_ssize_t i
         cdef Member* member
         if (type(optimizer) is not self.optimizer_type or self.version == 0
@@ -233,7 +234,7 @@ cdef class GroupStep:
         return 0
 
     def run(self):
-        """Move the parameters. The state has seen one more update then."""
+        """Update the parameters, and count the update."""
         cdef Py_ssize_t i, j
         cdef Chain chain
         for i in range(self.part_count):
@@ -249,7 +250,7 @@ cdef class GroupStep:
                     self.counts[i] += 1
 
     def clear(self, optimizer not None):
-        """Clear the gradients of the group. Whether that was done: not if its parameters are others now."""
+        """Clear the gradients of the group. False, with nothing done, if its parameters have changed."""
         cdef Py_ssize_t i
         if not self.stands(optimizer):
             return False

@@ -1,9 +1,9 @@
-# A linear layer and its arrays, looked at once rather than at each call: taking an array in costs a
-# small layer as much as its product. It keeps no more than that, so several threads may use one.
+# The kernels of a linear layer, bound to its arrays: these are taken in once, not at each call, since taking an array
+# in costs a small layer as much as its product. Calls change nothing but the version, so several threads may share one.
 
 from minidl.kernels.memory import Status
 
-cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+cdef struct Facts:  # of a parameter; its Status in kernels/memory.pyx holds them
     long long version
     int trained
     int has_grad
@@ -12,9 +12,9 @@ cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
 cdef class Layer:
     """The kernels of a linear layer for its arrays: weight (O, I), bias (O,) and their gradients; None without bias.
 
-    The layer's arrays may become others. Each method is told which weight and bias are the layer's now, and
-    does nothing and returns None if it holds others. ``weight_status`` and ``bias_status``: which of the two
-    is trained, now and later; without them both are. ``version``: that of the weight in the last forward.
+    A layer may replace its arrays. So each method is given the layer's present weight and bias; if it is bound to
+    others, it does nothing and returns None. ``weight_status`` and ``bias_status`` say which of the two is trained;
+    without them both are. ``version``: that of the weight in the last forward.
     ValueError for arrays that do not fit.
     """
 
@@ -29,7 +29,7 @@ cdef class Layer:
     cdef const real[:] b
     cdef real[:, :] dw
     cdef real[:] db
-    cdef Matrix w_at, b_at, dw_at, db_at  # where they lie
+    cdef Matrix w_at, b_at, dw_at, db_at  # the same as matrices of a call
 
     def __cinit__(self, Operations operations, weight not None, bias, dweight not None, dbias,
                   weight_status=None, bias_status=None):
@@ -77,7 +77,7 @@ cdef class Layer:
     def backward(self, const real[:, :] x not None, const real[:, :] dy not None, weight, bias, bint needs_dx):
         """dweight += dy^T x and dbias += sum over n of dy[n], if trained; dx = dy weight if needs_dx, else True.
 
-        dx is a new array. None, too, where dx is needed and the weight has changed since the last forward.
+        dx is a new array. None is also returned where dx is needed and the weight has changed since the last forward.
         """
         if weight is not self.weight or bias is not self.bias:
             return None

@@ -1,5 +1,6 @@
-# The losses, from the outputs z (N, C) or their logarithms log_p, and the labels (N,) or target rows t (N, C). A sum
-# over the batch has one double accumulator and runs in the order of the index. factor: what a mean is divided by.
+# The losses, from the outputs z (N, C) or log-probabilities log_p, and the labels (N,) or target rows t (N, C). A sum
+# over the batch has one double accumulator and runs in the order of the index. factor: the gradient of the loss
+# with respect to each row's or element's part, 1 over their number for a mean.
 #
 #     negative_log_likelihood = -sum over n of log_p[n, label n]            d = -factor at the labels
 #     cross_entropy           = the same of log softmax z                   d = factor (e^log_p - 1 at the labels)
@@ -23,7 +24,7 @@ cdef void negative_log_likelihood(Call* call, Py_ssize_t rows) noexcept nogil:
 
 
 cdef void add_at_labels(Call* call, Py_ssize_t rows) noexcept nogil:
-    # overwrite: to zeros
+    # overwrite: the gradient begins at zero
     cdef real value = gradient_factor(call, rows)
     cdef Py_ssize_t i
     if call.overwrite:

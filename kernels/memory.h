@@ -10,7 +10,7 @@
 #define LINE 64 /* bytes of a cache line, and of the widest vector */
 
 /* Zeroed memory that begins on a cache line. Under AddressSanitizer it ends where it was asked to end, so
-   that one element behind an array is seen; elsewhere calloc gives large pieces without touching them. */
+   that one element behind an array is seen; elsewhere calloc returns large blocks without touching them. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_IS_EXACT 1
 static void *claim(size_t bytes, void **begin) {
@@ -29,8 +29,8 @@ static void *claim(size_t bytes, void **begin) {
 }
 #endif
 
-/* The head of a NumPy array, whose layout is part of NumPy's binary interface: asked at each step, where an
-   attribute of Python's would take longer than the step's own check. tests/test_array_flags.py holds it to NumPy. */
+/* The head of a NumPy array, whose layout is part of NumPy's binary interface: read at each step, where a
+   Python attribute would take longer than the whole check. tests/test_array_flags.py holds it to NumPy. */
 typedef struct {
   PyObject_HEAD
   char *data;

@@ -1,4 +1,4 @@
-"""What holds a parameter beside its arrays: memory that no one can resize, and what is known of its value."""
+"""What a parameter has beside its arrays: memory that cannot be resized, and the status of its value."""
 
 import numpy
 
@@ -21,14 +21,14 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         unsigned int tp_version_tag  # 0: not known
 
-EXACT = bool(MEMORY_IS_EXACT)  # built to find reads behind an array: nothing lies between two arrays
+EXACT = bool(MEMORY_IS_EXACT)  # built to detect reads beyond an array: there is no padding between arrays
 
 
 cdef class Memory:
     """``bytes`` zeroed bytes that begin on a cache line, for numpy.frombuffer.
 
     An array on it does not own its data and can't be resized in place, so that an address into it stays valid
-    as long as the Memory lives. MemoryError where there is not so much.
+    as long as the Memory lives. MemoryError if there is not enough memory.
     """
 
     cdef void* block
@@ -60,7 +60,7 @@ cdef struct Facts:  # as layer.pxi and program.pxi read and write them
 
 
 cdef class Status:
-    """What is known of a parameter beside its arrays.
+    """The status of a parameter.
 
     version : how often its value was changed in place. requires_grad : whether it is trained. has_grad :
     whether a backward has reached it since its gradient was last cleared.
@@ -93,38 +93,38 @@ cdef class Status:
 
     @property
     def address(self):
-        """Where its facts lie, for a program that read and write them."""
+        """The address of its facts, for a program that reads and writes them."""
         return <size_t>&self.facts
 
     def advance(self):
-        """The value was changed in place."""
+        """Count a change of the value in place."""
         self.facts.version += 1
 
 
 def advance(list statuses):
-    """The values of all of them were changed in place."""
+    """Count a change in place of the values of all of them."""
     for status in statuses:
         (<Status?>status).facts.version += 1
 
 
 def forget(list statuses):
-    """None of them has a gradient any more."""
+    """Note that none of them has a gradient."""
     for status in statuses:
         (<Status?>status).facts.has_grad = False
 
 
-ABSENT = object()  # what a name stands for that a dictionary does not have
+ABSENT = object()  # the value of a name that a dictionary does not have
 
 
 def class_version(type kind not None):
-    """A number that becomes another one as soon as an attribute of the class, or of its bases, is another."""
+    """A number that changes as soon as an attribute of the class, or of its bases, is replaced."""
     if (<PyTypeObject*>kind).tp_version_tag == 0:
         raise ValueError(f"expected a class whose attributes have been looked up, got {kind}")
     return (<PyTypeObject*>kind).tp_version_tag
 
 
 cdef bint same(list items, tuple were):
-    """Whether the list holds these objects and no others; they are not asked whether they are equal."""
+    """Whether the list holds these objects and no others, compared by identity."""
     cdef Py_ssize_t i
     if len(items) != len(were):
         return False
@@ -135,7 +135,7 @@ cdef bint same(list items, tuple were):
 
 
 def followed(groups, tuple seen):
-    """Whether a list of parameter groups is still what was seen: (group, its list, the parameters in it) for each."""
+    """Whether a list of parameter groups is unchanged. seen : (group, its list, the parameters in it) for each."""
     cdef Py_ssize_t i
     cdef tuple one
     if type(groups) is not list or len(<list>groups) != len(seen):
@@ -151,7 +151,7 @@ def followed(groups, tuple seen):
 
 
 def same_items(list groups, tuple seen):
-    """Whether the dictionaries hold the very objects that were seen: ((name, value), ...) for each."""
+    """Whether the dictionaries hold the same objects as before. seen : ((name, value), ...) for each."""
     cdef Py_ssize_t i
     cdef tuple pair
     if len(groups) != len(seen):
@@ -167,7 +167,7 @@ def same_items(list groups, tuple seen):
 
 
 def writeable(array not None):
-    """The flag of a NumPy array, as programs ask for it."""
+    """The writeable flag of a NumPy array, read as programs read it."""
     if not isinstance(array, numpy.ndarray):
         raise TypeError(f"expected an array, got {type(array).__name__}")
     return bool(array_is_writeable(<PyObject*>array))
@@ -204,18 +204,18 @@ cdef class Counts:
         self.numbers[i] = number
 
     def renew(self):
-        """The arrays of the state are others now."""
+        """Note that the arrays of the state have been replaced."""
         self.numbers[self.size] += 1
 
     def fill(self, long long number):
-        """The number of all of them."""
+        """Set the number of each of them."""
         cdef Py_ssize_t i
         for i in range(self.size):
             self.numbers[i] = number
 
     @property
     def address(self):
-        """Where the numbers lie, for a program that counts on."""
+        """The address of the numbers, for a program that counts updates."""
         return <size_t>self.numbers
 
     def common(self, list statuses):

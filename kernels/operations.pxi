@@ -36,4 +36,5 @@ cdef inline void begin(Call* call, action run) noexcept nogil:
     call.run, call.then, call.overwrite, call.settings.value = run, NULL, False, 0
     call.a.at = call.b.at = call.out.at = call.start.at = call.bias_gradient.at = NULL
     call.labels, call.number, call.divide, call.batch_rows = NULL, NULL, EXACT, 0
+    call.geometry, call.first = NULL, 0
     call.state[0] = call.state[1] = NULL

@@ -1,7 +1,7 @@
 # The updates of the optimizers, operation for operation as minidl/optim writes them: every product,
 # sum, quotient and root is rounded by itself, and the settings are rounded to the element first. w, g
-# and the state are flat, of n elements. Below each stand how a step's settings come from those of the parameter
-# group, in double, and the lines that register both.
+# and the state are flat, of n elements. Below each stands how a step's settings are computed, in double, from those of
+# the parameter group, and the lines that register both.
 
 cdef extern from "math.h" nogil:
     double power "pow"(double base, double exponent)
@@ -9,7 +9,7 @@ cdef extern from "math.h" nogil:
 
 
 cdef inline vec decayed(vec g, vec w, real decay) noexcept nogil:
-    """g + decay w; g itself where decay is 0."""
+    """g + decay w, or g where decay is 0."""
     return g if decay == 0 else g + w * broadcast(decay)
 
 
@@ -25,7 +25,7 @@ cdef void sgd_update(
     """v = momentum v + gain d, w -= lr d; see minidl.optim.SGD."""
     cdef Py_ssize_t i = 0, m
     cdef vec d, x, buffer
-    while momentum == 0 and decay == 0 and not maximize and i + LANES <= n:  # the plainest rule, at its shortest
+    while momentum == 0 and decay == 0 and not maximize and i + LANES <= n:  # plain SGD, a loop of its own
         store(w + i, load(w + i) - load(g + i) * broadcast(lr))
         i += LANES
     while i < n:
@@ -92,7 +92,7 @@ cdef void adam(Call* call, Py_ssize_t rows) noexcept nogil:
 cdef inline void corrected(
     double lr, double beta1, double beta2, double eps, double step, AdamStep* settings
 ) noexcept nogil:
-    """With the bias corrections of Adam's two means."""
+    """The settings with the bias corrections of Adam's two means."""
     settings.rate, settings.root = lr / (1 - power(beta1, step)), square_root(1 - power(beta2, step))
     settings.eps, settings.beta1, settings.rest1, settings.beta2, settings.rest2 = (
         eps, beta1, 1 - beta1, beta2, 1 - beta2)

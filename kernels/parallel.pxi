@@ -1,6 +1,6 @@
-# How threads share a program: each walks the whole list and does its parts of every call, so that there is one fork
-# and join for many calls. Calls by rows follow one another without waiting, since a row depends on itself alone, and
-# so do the gradients of parameters. There may be more parts than threads.
+# How threads share a program: each goes through all calls of a parallel region and does its parts of each, so that
+# there is one fork and join for many calls. Between calls by rows there is no barrier, since a row depends on itself
+# alone; nor between the gradients of parameters. There may be more parts than threads.
 
 cdef extern from "threads.h" nogil:
     ctypedef void (*part_function)(void* context, int thread, int threads) noexcept
@@ -10,7 +10,7 @@ cdef extern from "threads.h" nogil:
 
 cdef extern from * nogil:
     """
-    #define UNIT_ROWS 4 /* in which rows are shared out */
+    #define UNIT_ROWS 4 /* rows are shared out in multiples of this */
     """
     const int UNIT_ROWS
 
@@ -22,7 +22,7 @@ cdef struct Region:
 
 
 cdef inline Py_ssize_t boundary(Py_ssize_t size, Py_ssize_t unit, int part, int parts) noexcept nogil:
-    """Where part begins of size cut into parts, whole units each."""
+    """The index at which a part begins, where size is cut into parts of whole units."""
     return min(size, (size + unit * parts - 1) // (unit * parts) * unit * part)
 
 
@@ -35,7 +35,7 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int p
         if call.b_by_rows:
             mine.b = from_element(&call.b, begin, 0)
         mine.labels = call.labels + begin
-        mine.batch_rows = rows  # what divides a loss is the batch's
+        mine.batch_rows = rows  # a mean is over the whole batch
         if call.then is not NULL:
             then = moved(call.then, begin, 0)
         rows = end - begin
@@ -67,7 +67,7 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int p
 
 
 cdef inline bint waits(const Call* call, const Call* before) noexcept nogil:
-    """Whether a call needs what other threads did in the one before it."""
+    """Whether a call needs a barrier: it reads what other threads compute in the call before it."""
     cdef Partition how = call.partition
     return how != before.partition or how == ALONE or how == BY_COLUMNS or how == BY_ELEMENTS
 

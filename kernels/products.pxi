@@ -5,7 +5,7 @@
 #     dweight += dy^T x              (N, O) (N, I) -> (O, I)
 #     dbias += sum over n of dy[n]   (N, O) -> (O,)
 #
-# An activation, or its derivative, may finish each panel of y, or dx, while it lies in the first cache.
+# An activation, or its derivative, may finish each panel of y, or dx, while it is in the first-level cache.
 
 from libc.string cimport memset
 
@@ -37,15 +37,27 @@ register(b"linear", affine, PRODUCT | BY_NAME,
 register(b"linear_input_gradient", affine, PRODUCT | BY_NAME, b"dx = dy weight: (N, O) (O, I) -> (N, I).")
 
 
+cdef void bmm(Call* call, Py_ssize_t rows) noexcept nogil:
+    """out = a b for each of a stack of matrices."""
+    cdef Stack* stack = &call.settings.stack
+    cdef Py_ssize_t i
+    for i in range(stack.count):
+        gemm(rows, call.cols, call.depth, call.a.at + i * stack.a, call.a.s0, call.a.s1,
+             call.b.at + i * stack.b, call.b.s0, call.b.s1, NULL, 0, call.out.at + i * stack.out, call.out.s0)
+
+
+register(b"bmm", bmm, STACK | BY_NAME, b"c = a b, matrix by matrix: (B, M, K) (B, K, N) -> (B, M, N).")
+
+
 cdef void column_sum(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out[j] += sum over i of a[i, j], for out of one row; overwrite: not +=."""
+    """out[j] += sum over i of a[i, j], for out of one row; with overwrite = for +=."""
     if call.overwrite:
         memset(call.out.at, 0, call.cols * sizeof(real))
     column_sums(call.a.at, call.a.s0, call.a.s1, call.out.at, call.out.s1, rows, call.cols)
 
 
 cdef void linear_gradients(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out += a^T b and bias_gradient += column sums of b, for a (rows, depth), b (rows, cols); overwrite: not +=."""
+    """out += a^T b and bias_gradient += column sums of b, a (rows, depth), b (rows, cols); overwrite: = for +=."""
     if call.out.at is not NULL:
         gemm(call.depth, call.cols, rows, call.a.at, call.a.s1, call.a.s0, call.b.at, call.b.s0, call.b.s1,
              NULL if call.overwrite else call.out.at, call.out.s0, call.out.at, call.out.s0)

@@ -1,13 +1,13 @@
-# Program: the calls of a captured step, which Python writes once, and which are then run without Python between them.
+# Program: the calls of a captured step. Python writes them once; they are then run without Python between them.
 #
-# Each call is an operation's action, where its arrays begin, and their sizes. Arrays with a row for each sample have
-# room for the largest batch; a run tells how many rows it has. What the program cannot do itself it asks of a Python
-# function, in its place in the list.
+# A call is an operation's action, the addresses of its arrays, and their sizes. Arrays with a row for each sample have
+# room for the largest batch; each step gives its number of rows. What has no kernel is a Python function, called in its
+# place in the list.
 #
-# Nothing that Python does may lead a program into foreign memory. So an address is taken through a typed
-# view of the size that the call needs, of memory that can't be resized, and the program holds it; labels and
-# index are copied before they are checked; what else the program was built from is compared before a run and
-# after each Python function in it; and a program that runs refuses a second call.
+# Nothing that Python does may lead a program into foreign memory. So an address is taken through a typed view of the
+# size that the call needs, of memory that can't be resized and that the program holds; labels and index are copied
+# before they are checked; guards compare what else the program was built from before each step, and after each Python
+# function in it; and a program that is running refuses a second call.
 
 from cpython.list cimport PyList_GET_ITEM
 
@@ -20,7 +20,7 @@ cdef int thread_count = 1
 
 
 def set_num_threads(int n):
-    """How many threads a program may run on: 1 to MAX_THREADS."""
+    """Set how many threads a program may run on: 1 to MAX_THREADS."""
     global thread_count
     if not 1 <= n <= MAX_THREADS:
         raise ValueError(f"set_num_threads: expected 1 to {MAX_THREADS} threads, got {n}")
@@ -36,14 +36,14 @@ cdef dict DIVIDED = {"sum": BY_NOTHING, "rows": BY_BATCH, "elements": BY_NUMBERS
 
 cdef enum:
     WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings
-    WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the batch's rows
+    WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the rows of the batch
 
-# Which operands of a call are the batch's, and change from run to run
+# Which operands of a call are the batch's, and change from step to step
 cdef enum:
     A_IS_INPUT = 1
     B_IS_TARGET = 2
 
-cdef struct NameGuard:  # what a name must stand for; Program.references holds all three
+cdef struct NameGuard:  # the value that a name must have; Program.references holds all three
     PyObject* namespace
     PyObject* name
     PyObject* value
@@ -52,7 +52,7 @@ cdef struct ParameterGuard:  # a parameter of the model, whether it was trained 
     Facts* facts
     bint trained
     Py_ssize_t call      # the call that reads it in the forward pass,
-    bint read            # whether the backward reads it, too: then its value must be that of the forward
+    bint read            # whether the backward reads it, too: then its value must not change in between
     long long version
 
 
@@ -78,7 +78,7 @@ cdef class Program:
     cdef Facts** marked            # the parameters of the optimizer, then the others of the model
     cdef char* had_grad            # whether they had a gradient before the step
     cdef Py_ssize_t cleared_count, marked_count  # of them the optimizer's, and all
-    cdef list update_arrays        # what the calls of the updates point into
+    cdef list update_arrays        # the arrays that the calls of the updates point into
     cdef Py_ssize_t output_call, output_width
     cdef int* flags
     cdef int64_t* labels           # the batch's
@@ -86,7 +86,7 @@ cdef class Program:
     cdef double loss_value, wrong_value
     cdef Py_ssize_t width, target_width, classes, work
     cdef readonly Py_ssize_t capacity
-    cdef Matrix x, t  # the batch that the calls were set to
+    cdef Matrix x, t  # the batch that the calls read
     cdef Matrix gathered, gathered_target
     cdef readonly bint running
     cdef readonly object target    # the batch's, for a loss that is a Python function
@@ -149,7 +149,7 @@ cdef class Program:
         return call
 
     cdef real* held(self, list keeper, array, Py_ssize_t size) except NULL:
-        """Where an array of exactly ``size`` elements begins, to write to; the list keeps it."""
+        """Where an array of exactly ``size`` elements begins, to be written; the list holds it."""
         cdef real[::1] view = array
         if view.shape[0] != size:
             raise ValueError(f"expected an array of {size} elements, got {view.shape[0]}")
@@ -157,11 +157,11 @@ cdef class Program:
         return &view[0] if size else NOTHING
 
     cdef Matrix flat(self, array, Py_ssize_t size) except *:
-        """An array of exactly ``size`` elements, as one row that may stand for many."""
+        """An array of exactly ``size`` elements, as one row that serves all rows."""
         return Matrix(self.held(self.references, array, size), 0, 1)
 
     cdef Matrix rows(self, array, Py_ssize_t cols) except *:
-        """An array with a row of cols for each sample of the largest batch, to write to."""
+        """An array with a row of cols for each sample of the largest batch, to be written."""
         cdef real[:, ::1] view = array
         if view.shape[0] != self.capacity or view.shape[1] != cols or cols < 1:
             raise ValueError(f"expected an array of shape {(self.capacity, cols)}, got "
@@ -185,7 +185,7 @@ cdef class Program:
         return 0
 
     cdef int product(self, Call* call, Py_ssize_t depth, Py_ssize_t cols) except -1:
-        """A product of a layer with a weight of depth x cols."""
+        """Describe the product with a weight of depth x cols."""
         call.depth, call.cols = depth, cols
         call.partition = BY_COLUMNS if cols >= 4 * self.operations.table.panel and depth * cols >= WIDE else BY_ROWS
         self.work += depth * cols
@@ -230,9 +230,9 @@ cdef class Program:
 
     def apply(self, str name, a, y not None, b=None, double setting=0, str reduction="sum", bint overwrite=False,
               bint against_target=False):
-        """The operation called name: y from a (and b; against_target: the batch's rows).
+        """Append the operation called name: y from a, and b or, with against_target, the rows of the target.
 
-        An elementwise operation on what the call before has written, a layer's product, is done panel by panel.
+        An elementwise operation on the output of the product before it is fused: it runs panel by panel.
         """
         cdef Py_ssize_t cols = y.shape[1]
         cdef const Operation* operation = self.operations.find(name)
@@ -270,7 +270,7 @@ cdef class Program:
         call.out, call.cols, call.partition = self.flat(gradient, gradient.size), gradient.size, BY_ELEMENTS
 
     def python(self, function):
-        """Call function(rows), a float: None, or the loss."""
+        """Call function(rows), which returns the loss or None."""
         if not callable(function):
             raise TypeError(f"expected a function, got {type(function).__name__}")
         self.append(NULL, function)
@@ -282,7 +282,7 @@ cdef class Program:
                 self.python_end = self.count
 
     def ask_target(self):
-        """Keep the target of the batch at hand for Python functions."""
+        """Make the target of the batch available to Python functions."""
         self.asks_target = True
 
     def forward_ends(self, last not None):
@@ -340,7 +340,7 @@ cdef class Program:
         self.guarded_count += 1
 
     def backward_reads(self, status):
-        """The backward reads the value of this parameter, one of those that are guarded."""
+        """Note that the backward reads the value of this guarded parameter."""
         cdef Py_ssize_t i
         cdef Facts* facts = self.facts_of(status)
         for i in range(self.guarded_count):
@@ -348,7 +348,7 @@ cdef class Program:
                 self.guarded[i].read = True
 
     cdef void note_versions(self, Py_ssize_t call) noexcept:
-        """The values that calls from this one on will read are those of now."""
+        """Note the versions of the values that calls from this one on read."""
         cdef Py_ssize_t i
         for i in range(self.guarded_count):
             if self.guarded[i].call >= call:
@@ -361,12 +361,12 @@ cdef class Program:
             if self.guarded[i].read and self.guarded[i].version != self.guarded[i].facts.version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"capture: a weight is at version {self.guarded[i].facts.version}; expected version "
+                    f"a weight is at version {self.guarded[i].facts.version}; expected version "
                     f"{self.guarded[i].version} instead: a loss or a generator changed it while the step ran")
         return 0
 
     def reaches(self, status):
-        """The calls write this parameter's gradient."""
+        """Note that the calls write this parameter's gradient."""
         cdef Facts* facts = self.facts_of(status)
         cdef void* memory = realloc(self.reached, (self.reached_count + 1) * sizeof(Facts*))
         if memory is NULL:
@@ -376,9 +376,9 @@ cdef class Program:
         self.reached_count += 1
 
     def marks(self, list cleared not None, list others not None, bint backup):
-        """(status, gradient) of the optimizer's parameters, whose gradients begin anew in each step, and of others.
+        """Name the parameters: (status, gradient) of the optimizer's, whose gradients each step clears, and of others.
 
-        backup : whether Python runs in the backward and the update, which may fail: gradients are kept for that.
+        backup : whether Python runs in the backward and the update, which may fail: then gradients are put back.
         """
         cdef Py_ssize_t i
         if self.marked is not NULL:
@@ -395,7 +395,7 @@ cdef class Program:
         self.cleared_count, self.marked_count = len(cleared), len(pairs)
 
     def update(self, optimizer not None):
-        """Update what the optimizer, one of minidl.optim's, holds, by its rule. The last thing to be written."""
+        """Append the update of what an optimizer of minidl.optim holds. Nothing can be appended after it."""
         if self.running or self.update_begin >= 0:
             raise RuntimeError("expected one update, of a program that does not run")
         cdef Py_ssize_t i, j
@@ -431,7 +431,7 @@ cdef class Program:
         return False
 
     def gather_into(self, x not None, rows):
-        """Where the rows of a batch given by index are gathered."""
+        """Set the arrays into which the rows of a batch given by index are gathered."""
         self.gathered = self.rows(x, self.width)
         if rows is not None:
             self.gathered_target = self.rows(rows, self.target_width)
@@ -439,7 +439,7 @@ cdef class Program:
     # Running
 
     cdef int run_calls(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
-        """Run the calls from begin to end; other threads run meanwhile if it takes long."""
+        """Run the calls from begin to end; other Python threads may run meanwhile if it takes long."""
         cdef Py_ssize_t i = begin
         cdef PyThreadState* state
         cdef Region region
@@ -466,7 +466,7 @@ cdef class Program:
         return 0
 
     cdef int set_batch(self, const Matrix* x, const Matrix* t) noexcept:
-        """Let the calls read this batch and these rows of the target."""
+        """Point the calls to this batch and these rows of the target."""
         cdef Py_ssize_t i
         if same_place(x, &self.x) and same_place(t, &self.t):
             return 0
@@ -490,11 +490,11 @@ cdef class Program:
         return self.loss_value
 
     def run(self, x, target, index=None):
-        """The same, but a loss that is not finite is returned, too."""
+        """The same, but a loss that is not finite is returned; nothing is updated then."""
         return self.one_step(x, target, index)
 
     cdef int begin(self) except -1:
-        """Be running; RuntimeError if it is already."""
+        """Mark the program as running; RuntimeError if it is already."""
         if self.running or self.entered:
             raise RuntimeError(
                 "capture: this step is running already: it was called again from within it, or by another thread")
@@ -502,7 +502,7 @@ cdef class Program:
         return 0
 
     def enter(self):
-        """Until leave() refuse to run, as a program does that runs already."""
+        """Refuse to run until leave(), as a program that is running does."""
         self.begin()
         self.running, self.entered = False, True
 
@@ -510,7 +510,7 @@ cdef class Program:
         self.entered = False
 
     cdef int read_labels(self, const int64_t[:] labels, Py_ssize_t rows, bint by_index) except -1:
-        """Copy the labels of the batch, and check the copy: what was given may change at any time."""
+        """Copy the labels of the batch and check the copy, since the array may change at any time."""
         cdef Py_ssize_t i
         cdef int64_t outside = 0
         if (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
@@ -520,7 +520,7 @@ cdef class Program:
         else:
             for i in range(rows):
                 self.labels[i] = labels[self.index[i] if by_index else i]
-        for i in range(rows):  # one sum, which the compiler makes vectors of
+        for i in range(rows):  # a sum without branches, which the compiler vectorises
             outside += <uint64_t>self.labels[i] >= <uint64_t>self.classes
         for i in range(rows if outside else 0):
             if not 0 <= self.labels[i] < self.classes:
@@ -562,7 +562,7 @@ cdef class Program:
         cdef const int64_t[:] labels
         cdef Py_ssize_t rows
         cdef Matrix x_at, t_at = Matrix(NULL, 0, 0)
-        # Plain arrays: another class may hide values under a mask, or run Python when it is read.
+        # Plain arrays alone: a subclass may mask values, or run Python when it is read.
         if type(samples) is not NDARRAY or indices is not None and type(indices) is not NDARRAY or (
                 (self.classes or self.target_width) and type(target) is not NDARRAY):
             raise Refusal("expected NumPy arrays")
@@ -603,7 +603,7 @@ cdef class Program:
             self.note_versions(0)
         if self.late_labels and self.classes and index is None:
             self.run_calls(0, self.forward_end, rows)
-            try:  # what the loss of the modules would see: Python ran since
+            try:  # again, as the loss of the modules would: Python has run since
                 self.read_labels(labels, rows, False)
             except Refusal as refusal:
                 raise ValueError(f"capture: {refusal}") from None
@@ -619,7 +619,7 @@ cdef class Program:
         return self.loss_value
 
     cdef int backward_and_update(self, Py_ssize_t rows) except -1:
-        """The rest of a step in which no Python runs any more."""
+        """The rest of a step, without Python functions in it."""
         cdef Py_ssize_t i
         if self.late_labels:
             self.check_versions()
@@ -632,7 +632,7 @@ cdef class Program:
         return 0
 
     cdef int backward_and_update_in_python(self, Py_ssize_t rows) except -1:
-        """The same where a Python function runs in it. After an error the gradients are as before."""
+        """The same with Python functions in it. After an error the gradients are as before the step."""
         cdef Py_ssize_t i
         for i in range(self.marked_count):
             self.had_grad[i] = self.marked[i].has_grad
@@ -646,7 +646,7 @@ cdef class Program:
                     gradient[:] = 0
             self.run_calls(self.loss_end, self.python_end, rows)
             self.check_versions()
-            for i in range(self.cleared_count):  # a loss of the user may have written other gradients
+            for i in range(self.cleared_count):  # a user's loss may have written other gradients
                 if self.backups[i][0].any():
                     self.marked[i].has_grad = True
             for i in range(self.reached_count):
@@ -663,7 +663,7 @@ cdef class Program:
         return 0
 
     cdef int prepare_updates(self) except -1:
-        """Decide what the update moves, and by how much. Nothing has changed if this fails; no Python runs after it."""
+        """Set what the update changes, and its numbers. An error leaves all as it was; no Python runs after it."""
         cdef Py_ssize_t i
         cdef bint stateful, fit = True, python_ran = False
         cdef Update update
@@ -688,14 +688,14 @@ cdef class Program:
         return 0
 
     cdef int lay_out_updates(self) except -1:
-        """Write the calls of the updates anew, for the parameters that are to move now."""
+        """Write the calls of the updates anew, for the parameters that are to be updated now."""
         cdef Update update
         cdef Call* call
         cdef Py_ssize_t i, leader, number
         self.truncate()
         del self.update_arrays[:]
         for update in self.updates:
-            update.generation = -1  # nothing fits until all is written
+            update.generation = -1  # no call is valid until all are written
         for number, update in enumerate(self.updates):
             names = update.optimizer.state_of(update.group) if update.stateful else ()
             for i in range(update.size):
@@ -727,7 +727,7 @@ cdef class Program:
         return 0
 
     cdef void truncate(self) noexcept:
-        """Forget the calls of the updates."""
+        """Remove the calls of the updates."""
         cdef Py_ssize_t i
         for i in range(self.update_begin, self.count):
             free(self.calls[i])
@@ -735,7 +735,7 @@ cdef class Program:
         del self.functions[self.update_begin:]
 
     cdef void write_output(self, real* y) noexcept:
-        """Let the last call of the forward pass write to y, and what finishes it, too."""
+        """Let the last call of the forward pass, and the call fused with it, write to y."""
         cdef Call* call = self.calls[self.output_call]
         call.out.at = y
         if call.then is not NULL:

@@ -1,11 +1,11 @@
 # Sums over rows and columns, and the functions of a whole row. Every sum has one accumulator and runs
-# in the order of the index. x (N, M); g, y and d (N, M) with rows of stride one where they are written.
+# in the order of the index. x, g, y and d are (N, M); those that are written have rows of stride one.
 
 cdef void column_sums(
     const real* g, Py_ssize_t gs0, Py_ssize_t gs1, real* out, Py_ssize_t os0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """out[j] += sum over i of g[i, j]."""
-    # Four vectors at a time: an addition takes longer than the next one waits to begin.
+    # Four vectors at a time, since additions are pipelined: several independent sums hide their latency.
     cdef Py_ssize_t i, j = 0, n
     cdef int v
     cdef vec acc[4]
@@ -73,9 +73,9 @@ register(b"row_sum", row_sum, BY_NAME,
 register(b"total", total, GIVES_NUMBER, b"The sum of all x, accumulated in double: (N, M) -> float.")
 
 
-# A function of a row takes LANES rows at a time, a row a lane: the sum along a row stays in order, and
-# the vectors are full however short the row. Such a strip of short rows is turned round in a buffer
-# first, column by column; longer ones are read where they are.
+# A function of a row takes LANES rows at a time, one row in each lane: the sum along a row stays in order, and
+# the vectors are full however short the row is. Such a strip of short rows is first transposed into a buffer;
+# longer rows are read in place.
 
 cdef extern from * nogil:
     """
@@ -101,7 +101,7 @@ cdef inline void transpose_in(
 
 
 cdef inline void place(Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t cols) noexcept nogil:
-    """Where the output for the rows at y is written first."""
+    """The strip to which the output for the rows at y is written first."""
     if cols > STRIP_COLS:
         strip.p, strip.s0, strip.s1 = y, ys0, 1
     else:
@@ -110,7 +110,7 @@ cdef inline void place(Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t cols) n
 
 cdef inline void transpose_out(
         const Strip* strip, real* y, Py_ssize_t ys0, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
-    """From there to y."""
+    """Copy the strip to y."""
     if cols <= STRIP_COLS:
         pack(strip.buffer, 1, LANES, n, cols, y, ys0)
 
@@ -125,7 +125,7 @@ cdef inline void put(const Strip* strip, Py_ssize_t j, vec v, Py_ssize_t n) noex
 
 
 cdef inline vec strip_max(const Strip* x, Py_ssize_t n, Py_ssize_t cols) noexcept nogil:
-    """The largest of each row. A NaN that it passes over still reaches the sum."""
+    """The largest of each row. A NaN that the maximum skips still reaches the sum."""
     cdef vec largest = at(x, 0, n), v
     cdef Py_ssize_t j
     for j in range(1, cols):

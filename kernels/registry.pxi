@@ -1,4 +1,4 @@
-# register(): an operation becomes known, to Python as a function and to programs as an action, which are the same.
+# register(): makes an operation known, to Python as a function and to programs as an action; both run the same code.
 
 from cpython.pycapsule cimport PyCapsule_New
 
@@ -28,7 +28,7 @@ cdef void multiply_adds(Call* call, Py_ssize_t rows) noexcept nogil:
 
 
 cdef int register(const char* name, action run, int flags, const char* formula, const char* settings=b"") except -1:
-    """An operation of this name: what its action takes and gives is told by the flags."""
+    """Register an operation by name; the flags say what its action takes and gives."""
     if TABLE.operation_count == MOST_OPERATIONS:
         raise ImportError("expected no more than MOST_OPERATIONS operations")
     TABLE.operations[TABLE.operation_count] = Operation(name, run, flags, formula, settings)
@@ -39,7 +39,7 @@ cdef int register(const char* name, action run, int flags, const char* formula, 
 cdef int register_rule(
     const char* optimizer, const char* operation, preparation prepare, const char* settings
 ) except -1:
-    """An optimizer's class whose update is this operation."""
+    """Register the operation that is the update of an optimizer's class."""
     if TABLE.rule_count == MOST_RULES:
         raise ImportError("expected no more than MOST_RULES rules")
     TABLE.rules[TABLE.rule_count] = Rule(optimizer, operation, settings, prepare)
@@ -51,7 +51,7 @@ table = PyCapsule_New(&TABLE, "minidl.kernels.table of doubles" if sizeof(real) 
                       "minidl.kernels.table of floats", NULL)
 
 
-# What losses divide by, as their actions ask for it
+# What the actions of losses divide by
 
 cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t n = call.batch_rows or rows
@@ -59,10 +59,10 @@ cdef inline double divisor(const Call* call, Py_ssize_t rows) noexcept nogil:
 
 
 cdef inline double reduced(const Call* call, double acc, Py_ssize_t rows) noexcept nogil:
-    """What the call gives for a sum over the batch."""
+    """The loss of a call, from its sum over the batch."""
     return acc if call.divide == EXACT else <real>(acc / divisor(call, rows))
 
 
 cdef inline real gradient_factor(const Call* call, Py_ssize_t rows) noexcept nogil:
-    """By what a gradient is multiplied."""
+    """The factor of a loss's gradient: 1 over what its sum is divided by."""
     return <real>(call.settings.value / divisor(call, rows))

@@ -61,20 +61,26 @@ cdef extern from * nogil:
 
 cdef extern from *:
     """
-    typedef float real; /* of either type here: nothing is read or written through an address to it */
+    typedef float real; /* stands for either type: no element is read or written here */
     """
     ctypedef float real
 
 include "call.pxi"
+include "geometry.pxi"
+
+include "shares.pxi"
+include "recurrent_sizes.pxi"
 
 cdef struct Instruction:
     Call call
     int kind
     Py_ssize_t rows
+    Py_ssize_t work  # multiply-adds, or as much
+    Sharing sharing  # among threads
     double* source   # of SETTING: a number in memory, a double if source_is_double
     bint source_is_double
 
-cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
+cdef struct Facts:  # of a parameter; its Status in kernels/memory.pyx holds them
     long long version
     int trained
     int has_grad
@@ -93,7 +99,7 @@ cdef enum:
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
 
 cdef object NDARRAY = numpy.ndarray
-UNFIT = object()  # what a program gives for arguments that it was not recorded for
+UNFIT = object()  # the result for arguments that the program was not recorded for
 cdef tuple PLAIN = (int, float, str, bool, bytes, complex, type(None))
 cdef object BOOL = numpy.dtype(bool)
 cdef object INT64 = numpy.dtype(numpy.int64)
@@ -111,7 +117,7 @@ cdef enum GuardKind:
     TRAINED    # whether a parameter is trained
     HAS_GRAD   # whether it has a gradient
     VALUE      # what a function of no arguments gives, by ==
-    LIES       # where an array lies, and how
+    LIES       # the address and the strides of an array
     CONTENT    # its elements, bit for bit
 
 cdef struct Guard:
@@ -214,7 +220,7 @@ cdef class Guards:
         self.add(VALUE, function, None, function(), text)
 
     def place(self, array not None, str text):
-        """Where an array lies, and how."""
+        """The address and the strides of an array."""
         if type(array) is not NDARRAY:
             raise TypeError(f"expected an array, got {type(array).__name__}")
         self.add(LIES, array, None, (array.shape, array.strides), text).number = <Py_ssize_t>(
@@ -227,7 +233,7 @@ cdef class Guards:
         self.add(CONTENT, array, None, (array.shape, array.dtype, array.tobytes()), text)
 
     def take(self, Guards others not None):
-        """Guard what the others guard, too."""
+        """Add the guards of others."""
         cdef Py_ssize_t i
         cdef Guard* guard
         for i in range(others.count):
@@ -278,9 +284,9 @@ cdef class Guards:
         return -1
 
     def renew(self, Py_ssize_t i, bint whatever=False):
-        """Take guard i as it is now, if it is a number or a string of the same type and value; whether it was.
+        """Let guard i expect the present object, if it is a number or a string of the same type and value; else False.
 
-        whatever : take it, whatever it is.
+        whatever : let it expect any object.
         """
         cdef Guard* guard = &self.guards[i]
         holder, key, before = self.held[i]
@@ -307,7 +313,7 @@ cdef inline double number_at(const Instruction* ins) noexcept:
 
 
 cdef const Table* table_of(capsule, dtype) except NULL:
-    """What a capsule of this element type holds. ImportError for that of another build."""
+    """The table in a capsule of this element type. ImportError for one of another build."""
     cdef const Table* table = <const Table*>PyCapsule_GetPointer(
         capsule, "minidl.kernels.table of doubles" if numpy.dtype(dtype) == DOUBLE else
         "minidl.kernels.table of floats")
@@ -383,12 +389,12 @@ cdef class Replay:
         return ins
 
     cdef void forget_from(self, Py_ssize_t begin) noexcept:
-        """Take back what was appended last."""
+        """Remove the last instruction."""
         self.count = begin
         del self.functions[begin:], self.labels_of[begin:]
 
     cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:
-        """Let the matrix be this array of exactly rows x cols."""
+        """Point the matrix to this array of exactly rows x cols."""
         if type(array) is not NDARRAY or array.dtype != dtype or array.shape != (rows, cols):
             raise ValueError(f"expected an array of {dtype} of shape {(rows, cols)}, got "
                              f"{getattr(array, 'dtype', type(array).__name__)} of {getattr(array, 'shape', None)}")
@@ -408,23 +414,30 @@ cdef class Replay:
         self.references.append(array)
         if id(owner) not in self.owners:
             self.owners[id(owner)] = owner
-            if owner.flags.owndata:  # it may be resized in place, but while a weak reference to it stands
+            if owner.flags.owndata:  # it may be resized in place, unless there is a weak reference to it
                 self.outside.append(owner)
         return 0
 
     def kernel(self, str name not None, dtype not None, out, a=None, b=None, c=None, double setting=0,
-               bint accumulates=False, number=None, setting_from=None, str who="loss"):
+               bint accumulates=False, number=None, setting_from=None, str who="loss", tuple geometry=None,
+               tuple settings=()):
         """Run the operation of this name and element type. Its matrices have the shapes that its registration says:
 
         elementwise     out, a and b (rows, cols); of a comparison out is of bool
         where           the same, and c, the condition, of bool
         to_double       out of float64, from_double a of float64
         linear, matmul  out (rows, cols), a (rows, depth), b (depth, cols), c a row (1, cols) where sums begin;
-                        accumulates: they begin at out
+                        accumulates: the sums begin at out
         column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
         total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
         with labels     the same and out (rows, cols); who: what an error for labels out of range begins with
-        setting_from    a number (1, 1) that is the setting, as it is when the instruction is run
+        over windows    a, b where there is one, and out, as large as the geometry says; c a row, the bias
+        turned          out and a (rows, cols); setting: the rows of each matrix
+        bmm             out (B, rows, cols), a (B, rows, depth), b (B, depth, cols)
+        take_rows       out (rows, cols), a (V, cols), labels c (1, rows); add_rows: out (V, cols), a (rows, cols)
+        recurrent       see recurrent.pxi; a (T N, ...), b W^T, c the bias or None, out the work (1, size), and of a
+                        derivative b W and c the work; settings: T, whether backwards, whether relu
+        setting_from    a number (1, 1) that is read as the setting when the instruction runs
         """
         cdef size_t address = self.operations[numpy.dtype(dtype), name]
         cdef const Operation* operation = <const Operation*>address
@@ -433,10 +446,19 @@ cdef class Replay:
         cdef int flags = operation.flags
         cdef Py_ssize_t rows, cols, depth = 0
         real_type = numpy.dtype(dtype)
-        rows, cols = (a if out is None or name in ("column_sum", "row_sum") else out).shape
+        if flags & STACK:
+            self.product_of_stacks(operation, real_type, out, a, b)
+            return
+        if flags & TABLE_ROWS:
+            self.table_rows(operation, name, real_type, out, a, c, setting, who)
+            return
+        if flags & RECURRENT:
+            self.recurrent(operation, name, real_type, out, a, b, c, settings)
+            return
+        rows, cols = (a if out is None or name in ("column_sum", "row_sum") or flags & WINDOWS else out).shape
         cdef Py_ssize_t begin = self.count
         try:
-            if flags & HAS_LABELS:  # directly before they are used: no Python runs between
+            if flags & HAS_LABELS:  # directly before they are used: no Python runs in between
                 self.check_before(c, cols, who)
             if setting_from is not None:
                 self.number_from(self.append(SETTING, None), setting_from)
@@ -453,6 +475,18 @@ cdef class Replay:
                     ins.call.start.s0 = 0
                 elif accumulates:
                     ins.call.start = ins.call.out
+            elif flags & WINDOWS:
+                depth = self.bind_windows(ins, name, real_type, out, a, b, c, geometry)
+                ins.call.overwrite = not accumulates
+            elif name == "turned":
+                depth = <Py_ssize_t>setting
+                if depth < 1 or cols % depth:
+                    raise ValueError(f"expected rows of whole matrices of {depth} rows, got {cols} numbers")
+                self.bind(&ins.call.out, out, real_type, rows, cols, True)
+                self.bind(&ins.call.a, a, real_type, rows, cols, False)
+                if ins.call.a.s1 != 1:
+                    raise ValueError("turned: expected rows of stride one")
+                ins.call.depth, depth = depth, 1
             elif name in ("column_sum", "row_sum"):
                 self.bind(&ins.call.out, out, real_type, 1, cols if name == "column_sum" else rows, True)
                 self.bind(&ins.call.a, a, real_type, rows, cols, False)
@@ -486,7 +520,111 @@ cdef class Replay:
         except BaseException:
             self.forget_from(begin)
             raise
-        self.work += rows * cols * (depth if depth else 4)
+        ins.work = rows * cols * (depth if depth else 4)
+        ins.sharing = sharing_of(flags, name, &ins.call, rows, numpy.dtype(dtype).itemsize)
+        self.work += ins.work
+
+    cdef Py_ssize_t bind_windows(self, Instruction* ins, str name, dtype, out, a, b, c, tuple geometry) except -1:
+        """Bind the arrays of an operation over windows, each dense; how many multiply-adds an element of a meets."""
+        cdef Geometry g
+        cdef Matrix* matrices[3]
+        cdef Py_ssize_t i = 0
+        matrices[0], matrices[1], matrices[2] = &ins.call.a, &ins.call.b, &ins.call.out
+        read_geometry(&g, geometry)
+        held = numpy.array(geometry, numpy.intp)  # this program's own: nobody else can write there
+        check_parts(&g, name, (a.shape, out.shape) if b is None else (a.shape, b.shape, out.shape))
+        for array in (a, b, out):
+            if array is not None:
+                self.bind(matrices[i], array, dtype, array.shape[0], array.shape[1], array is out)
+                if matrices[i].s1 != 1 or matrices[i].s0 != <Py_ssize_t>array.shape[1]:
+                    raise ValueError(f"{name}: expected arrays that lie row by row")
+            i += 1
+        if c is not None:
+            if name != "convolution":
+                raise ValueError(f"{name}: expected no bias")
+            self.bind(&ins.call.start, c, dtype, 1, g.out_channels, True)
+            ins.call.start.s0 = 0
+        self.kept.append(held)
+        ins.call.geometry, ins.call.cols = <const Geometry*><size_t>held.ctypes.data, out.shape[1]
+        ins.call.depth = out.shape[0]
+        return g.kernel_height * g.kernel_width * g.out_channels // g.groups
+
+    cdef int product_of_stacks(self, const Operation* operation, dtype, out, a, b) except -1:
+        """Multiply matrix by matrix."""
+        cdef Instruction* ins = self.append(KERNEL, None)
+        cdef Py_ssize_t count, rows, cols, depth, begin = self.count - 1
+        try:
+            count, rows, cols = out.shape
+            depth = a.shape[2]
+            ins.call.run, ins.rows, ins.call.cols, ins.call.depth = operation.run, rows, cols, depth
+            ins.call.settings.stack.count = count
+            ins.call.settings.stack.out = self.bind_stack(&ins.call.out, out, dtype, count, rows, cols, True)
+            ins.call.settings.stack.a = self.bind_stack(&ins.call.a, a, dtype, count, rows, depth, False)
+            ins.call.settings.stack.b = self.bind_stack(&ins.call.b, b, dtype, count, depth, cols, False)
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += count * rows * cols * depth
+        return 0
+
+    cdef Py_ssize_t bind_stack(self, Matrix* matrix, array, dtype, Py_ssize_t count, Py_ssize_t rows, Py_ssize_t cols,
+                               bint written) except? -1:
+        """Let the matrix be the first of exactly ``count`` in this array; the elements from one to the next."""
+        if type(array) is not NDARRAY or array.shape != (count, rows, cols) or not count:
+            raise ValueError(f"expected an array of shape {(count, rows, cols)}, got {getattr(array, 'shape', None)}")
+        cdef Py_ssize_t size = dtype.itemsize, step = array.strides[0]
+        if step % size:
+            raise ValueError("expected strides of whole elements, and these aligned")
+        self.bind(matrix, array[0], dtype, rows, cols, written)
+        self.kept.append(array)
+        return step // size if count > 1 else 0
+
+    cdef int table_rows(self, const Operation* operation, str name, dtype, out, a, labels, double setting,
+                        str who) except -1:
+        """Take rows of a table by their labels, or add to them."""
+        cdef Py_ssize_t begin = self.count, rows = labels.shape[1], cols = out.shape[1]
+        cdef bint adds = name == "add_rows"
+        cdef Instruction* ins
+        cdef Matrix places
+        table = out if adds else a
+        try:
+            self.check_before(labels, table.shape[0], who)
+            ins = self.append(KERNEL, None)
+            ins.call.run, ins.rows, ins.call.cols, ins.call.settings.value = operation.run, rows, cols, setting
+            self.bind(&ins.call.out, out, dtype, table.shape[0] if adds else rows, cols, True)
+            self.bind(&ins.call.a, a, dtype, rows if adds else table.shape[0], cols, False)
+            self.bind(&places, labels, INT64, 1, rows, True)
+            ins.call.labels = <const int64_t*>places.at
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += rows * cols
+        return 0
+
+    cdef int recurrent(self, const Operation* operation, str name, dtype, out, a, b, c, tuple settings) except -1:
+        """Run a whole sequence."""
+        cdef Instruction* ins = self.append(KERNEL, None)
+        cdef Py_ssize_t i, n, h, width, begin = self.count - 1
+        try:
+            n, h, width, of_a, of_b, of_work, of_out = recurrent_shapes(name, a.shape[0], b.shape, settings)
+            ins.call.run, ins.rows, ins.call.depth, ins.call.cols = operation.run, n, h, width
+            for i in range(len(settings)):
+                ins.call.settings.all[i] = settings[i]
+            self.bind(&ins.call.a, a, dtype, of_a[0], of_a[1], True)  # read-only, but of stride one
+            self.bind(&ins.call.b, b, dtype, of_b[0], of_b[1], False)
+            self.bind(&ins.call.out, out, dtype, of_out[0], of_out[1], True)
+            if name.endswith("_backward"):
+                if ins.call.a.s0 != h or ins.call.out.s0 != of_out[1]:
+                    raise ValueError(f"{name}: expected matrices whose rows lie end to end")
+                self.bind(&ins.call.start, c, dtype, 1, of_work[1], True)
+            elif c is not None:
+                self.bind(&ins.call.start, c, dtype, 1, width, True)
+                ins.call.start.s0 = 0
+        except BaseException:
+            self.forget_from(begin)
+            raise
+        self.work += of_a[0] * of_a[1] * h
+        return 0
 
     cdef int number_from(self, Instruction* ins, array) except -1:
         """Let the instruction read this number (1, 1) of float32 or float64."""
@@ -528,7 +666,7 @@ cdef class Replay:
         self.references.append(status)
 
     def argument(self, array):
-        """The next argument: an array of this program's that it is copied into, or a static one, told as (value,)."""
+        """Add an argument: the array of this program into which it is copied, or a static one as (value,)."""
         if type(array) is NDARRAY:
             view = array
             if not array.flags.c_contiguous or not array.flags.writeable:
@@ -544,7 +682,7 @@ cdef class Replay:
     # Running
 
     cdef bint take(self, tuple args) except -1:
-        """Copy the arguments in; False, if they are not of the kind that the program was recorded for."""
+        """Copy the arguments in; False if the program was not recorded for arguments of their kind."""
         cdef Py_ssize_t i, j
         cdef Py_buffer buffer
         cdef tuple entry
@@ -582,7 +720,7 @@ cdef class Replay:
         return True
 
     cpdef bint due(self):
-        """Whether the next replay is one that is checked against Python."""
+        """Whether the next replay is checked against Python."""
         return self.replays + 1 == self.next_check
 
     cpdef replayed(self, tuple args, result):
@@ -615,7 +753,8 @@ cdef class Replay:
                 if large:
                     with nogil:
                         while i < end and self.code[i].kind == KERNEL:
-                            self.code[i].call.run(&self.code[i].call, self.code[i].rows)
+                            ins = &self.code[i]
+                            run_shared(&ins.call, ins.rows, ins.work, &ins.sharing)
                             i += 1
                     continue
                 ins.call.run(&ins.call, ins.rows)
@@ -639,7 +778,7 @@ cdef class Replay:
         return True
 
     def clocked(self, tuple args not None):
-        """Run all, and tell how many seconds each instruction took, zero behind the end of the program.
+        """Run all instructions, and return the seconds that each took, zero behind the end of the program.
 
         UNFIT for arguments of another kind.
         """
@@ -674,7 +813,7 @@ cdef class Replay:
 
 
 def peak(capsule, dtype):
-    """Operations per second of one core that does multiply-adds in registers alone: the best of ten."""
+    """Operations per second of one core with multiply-adds in registers alone: the best of ten measurements."""
     cdef const Table* table = table_of(capsule, dtype)
     cdef Call call
     cdef double start, best = 1e9
@@ -699,14 +838,14 @@ cdef extern from "Python.h":
 
 
 cdef class Profiler:
-    """Tells ``called(frame)`` and ``called_in_c(frame, function)`` of the calls that this thread makes.
+    """Calls ``called(frame)`` and ``called_in_c(frame, function)`` for the calls that this thread makes.
 
-    interest(code) says of which: 1 where code is called, 2 where it calls C, 3 both, 0 neither. It is asked once of
-    each piece of code, and what is not of interest costs no Python.
+    interest(code) says for which: 1 where code is called, 2 where it calls C, 3 both, 0 neither. It is called once for
+    each code object, and code without interest costs no Python.
     """
 
     cdef object interest, called, called_in_c
-    cdef dict known             # interest by code, and what was asked last, by a part of its address
+    cdef dict known             # by the address of the code: the interest, and the code; then those asked last
     cdef PyObject* codes[1024]
     cdef int interests[1024]
 
@@ -718,12 +857,12 @@ cdef class Profiler:
         if self.codes[place] != code:
             found = self.known.get(<size_t>code)
             if found is None:
-                found = self.known[<size_t>code] = self.interest(<object>code), <object>code  # which keeps it alive
+                found = self.known[<size_t>code] = self.interest(<object>code), <object>code  # held: it stays alive
             self.codes[place], self.interests[place] = code, <int>(<tuple>found)[0]
         return self.interests[place]
 
     def __call__(self, frame, event, arg):
-        """As sys.setprofile calls it once, where somebody has taken it away and put it back."""
+        """Called once by sys.setprofile, where it has been removed and put back."""
         code = frame.f_code
         cdef int interest = self.interest_in(<PyObject*>code)
         self.begin()
@@ -733,7 +872,7 @@ cdef class Profiler:
             self.called_in_c(frame, arg)
 
     def begin(self):
-        """From now on; sys.setprofile ends it."""
+        """Begin to profile; sys.setprofile ends it."""
         PyEval_SetProfile(on_event, <PyObject*>self)
 
 
@@ -752,11 +891,11 @@ cdef int on_event(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) e
     return 0
 
 
-cdef int recordings = 0  # that go on now, in any thread
+cdef int recordings = 0  # that are running, in any thread
 
 
 def recording_begins():
-    """Until it ends, no step is replayed without a look at whether its thread is being recorded."""
+    """Count a recording: while there is one, each replay checks whether its thread is being recorded."""
     global recordings
     recordings += 1
 
@@ -767,9 +906,9 @@ def recording_ends():
 
 
 cdef class ReplayedCall:
-    """A callable that goes straight to the program that ran last, and to Python where that does not fit.
+    """A callable that calls the program that ran last directly, and Python where that program does not fit.
 
-    A subclass gives ``slow(args, named)`` and sets ``program`` and ``result``, which makes the output.
+    A subclass defines ``slow(args, named)``, and sets ``program`` and ``result``, which makes the output.
     """
 
     cdef public Replay program
@@ -785,5 +924,5 @@ cdef class ReplayedCall:
         return self.slow(args, named)
 
     def slow(self, args, named):
-        """The output all the same."""
+        """The output where the program does not fit."""
         raise NotImplementedError(f"{type(self).__name__}.slow: expected a subclass to define it")

@@ -1,4 +1,4 @@
-"""A callable that goes straight to compiled code, and to Python only where that refuses."""
+"""A callable that calls compiled code directly, and Python only where that refuses."""
 
 
 class Refusal(Exception):
@@ -6,10 +6,10 @@ class Refusal(Exception):
 
 
 cdef class Shortcut:
-    """``self(x, y, index)`` is ``compiled(x, y, index)``, or what ``fallback`` makes of it; so is ``run``, which goes
-    to ``tolerant``.
+    """``self(x, y, index)`` is ``compiled(x, y, index)``, and ``run`` is ``tolerant``; where these refuse, ``fallback``
+    gives the result.
 
-    A subclass of Python that has no __call__ of its own costs no Python frame: a tenth of a microsecond.
+    A Python subclass without a __call__ of its own is called without a Python frame, which saves 0.1 µs.
     """
 
     cdef public object compiled, tolerant
@@ -29,5 +29,5 @@ cdef class Shortcut:
             return self.fallback("run", x, y, index)
 
     def fallback(self, name, x, y, index):
-        """The result of "step" or "run" all the same, or the error in the caller's words."""
+        """The result of "step" or "run" in another way, or the error in the caller's words."""
         raise NotImplementedError(f"{type(self).__name__}.fallback: expected a subclass to define it")

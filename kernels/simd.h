@@ -1,7 +1,7 @@
 /* The vector of the target: its type, and how to load, store, select and multiply-add it.
 
    A kernel module is compiled with one target's flags and one element type (MINIDL_F64 or float32).
-   Everything else about a kernel stands in the .pxi files, which know neither. */
+   Everything else about a kernel stands in the .pxi files, which depend on neither. */
 #ifndef MINIDL_SIMD_H
 #define MINIDL_SIMD_H
 
@@ -119,7 +119,7 @@ INLINE vec root_of(vec v) {
 }
 
 /* The first n lanes (0 <= n <= LANES): the others load as zero and are not stored. The sanitizer does not
-   look into the instructions with a mask. */
+   check masked instructions. */
 INLINE vec load_part(const real *p, ptrdiff_t n) {
 #if defined(__SANITIZE_ADDRESS__)
   vec v = broadcast(0);
@@ -177,7 +177,7 @@ INLINE void store_part(real *p, vec v, ptrdiff_t n) {
 INLINE vec zip(vec a, vec b, const int high) {
 #ifdef __clang__
   vec z;
-  for (int i = 0; i < LANES; i++) { /* clang knows the pattern */
+  for (int i = 0; i < LANES; i++) { /* clang recognises the pattern */
     int from = high * LANES / 2 + i / 2;
     z[i] = i % 2 ? b[from] : a[from];
   }
@@ -204,7 +204,7 @@ INLINE void transpose(vec *rows) {}
 INLINE void prefetch(const real *p) {}
 #endif
 
-/* Where a product keeps what it packs: each thread its own, since products run side by side. */
+/* The buffers of a product's packed panels are of each thread, since products run in parallel. */
 #if defined(__GNUC__)
 #define OF_A_THREAD __thread
 #elif defined(_MSC_VER)

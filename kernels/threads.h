@@ -33,7 +33,7 @@ static struct {
   part_function function;
   void *context;
   pthread_t threads[MAX_THREADS]; /* the workers */
-  int giver, cores, aside; /* the core that jobs come from, how many there are, workers that keep off it */
+  int giver, cores, aside; /* the core that jobs come from, how many there are, workers that avoid it */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .giver = -1};
 
 static inline void relax(int turn) {
@@ -59,7 +59,7 @@ static void *worker(void *number) {
       pthread_mutex_unlock(&pool.lock);
     }
     seen = __atomic_load_n(&pool.job, __ATOMIC_ACQUIRE);
-    if (part < (int)(seen % 128)) { /* or else the next job may be in the making */
+    if (part < (int)(seen % 128)) { /* otherwise the next job may be half written */
       pool.function(pool.context, part, seen % 128);
       __atomic_fetch_sub(&pool.running, 1, __ATOMIC_ACQ_REL);
     }
@@ -74,8 +74,8 @@ static void forget_workers(void) { /* in the child of a fork */
   pool.job = 0, pool.giver = -1;
 }
 
-/* When the library is loaded: a fork that began before the first job would not know of a later handler, and its
-   child would wait for workers, or for a job, of its parent's. */
+/* Runs when the library is loaded: a fork that began before the first job would not know of a later handler, and
+   its child would wait for its parent's workers. */
 __attribute__((constructor)) static void survive_forks(void) {
   pool.hooked = pthread_atfork(NULL, NULL, forget_workers) == 0;
 }
@@ -83,7 +83,7 @@ __attribute__((constructor)) static void survive_forks(void) {
 static void hire(int workers) {
   sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are left to the main thread */
   while (pool.workers < workers &&
          pthread_create(&pool.threads[pool.workers], NULL, worker, (void *)(size_t)(pool.workers + 1)) == 0)
     pthread_detach(pool.threads[pool.workers++]);
@@ -91,7 +91,7 @@ static void hire(int workers) {
 }
 
 /* How many parts can run at once: one a core. A worker that woke on the core of the thread which waits for
-   it would come to run only at the next tick of the clock, a dozen steps later; so workers keep off it. */
+   it would not run before the next tick of the clock, a dozen steps later; so workers avoid that core. */
 static int places(int parts) {
 #if defined(__linux__) && defined(CPU_SET)
   cpu_set_t cores;

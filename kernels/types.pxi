@@ -25,7 +25,7 @@ cdef extern from "simd.h" nogil:
 
 
 cdef inline vec load_strided(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
-    """The n <= LANES elements at p, p + step, ...; zero behind them. Of a step of 0, the one in all lanes."""
+    """The n <= LANES elements at p, p + step, ...; zeros beyond. A step of 0 gives one in all lanes."""
     cdef real lanes[16]
     cdef Py_ssize_t i
     if step == 1:

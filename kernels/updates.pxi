@@ -1,4 +1,4 @@
-# The update of a parameter group: which calls it makes, and what they need to know of its Python objects.
+# The update of a parameter group: the calls that it makes, and the Python objects that they depend on.
 
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
@@ -11,20 +11,20 @@ cdef enum:
 cdef extern from "memory.h":
     bint is_writeable "array_is_writeable" (PyObject* array) noexcept
 
-cdef struct Setting:  # as it was read last; Update.read holds it
+cdef struct Setting:  # the object that was read last; Update.read holds it
     PyObject* name
     PyObject* value
 
 
 cdef class Update:
-    """The calls that update one parameter group, and the Python objects that their settings live in.
+    """The calls that update one parameter group, and the Python objects that hold their settings.
 
     Update(optimizer, group, flat): the optimizer is one of minidl.optim's, the flat its Flat for the group.
     """
 
     cdef object optimizer, flat, group
     cdef const Rule* rule
-    cdef action run            # what updates, by that rule
+    cdef action run            # the rule's operation
     cdef list references, read
     cdef tuple setting_names
     cdef Setting settings[MOST_SETTINGS]
@@ -35,9 +35,9 @@ cdef class Update:
     cdef Facts** facts
     cdef long long* counts
     cdef char* written        # whether the program's calls write its gradient
-    cdef Py_ssize_t* leaders  # for each parameter the first of those that share its call; -1: it is not moved
+    cdef Py_ssize_t* leaders  # for each parameter the first one in its call; -1: it is not updated
     cdef long long generation
-    cdef object state         # the state's dictionary, its names and what they stand for in the calls
+    cdef object state         # the state's dictionary, its names, and the arrays that the calls use
     cdef tuple names
     cdef list arrays
 
@@ -75,7 +75,7 @@ cdef class Update:
         free(self.written)
 
     cdef bint settings_stand(self) except -1:
-        """Whether the settings are the objects that were read last."""
+        """Whether the settings are still the objects that were read last."""
         cdef int i
         for i in range(self.setting_count):
             if self.settings[i].value is NULL or PyDict_GetItemWithError(
@@ -84,11 +84,11 @@ cdef class Update:
         return True
 
     cdef int read_settings(self) except -1:
-        """Read and check the settings, which may be Python of somebody else's."""
+        """Read and check the settings, which may run a user's Python."""
         cdef int i
         for i in range(self.setting_count):
             self.settings[i].value = NULL
-        # Held before they are checked: what is compared later is then what was read now.
+        # Read once, before they are checked, so that what is compared later is what was checked.
         values = [dict.get(self.group, name) for name in self.setting_names]
         settings = self.optimizer.settings(self.group)
         self.stateful = self.optimizer.keeps_state(settings)
@@ -101,17 +101,17 @@ cdef class Update:
         for i in range(len(numbers)):
             self.numbers[i] = numbers[i]
         self.read = values
-        for i in range(self.setting_count):  # of others the value may change without the object
+        for i in range(self.setting_count):  # objects of other types may change their value in place
             if type(values[i]) in (float, int, bool, tuple):
                 self.settings[i].value = <PyObject*>values[i]
         return 0
 
     cdef inline bint moves(self, Py_ssize_t i, bint by_flags) noexcept:
-        """Whether parameter i is to move: it is trained and has a gradient, by its flag or from the program's calls."""
+        """Whether parameter i is to be updated: trained, with a gradient by its flag or by the program's calls."""
         return self.facts[i].trained and (self.facts[i].has_grad if by_flags else self.written[i])
 
     cdef bint calls_fit(self, bint by_flags) except -1:
-        """Whether the calls that there are move the parameters that are to move now."""
+        """Whether the present calls update exactly the parameters that are to be updated now."""
         cdef Py_ssize_t i, leader
         cdef PyObject* array
         if self.generation != self.counts[self.size]:
@@ -127,16 +127,16 @@ cdef class Update:
         return True
 
     cdef list chosen(self, bint by_flags):
-        """The parameters that are to move."""
+        """The parameters that are to be updated."""
         cdef Py_ssize_t i
         return [i for i in range(self.size) if self.moves(i, by_flags)]
 
     cdef void set_call(self, Call* call) noexcept:
-        """The settings of this step's call, for the update that its state has not seen yet."""
+        """Set the settings of a call for the present step, by the number of its update."""
         self.rule.prepare(self.numbers, call.seen[0] + 1, &call.settings)
 
     cdef void count_step(self) noexcept:
-        """The step happens: values change, and the state sees one more update."""
+        """Count the step: values change, and the state has seen one more update."""
         cdef Py_ssize_t i
         for i in range(self.size):
             if self.leaders[i] >= 0:

@@ -12,7 +12,8 @@ except ModuleNotFoundError as error:
         "and start Python elsewhere, or 'pip install -e .' to work on the source in place."
     ) from error
 
-from . import autograd, data, functional, kernels, nn, optim, training
+from . import autograd, cuda, data, functional, kernels, nn, optim, training
+from .autograd.device import device
 from .autograd.parameter import Parameter
 from .autograd.tape import no_grad
 from .autograd.tensor import Tensor, tensor
@@ -22,15 +23,17 @@ from .compiled.errors import CaptureError
 from .compiled.prediction import predict
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
+from .nn.fold import fold
 from .random import manual_seed
 from .training import Evaluation, evaluate, fit
 
-# What users are shown; the modules that these come from stand beside them in the package.
+# The public names; the package's other attributes are the modules that they come from.
 __all__ = sorted([
-    "autograd", "data", "functional", "kernels", "nn", "optim", "training",
+    "autograd", "cuda", "data", "functional", "kernels", "nn", "optim", "training",
     "CaptureError", "Evaluation", "Parameter", "Tensor",
-    "capture", "evaluate", "fit", "float32", "float64", "from_numpy", "get_num_threads", "int64", "load", "long",
-    "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
+    "capture", "device", "evaluate", "fit", "float32", "float64", "fold", "from_numpy", "get_num_threads", "int64",
+    "load",
+    "long", "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
     *functional.__all__,
 ])
 

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from . import kernels
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-SINGLE = FLOATS[0]  # asked for by itself: to look a dtype up in a dictionary takes as long as a small kernel
+SINGLE = FLOATS[0]  # compared by identity: looking a dtype up in a dictionary takes as long as a small kernel
 INT64 = np.dtype(np.int64)
 
 
@@ -42,13 +42,24 @@ def as_int64(labels: np.ndarray) -> np.ndarray:
     return labels.astype(INT64, copy=False)
 
 
-def unary(name: str) -> Callable:
-    """x, and a setting where the kernel has one -> a new array of x's shape."""
+def as_it_lies(x: np.ndarray) -> tuple[int, ...] | None:
+    """The axes in the order in which they lie, where x has no gaps and they are not in order already."""
+    if x.flags.c_contiguous:
+        return None
+    axes = tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+    return axes if x.transpose(axes).flags.c_contiguous else None
+
+
+def unary(name: str, of_rows: bool = False) -> Callable:
+    """x, and a setting where the kernel has one -> a new array of x's shape, which lies as x does.
+
+    of_rows : the kernel works along the last axis, and the output lies in the order of the axes.
+    """
     by_dtype = compiled(name)
     single = by_dtype[SINGLE]
 
     def call(x, setting=None):
-        try:  # a matrix goes straight to its kernel, which refuses all else
+        try:  # a matrix goes to its kernel at once, which refuses all else
             kernel = single if x.dtype is SINGLE else by_dtype[x.dtype]
             return kernel(x, None) if setting is None else kernel(x, None, setting)
         except (AttributeError, KeyError):
@@ -56,13 +67,15 @@ def unary(name: str) -> Callable:
         except ValueError:
             if x.ndim == 2:
                 raise
+            if not of_rows and (axes := as_it_lies(x)) is not None:
+                return call(x.transpose(axes), setting).transpose(np.argsort(axes))
             return call(as_matrix(x), setting).reshape(x.shape)
 
     return call
 
 
-def binary(name: str) -> Callable:
-    """dy, x, and a setting where the kernel has one -> a new array of x's shape."""
+def binary(name: str, of_rows: bool = False) -> Callable:
+    """dy, x, and a setting where the kernel has one -> a new array of x's shape, as ``unary`` makes it."""
     by_dtype = compiled(name)
     single = by_dtype[SINGLE]
 
@@ -77,6 +90,8 @@ def binary(name: str) -> Callable:
                 raise
             if dy.shape != x.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}") from None
+            if not of_rows and (axes := as_it_lies(x)) is not None:
+                return call(dy.transpose(axes), x.transpose(axes), setting).transpose(np.argsort(axes))
             return call(as_matrix(dy), as_matrix(x), setting).reshape(x.shape)
 
     return call
@@ -95,6 +110,9 @@ _cross_entropy = compiled("cross_entropy")
 _cross_entropy_gradient = compiled("cross_entropy_gradient")
 _affine_sample = compiled("affine_sample")
 _layer = compiled("Layer")
+_bmm = compiled("bmm")
+_take_rows = compiled("take_rows")
+_add_rows = compiled("add_rows")
 
 
 def total(x: np.ndarray) -> float:
@@ -103,10 +121,10 @@ def total(x: np.ndarray) -> float:
 
 
 def summed(x: np.ndarray, dim=None, keepdim: bool = False):
-    """The sum over all elements, or along axes (one or several), as NumPy's, in an order that is always the same.
+    """The sum over all elements, or along axes (one or several), in an order that is always the same.
 
     Along the last axes: in double, by eight partial sums, of every eighth element. Along others: in the order of
-    the index, in the element type. Axes that lie apart are first brought together at the end. Integers and
+    the index, in the element type. Axes that are not adjacent are first moved to the end. Integers and
     booleans are left to NumPy.
     """
     if x.dtype not in FLOATS or not x.size:
@@ -168,10 +186,34 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return c
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     c = np.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
-    a, b = np.broadcast_to(a, stack + a.shape[-2:]), np.broadcast_to(b, stack + b.shape[-2:])
-    for index in np.ndindex(stack):
-        kernel(a[index], b[index], c[index])
+    if not c.size:
+        return c
+    for part in stacked(np.broadcast_to(a, stack + a.shape[-2:]), np.broadcast_to(b, stack + b.shape[-2:]), c):
+        _bmm[a.dtype](*part)
     return c
+
+
+def stacked(*arrays: np.ndarray) -> list[list[np.ndarray]]:
+    """Arrays (..., M, N) with the same axes before the last two, as stacks (B, M, N): one each, or several in turn."""
+    if arrays[0].ndim == 3:
+        return [list(arrays)]
+    merged = [x for x in arrays if all(
+        x.strides[i] == x.strides[i + 1] * x.shape[i + 1] or x.shape[i] == 1 for i in range(x.ndim - 3))]
+    if len(merged) == len(arrays):
+        return [[x.reshape(-1, *x.shape[-2:]) for x in arrays]]
+    return [[x[index] for x in arrays] for index in np.ndindex(arrays[0].shape[:-3])]
+
+
+def take_rows(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """table[index]: (V, E) (...) -> (..., E). ValueError for an index outside the table."""
+    y = np.empty((index.size, table.shape[1]), table.dtype)
+    _take_rows[table.dtype](table, as_int64(index).reshape(-1), y)
+    return y.reshape(*index.shape, table.shape[1])
+
+
+def add_rows(g: np.ndarray, index: np.ndarray, total: np.ndarray, skip: float = -1) -> None:
+    """total[index] += g, in the order of the index, but where that is ``skip``: (..., E) (...) (V, E)."""
+    _add_rows[g.dtype](as_matrix(g), as_int64(index).reshape(-1), total, skip)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -202,6 +244,9 @@ def layer(weight: np.ndarray, bias: np.ndarray | None, dweight: np.ndarray, dbia
 def add_column_sum(dy: np.ndarray, db: np.ndarray) -> None:
     """db += Σ_n dy[n]: (N, O) -> (O,)."""
     _column_sum[dy.dtype](dy, db)
+
+
+RECURRENT = {name: compiled(name) for layer in ("rnn", "lstm", "gru") for name in (layer, f"{layer}_backward")}
 
 
 def affine_sample(images: np.ndarray, matrices: np.ndarray, fill: float = 0.0) -> np.ndarray:

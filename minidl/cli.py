@@ -1,4 +1,4 @@
-"""The command ``minidl``: finds the subcommand, and turns what goes wrong into a line and an exit code."""
+"""The command ``minidl``: runs the subcommand, and reports errors as one line and an exit code."""
 from __future__ import annotations
 
 import argparse
@@ -15,14 +15,14 @@ COMMANDS = ("train", "profile", "reproduce", "sweep")
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaints are one line."""
+    """An ArgumentParser whose error messages are one line."""
 
     def error(self, message: str) -> NoReturn:
         raise CommandError(message, USAGE)
 
 
 def parser() -> Parser:
-    """The parser of all subcommands; the one that is chosen leaves its ``run`` in the result."""
+    """The parser of all subcommands; the chosen one sets ``run`` in the result."""
     top = Parser(prog="minidl", description="A small deep-learning framework for small networks on a CPU.")
     top.add_argument("--version", action="version", version=f"minidl {__version__}")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
@@ -62,7 +62,7 @@ def _tell(message: str, code: int) -> int:
 
 
 def _leave_a_broken_stream(stream) -> None:
-    """A standard error that cannot be written to is nobody's: flushed at exit, it would change the exit code."""
+    """Drop a standard error that cannot be written to: flushed at exit, it would change the exit code."""
     try:
         if stream is not None:
             stream.flush()

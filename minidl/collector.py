@@ -1,4 +1,4 @@
-"""The garbage collector, kept from running where functions are recorded."""
+"""The garbage collector, which does not run while functions are recorded."""
 from __future__ import annotations
 
 import gc
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class _State:
-    """How many recordings go on now, in any thread, and whether the collector ran before the first of them."""
+    """The number of recordings that are running, in any thread, and whether the collector was on before the first."""
 
     lock, recordings, enabled = threading.Lock(), 0, True
 
@@ -17,7 +17,7 @@ _state = _State()
 
 @contextmanager
 def without_collector():
-    """No collection begins in it, which would call functions of others that watch it."""
+    """Within it no collection begins, which would call other people's callbacks of the collector."""
     with _state.lock:
         if _state.recordings == 0:
             _state.enabled = gc.isenabled()

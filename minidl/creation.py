@@ -1,4 +1,4 @@
-"""Tensors from nothing and from NumPy, and PyTorch's names for the dtypes."""
+"""Functions that make Tensors, and PyTorch's names for the dtypes."""
 from __future__ import annotations
 
 import numpy as np

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def part_of(path: Path) -> Iterator[Path]:
-    """A name of its own beside ``path``, to write to and then rename; nothing is left of it afterwards."""
+    """A temporary name beside ``path``, to be written and then renamed; it is removed afterwards."""
     part = path.with_name(f"{path.name}.{os.urandom(8).hex()}.part")
     try:
         yield part

@@ -31,9 +31,9 @@ def coding(target: np.ndarray) -> tuple[int, int] | None:
 
 
 def checked_coding(who: str, target: np.ndarray, told) -> tuple[int, int] | None:
-    """The coding of a target of classes, as told or, if that is None, as it shows.
+    """The coding of a target of classes: ``told`` or, if that is None, the one that the target shows.
 
-    Raises ValueError for what is no coding and for a target that shows another.
+    Raises ValueError for an invalid coding and for a target that shows another one.
     """
     shown = coding(target)
     if told is None:
@@ -52,7 +52,7 @@ def ambiguous(who: str) -> ValueError:
 
 
 def decision_threshold(target: np.ndarray, told=None, who: str = "decision_threshold") -> float:
-    """Between the two values of a target for one unit: 1/2 for 0 and 1, 0 for -1 and 1.
+    """Half way between the two values of a target for one unit: 1/2 for 0 and 1, 0 for -1 and 1.
 
     told : the coding, (0, 1) or (-1, 1); by default the one that the target shows. ValueError for ones
     alone without it, and as checked_coding.
@@ -64,7 +64,7 @@ def decision_threshold(target: np.ndarray, told=None, who: str = "decision_thres
 
 
 def one_unit(output: np.ndarray) -> bool:
-    """Whether the sides of a threshold are the classes, rather than the columns."""
+    """Whether the output has one unit, with a class on each side of a threshold, and not a column a class."""
     return output.ndim < 2 or output.shape[1] == 1
 
 

@@ -1,4 +1,4 @@
-"""Where randomness comes from: a seed or a Generator that the caller gives, or minidl's own stream.
+"""Random numbers: from a seed or a Generator that the caller gives, or from minidl's own stream.
 
 NumPy's global generator is never read or set.
 """
@@ -10,7 +10,7 @@ _stream = np.random.default_rng()
 
 
 def manual_seed(seed: int) -> np.random.Generator:
-    """Restart minidl's own stream, which serves whoever gives no seed or generator; returns it."""
+    """Restart minidl's own stream, which is used where no seed or generator is given; returns it."""
     global _stream
     _stream = np.random.default_rng(seed)
     return _stream

@@ -1,4 +1,4 @@
-"""A training run as data: every choice that the reports vary, by its name.
+"""Recipe: a training run as data, with every choice that the reports vary by its name.
 
 A Recipe says which perceptron is trained and how; ``build`` makes the objects, ``fit`` runs it.
 """
@@ -117,7 +117,7 @@ class Recipe:
         return nn.Sequential(modules)
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
-        """The labels as the loss wants them: integers, one-hot rows, or for one output a column."""
+        """The labels as the loss takes them: integers, one-hot rows, or for one output a column."""
         if self.loss.startswith("cross_entropy"):
             return labels
         return data.one_hot(labels, self.outputs) if self.outputs > 1 else labels[:, None].astype(np.float32)

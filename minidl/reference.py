@@ -1,13 +1,13 @@
 """What every compiled kernel computes: the textbook formula, in NumPy.
 
 A function here has the name, the arguments and the side effects of its twin in ``minidl.kernels``: it
-writes what its docstring has on the left of "=" or "+=", in place, and leaves the other arrays alone. This
-is the specification that the compiled code is read against and tested against. All arrays of a call
+writes what its docstring has on the left of "=" or "+=", in place, and no other array. This is the
+specification to which the compiled code is compared by readers and tests. All arrays of a call
 share one dtype. Where a compiled kernel makes an output that is given as None, its twin is always given
 one. A product says here which sum it is; the compiled one rounds that sum in its own fixed
 way, one fused multiply-add a term, in index order.
 
-Infinities and NaN are answers, as IEEE arithmetic has them, and never warnings.
+Infinities and NaN are results, as in IEEE arithmetic, without warnings.
 """
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+
+from .reference_windows import (  # noqa: F401  twins, too
+    average_pool,
+    average_pool_backward,
+    convolution,
+    convolution_input_gradient,
+    convolution_weight_gradient,
+    max_pool,
+    max_pool_backward,
+    max_pool_pick,
+    turned,
+)
 
 Array = np.ndarray
 Kernel = TypeVar("Kernel", bound=Callable)
@@ -34,6 +46,12 @@ def _ieee(kernel: Kernel) -> Kernel:
 @_ieee
 def matmul(a: Array, b: Array, c: Array) -> None:
     """c = a b, for a (M, K), b (K, N), c (M, N)."""
+    c[...] = a @ b
+
+
+@_ieee
+def bmm(a: Array, b: Array, c: Array) -> None:
+    """c = a b, matrix by matrix, for a (B, M, K), b (B, K, N), c (B, M, N)."""
     c[...] = a @ b
 
 
@@ -99,7 +117,7 @@ def zero(y: Array) -> None:
 def row_sum(x: Array, y: Array) -> None:
     """y[i] = Σ_j x[i, j], for x (N, M): eight partial sums in double, of every eighth element, added in pairs."""
     padded = np.zeros((len(x), -(-x.shape[1] // 8) * 8 + 8), np.float64)
-    padded[:, 8:8 + x.shape[1]] = x  # behind eight zeros, where the sums begin
+    padded[:, 8:8 + x.shape[1]] = x  # after eight zeros, at which the sums begin
     part = np.add.accumulate(padded.reshape(len(x), -1, 8), axis=1)[:, -1] if len(x) else np.empty((0, 8))
     y[...] = ((part[:, 0] + part[:, 1]) + (part[:, 2] + part[:, 3])) + (
         (part[:, 4] + part[:, 5]) + (part[:, 6] + part[:, 7]))
@@ -361,6 +379,37 @@ def log_softmax_backward(dy: Array, y: Array, dx: Array) -> None:
     dx[...] = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)
 
 
+@_ieee
+def normalize_rows(x: Array, y: Array, eps: float) -> None:
+    """y = (x - mean) / √(mean of (x - mean)² + eps)."""
+    d = x - x.mean(axis=1, keepdims=True)
+    y[...] = d / np.sqrt((d * d).mean(axis=1, keepdims=True) + x.dtype.type(eps))
+
+
+@_ieee
+def normalize_rows_backward(dy: Array, x: Array, dx: Array, eps: float) -> None:
+    """dx = (dy - mean of dy - y (mean of dy y)) / s, for y = (x - mean) / s as normalize_rows has it."""
+    d = x - x.mean(axis=1, keepdims=True)
+    s = np.sqrt((d * d).mean(axis=1, keepdims=True) + x.dtype.type(eps))
+    y = d / s
+    dx[...] = ((dy - dy.mean(axis=1, keepdims=True)) - y * (dy * y).mean(axis=1, keepdims=True)) / s
+
+
+# Rows of a table (V, E), by labels (N,)
+
+def take_rows(table: Array, labels: Array, y: Array) -> None:
+    """y[n] = table[labels[n]], for y (N, E)."""
+    y[...] = table[labels]
+
+
+@_ieee
+def add_rows(g: Array, labels: Array, total: Array, skip: float) -> None:
+    """total[labels[n]] += g[n], for g (N, E), in the order of n, but where the label is ``skip``."""
+    for row, label in zip(g, labels, strict=True):
+        if label != skip:
+            total[label] += row
+
+
 # Over the rows z (N, C) of a loss, with their labels (N,)
 
 @_ieee
@@ -476,3 +525,132 @@ def adadelta(g: Array, w: Array, v: Array, u: Array, lr: float, rho: float, rest
     step = d / np.sqrt(v + real(eps)) * np.sqrt(u + real(eps))
     u[...] = real(rho) * u + real(rest) * (step * step)
     w -= real(lr) * step
+
+
+# Recurrent layers: a (T N, gates H) the input's part, weight (gates H, H), work and out flat. The work holds h (T + 1,
+# N, H), of lstm then c (T + 1, N, H), then what the steps keep, each (T, N, ...). The initial state lies in the first
+# place, or in the last where the steps run backwards.
+
+def _times(steps: int, reverse: float):
+    """(t, the place of the state before, the place of the one after) of each step, in its order."""
+    return [(t, t + 1, t) if reverse else (t, t, t + 1) for t in (range(steps)[::-1] if reverse else range(steps))]
+
+
+def _parts(work: Array, steps: int, n: int, h: int, states: int, *kept: int) -> list[Array]:
+    """The states (T + 1, N, H), then what is kept, (T, N, k H) each."""
+    shapes = [(steps + 1, n, h)] * states + [(steps, n, k * h) for k in kept]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return [part.reshape(shape) for part, shape in zip(np.split(work, ends[:-1]), shapes, strict=True)]
+
+
+def _sigmoid(x: Array) -> Array:
+    y = np.empty_like(x)
+    sigmoid(x, y)
+    return y
+
+
+@_ieee
+def rnn(a: Array, weight: Array, bias: Array | None, work: Array, steps: int, reverse: float, relu: float) -> None:
+    """h[t] = tanh(a[t] + h[t - 1] weightᵀ), or max(., 0) with relu; bias: None."""
+    size = weight.shape[1]
+    n = len(a) // steps
+    h, = _parts(work, steps, n, size, 1)
+    a = a.reshape(steps, n, size)
+    for t, before, after in _times(steps, reverse):
+        z = a[t] + h[before] @ weight.T
+        h[after] = np.maximum(z, 0) if relu else np.tanh(z)
+
+
+@_ieee
+def rnn_backward(g: Array, weight: Array, work: Array, out: Array, steps: int, reverse: float, relu: float) -> None:
+    """out[0] = the gradient of h0; out[t + 1] = that of a[t]; for g (T N, H), out ((T + 1) N, H)."""
+    size = weight.shape[1]
+    n = len(g) // steps
+    h, = _parts(work, steps, n, size, 1)
+    g, out = g.reshape(steps, n, size), out.reshape(steps + 1, n, size)
+    carried = np.zeros((n, size), g.dtype)
+    for t, _, after in _times(steps, reverse)[::-1]:
+        dh = g[t] + carried
+        out[t + 1] = np.where(h[after] <= 0, 0, dh) if relu else dh * (1 - h[after] * h[after])
+        carried = out[t + 1] @ weight
+    out[0] = carried
+
+
+@_ieee
+def lstm(a: Array, weight: Array, bias: Array | None, work: Array, steps: int, reverse: float) -> None:
+    """i, f, g, o = a[t] + h[t - 1] weightᵀ; c[t] = s(f) c[t - 1] + s(i) tanh g; h[t] = s(o) tanh c[t]; s the sigmoid.
+
+    bias: None. Keeps sigmoid(i), sigmoid(f), tanh g, sigmoid(o), and tanh c.
+    """
+    size = weight.shape[1]
+    n = len(a) // steps
+    h, c, gates, tanh_c = _parts(work, steps, n, size, 2, 4, 1)
+    a = a.reshape(steps, n, 4 * size)
+    for t, before, after in _times(steps, reverse):
+        z = a[t] + h[before] @ weight.T
+        i, f, o = (_sigmoid(z[:, k * size:(k + 1) * size]) for k in (0, 1, 3))
+        g = np.tanh(z[:, 2 * size:3 * size])
+        gates[t] = np.concatenate([i, f, g, o], axis=1)
+        c[after] = f * c[before] + i * g
+        tanh_c[t] = np.tanh(c[after])
+        h[after] = o * tanh_c[t]
+
+
+@_ieee
+def lstm_backward(g: Array, weight: Array, work: Array, out: Array, steps: int, reverse: float) -> None:
+    """out[0] = the gradients of c0 and h0 side by side; out[t + 1] = that of a[t]; for g (2 T N, H): h's, then c's."""
+    size = weight.shape[1]
+    n = len(g) // (2 * steps)
+    _, c, gates, tanh_c = _parts(work, steps, n, size, 2, 4, 1)
+    g, out = g.reshape(2, steps, n, size), out.reshape(steps + 1, n, 4 * size)
+    carried, dc = np.zeros((n, size), g.dtype), np.zeros((n, size), g.dtype)
+    for t, before, _ in _times(steps, reverse)[::-1]:
+        i, f, u, o = (gates[t, :, k * size:(k + 1) * size] for k in range(4))
+        dh = g[0, t] + carried
+        dc = (dc + g[1, t]) + dh * o * (1 - tanh_c[t] * tanh_c[t])
+        out[t + 1] = np.concatenate([
+            dc * u * i * (1 - i), dc * c[before] * f * (1 - f), dc * i * (1 - u * u), dh * tanh_c[t] * o * (1 - o)],
+            axis=1)
+        dc = dc * f
+        carried = out[t + 1] @ weight
+    out[0] = np.concatenate([dc, carried, np.zeros((n, 2 * size), g.dtype)], axis=1)
+
+
+@_ieee
+def gru(a: Array, weight: Array, bias: Array | None, work: Array, steps: int, reverse: float) -> None:
+    """q = h[t - 1] weightᵀ + bias; r, z = sigmoid(a + q); n = tanh(a + r q); h[t] = n + z (h[t - 1] - n).
+
+    Keeps r, z and q (of n), and n.
+    """
+    size = weight.shape[1]
+    rows = len(a) // steps
+    h, gates, new = _parts(work, steps, rows, size, 1, 3, 1)
+    a = a.reshape(steps, rows, 3 * size)
+    for t, before, after in _times(steps, reverse):
+        q = h[before] @ weight.T
+        if bias is not None:
+            q = q + bias
+        r, z = (_sigmoid(a[t, :, k * size:(k + 1) * size] + q[:, k * size:(k + 1) * size]) for k in range(2))
+        q = q[:, 2 * size:]
+        gates[t] = np.concatenate([r, z, q], axis=1)
+        new[t] = np.tanh(a[t, :, 2 * size:] + r * q)
+        h[after] = new[t] + z * (h[before] - new[t])
+
+
+@_ieee
+def gru_backward(g: Array, weight: Array, work: Array, out: Array, steps: int, reverse: float) -> None:
+    """out[0, :, :H] = the gradient of h0; out[t + 1] = those of a[t] and of q side by side; out ((T + 1) N, 6 H)."""
+    size = weight.shape[1]
+    rows = len(g) // steps
+    h, gates, new = _parts(work, steps, rows, size, 1, 3, 1)
+    g, out = g.reshape(steps, rows, size), out.reshape(steps + 1, rows, 6 * size)
+    carried = np.zeros((rows, size), g.dtype)
+    for t, before, _ in _times(steps, reverse)[::-1]:
+        r, z, q = (gates[t, :, k * size:(k + 1) * size] for k in range(3))
+        dh = g[t] + carried
+        dn = dh * (1 - z) * (1 - new[t] * new[t])
+        dz = dh * (h[before] - new[t]) * z * (1 - z)
+        dr = dn * q * r * (1 - r)
+        out[t + 1] = np.concatenate([dr, dz, dn, dr, dz, dn * r], axis=1)
+        carried = dh * z + out[t + 1, :, 3 * size:] @ weight
+    out[0] = np.concatenate([carried, np.zeros((rows, 5 * size), g.dtype)], axis=1)

@@ -1,8 +1,8 @@
-"""A run folder: filled only when the run is complete, and never lost, wherever it lies.
+"""A run folder: filled only when the run is complete, and never lost.
 
 The folder itself is neither renamed nor removed, so it may be a volume mounted in a container, the target of
-a symbolic link, or the folder that the shell stands in. What is written lies at first in a folder ``*.part``
-of its own: within the run folder, or beside it as long as there is none.
+a symbolic link, or the folder that the shell stands in. Files are first written to a folder ``*.part``,
+within the run folder, or beside it if there is none yet.
 """
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from uuid import uuid4
 
 from .training.progress import say
 
-MARKER = ".minidl"  # in every folder that minidl wrote, and may therefore fill anew
-ASIDE = re.compile(r"[0-9a-f]{32}\.(part|old)")  # what is being written, and what stood there before
-SYSTEM = {"lost+found"}  # at the top of a mounted file system, and nobody's
+MARKER = ".minidl"  # in every folder that minidl wrote, and may therefore replace
+ASIDE = re.compile(r"[0-9a-f]{32}\.(part|old)")  # what is being written, and the earlier content
+SYSTEM = {"lost+found"}  # at the top of a mounted file system
 
 Write = Callable[[Path], None]
 
@@ -30,13 +30,13 @@ Write = Callable[[Path], None]
 def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
     """``with run_folder(path) as keep: outcome = train(); keep(write)`` runs write(folder), then fills ``path``.
 
-    The content of a run that stood there is replaced when write has ended well; until then, and if an error
-    ends the block or ``keep`` is not called, it stands as it was and nothing is left of the new one.
+    The content of an earlier run is replaced when write has ended without an error. If an error ends the block, or
+    ``keep`` is not called, the earlier content stays and nothing is left of the new one.
 
     Raises, before the block begins, FileExistsError for what is no folder, or one with content that minidl did
     not write, and OSError where nothing can be written. ``keep`` raises OSError if that fails in the end, as on a
     full disk, and says where the result is instead: in the folder ``*.part``, or in a temporary one, to which
-    ``write`` is then run again. What else it raises, ``keep`` raises, too, and what was written by then stays.
+    ``write`` is then run again. Other errors of ``write`` are raised, too, and what was written until then stays.
     """
     path = _resolved(path)
     _refuse_foreign(path)
@@ -46,7 +46,7 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
     def keep(write: Write) -> None:
         nonlocal stays
         try:
-            _marked(part)  # again, should somebody have removed it meanwhile
+            _marked(part)  # again, in case it has been removed meanwhile
             write(part)
         except OSError as error:
             place = _elsewhere(write)
@@ -57,7 +57,7 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
             stays = True
             say(f"what was written of the result is kept in {part}")
             raise
-        stays = True  # whatever interrupts the moving, too
+        stays = True  # also if the move is interrupted
         try:
             _fill(path, part)
         except OSError as error:
@@ -101,7 +101,7 @@ def _resolved(path: str | os.PathLike) -> Path:
 
 
 def content(path: str | os.PathLike) -> list[Path]:
-    """What a run will replace in the folder; nothing where there is none."""
+    """The content of the folder that a run will replace."""
     path = Path(path)
     if not path.exists():
         return []
@@ -120,7 +120,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _marked(folder: Path) -> None:
-    """Make the folder, and in it the marker: not an empty file, for which there is room on a full disk, too."""
+    """Make the folder, and in it the marker: a file with content, so that a full disk is noticed."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_text("minidl made this folder, and may replace what is in it\n")
 
@@ -147,7 +147,7 @@ def _elsewhere(write: Write) -> Path | None:
 
 def _fill(path: Path, part: Path) -> None:
     """Put the content of ``part`` in the place of that of ``path``; after an error both are as before."""
-    _refuse_foreign(path)  # somebody may have put files there meanwhile
+    _refuse_foreign(path)  # files may have been put there meanwhile
     if not path.exists():
         os.replace(part, path)
         return
@@ -156,14 +156,14 @@ def _fill(path: Path, part: Path) -> None:
     moves += [(entry, path / entry.name) for entry in part.iterdir() if entry.name != MARKER]
     done, new = [], not (path / MARKER).exists()
     try:
-        _marked(path)  # first: whenever this is cut short, the folder is known for minidl's
+        _marked(path)  # first: if this is interrupted, the folder is still known as minidl's
         old.mkdir()
         for source, target in moves:
             _move(source, target)
             done.append((source, target))
     except BaseException:
         for source, target in reversed(done):
-            with suppress(OSError):  # then it stays in ``old``, and that is said
+            with suppress(OSError):  # then it stays in ``old``, which the message says
                 _move(target, source)
         with suppress(OSError):
             old.rmdir()
@@ -193,7 +193,7 @@ def _move(source: Path, target: Path) -> None:
         try:
             _remove(source)
         except OSError:
-            if folder:  # of which a part may be gone
+            if folder:  # part of it may have been removed
                 shutil.copytree(target, source, symlinks=True, dirs_exist_ok=True)
             raise
     except BaseException:

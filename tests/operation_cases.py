@@ -7,6 +7,7 @@ import numpy as np
 from module_cases import numbers
 
 import minidl  # noqa: F401  every row is made by then
+from minidl.functional import recurrent
 from minidl.functional.operation import Operation, no_derivative
 from minidl.functional.shapes import ARRAY
 
@@ -15,6 +16,31 @@ BASE = np.where(np.arange(4) == 1, 0, POSITIVE).astype(np.float32)  # the deriva
 BIAS, LABELS, ROW = numbers(3, seed=3), np.array([0, 1, 2]), {"dim": -1}
 ALONG = {"dim": 1, "keepdim": False}
 BOTH = (A, B)
+IMAGES, TAPS = numbers((2, 4, 5, 3), seed=5), numbers((6, 2, 3, 2), seed=6)  # for two groups
+PASSED = {"stride": (2, 1), "before": (1, 0), "dilation": (1, 2), "groups": 2}
+OUT = numbers((2, 6, 3, 1), seed=7)
+POOLED = {"kernel": (2, 2), "stride": (1, 2), "before": (1, 0), "dilation": (2, 1)}
+PLACES = np.array([[0, 2, 2], [1, 0, 1]])
+
+
+def recurrent_cases() -> dict[str, tuple[tuple, dict]]:
+    """Sequences of three steps, N = 2 and H = 2: the rows, what they are made of, and their derivatives."""
+    found: dict[str, tuple[tuple, dict]] = {}
+    for name, states, gates in (("rnn", 1, 1), ("lstm", 2, 4), ("gru", 1, 3)):
+        sequence = getattr(recurrent, f"_{name}")
+        inputs = (numbers((3, 2, 2 * gates)), *(numbers((2, 2), seed=k + 1) for k in range(states)),
+                  np.asfortranarray(numbers((2 * gates, 2), seed=3)),
+                  *([numbers(2 * gates, seed=4)] if name == "gru" else []))
+        for number, settings in enumerate(({"reverse": False}, {"reverse": True})):
+            settings |= {"nonlinearity": "tanh"} if name == "rnn" else {}
+            work = sequence.forward(*inputs, **settings)
+            g = numbers((states, 3, 2, 2) if states > 1 else (3, 2, 2), seed=5)
+            for key, given in ((name, inputs), (f"{name}_backward", (g, work, *inputs)),
+                               (f"{name}_before", (work, *inputs))):
+                found[f"{key} by {number}"] = given, settings
+    return found
+
+
 CASES: dict[str, tuple[tuple, dict]] = {
     "add": (BOTH, {}), "sub": (BOTH, {}), "mul": (BOTH, {}), "div": (BOTH, {}), "pow": ((BASE, POSITIVE), {}),
     "pow_base_gradient": ((A, POSITIVE, B), {}), "pow_exponent_gradient": ((A, B, BASE, POSITIVE), {}),
@@ -42,9 +68,23 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "scatter by arrays": ((A[:, 1:3].copy(), A, np.array([0, 2, 2])), {"index": (ARRAY, slice(1, 3))}),
     "cat": (BOTH, {"dim": 0, "ends": (0, 3, 6)}), "stack": (BOTH, {"dim": 0}), "to": ((A,), {"dtype": np.dtype("f8")}),
     "clone": ((A,), {}), "contiguous": ((A,), {}), "dropout": (BOTH, {}),
+    "normalize_rows": ((A,), {"eps": 0.1}), "normalize_rows_backward": (BOTH, {"eps": 0.1}),
+    "embedding": ((A, PLACES, -1), {}), "embedding by padding": ((A, PLACES, 2), {}),
+    "embedding_rows": ((A, PLACES, 2), {}), "embedding_backward": ((numbers((2, 3, 4)), A, PLACES, 2), {}),
+    **recurrent_cases(),
     "mse_loss": (BOTH, {}), "cross_entropy": ((A, LABELS), {}), "nll_loss": ((A, LABELS), {}),
     "total": ((A,), {}), "row_total": ((A,), {}), "gather_labels": ((A, LABELS), {}),
     "gather_labels_total": ((A, LABELS), {}),
+    "convolution": ((IMAGES, TAPS, numbers(6, seed=8)), PASSED | {"size": (3, 1)}),
+    "convolution_input_gradient": ((OUT, TAPS), PASSED | {"size": (5, 3)}),
+    "convolution_weight_gradient": ((OUT, IMAGES), PASSED | {"kernel": (3, 2)}),
+    "channels_last": ((IMAGES,), {}),
+    "max_pool": ((IMAGES,), POOLED | {"size": (5, 1)}),
+    "max_pool_backward": ((numbers((2, 4, 5, 1), seed=7), IMAGES), POOLED),
+    "max_pool_pick": ((numbers((2, 4, 5, 3), seed=7), IMAGES), POOLED | {"size": (5, 1)}),
+    "average_pool": ((IMAGES,), POOLED | {"size": (5, 1), "divisor": 0, "dilation": (1, 1)}),
+    "average_pool_backward": (
+        (numbers((2, 4, 5, 1), seed=7),), POOLED | {"size": (5, 3), "divisor": 3, "dilation": (1, 1)}),
     "cross_entropy_gradient": ((A, LABELS, np.array(0.3, np.float32)), {}),
 }
 OPERATIONS = [o for o in gc.get_objects() if issubclass(type(o), Operation) and o.derivatives]

@@ -40,6 +40,25 @@ WRITTEN = [
     "F.dropout({a}, 0.3, generator=generator)", "F.dropout({a}, 0.2, generator=3)", "F.dropout({a}, 0.2)",
     "{a} + 0.1 * minidl.randn(*{a}.shape, generator=generator, dtype=DTYPE)", "{a} * minidl.ones(4, dtype=DTYPE)",
     "{a} * table", "{a} * scale", "{a}.detach() * 0.5 + {b}", "{a} * 1 if len({a}) > 3 else {b}",
+    "F.conv2d({a}.reshape(-1, 1, 2, 2), weight.reshape(4, 1, 2, 2), table)[:, :, 0, 0]",
+    "F.conv2d({a}.reshape(-1, 2, 2, 1), weight[:, :2].reshape(4, 1, 1, 2), padding=(0, 1), groups=2)[:, :, 1, 0]",
+    "F.conv1d({a}.reshape(-1, 1, 4), weight[:1, :3].reshape(1, 1, 3), padding='same').reshape(-1, 4)",
+    "F.max_pool2d({a}.reshape(-1, 1, 2, 2), 2, 1, 1)[:, 0, :2, :2].reshape(-1, 4)",
+    "F.max_pool1d({a}.reshape(-1, 1, 4), 2) .reshape(-1, 2)[:, :1] + {b}",
+    "F.avg_pool2d({a}.reshape(-1, 1, 2, 2), 2, 1, 1)[:, 0, :2, :2].reshape(-1, 4)",
+    "F.avg_pool1d({a}.reshape(-1, 1, 4), 3, 1, 1).reshape(-1, 4)",
+    "F.adaptive_avg_pool2d({a}.reshape(-1, 2, 2, 1), 1).reshape(-1, 2)[:, 1:] + {b}",
+    "F.adaptive_avg_pool1d({a}.reshape(-1, 2, 2), 2).reshape(-1, 4)",
+    "F.zero_pad2d({a}.reshape(-1, 1, 2, 2), (1, -1, 0, 1))[:, 0, 1:].reshape(-1, 4)",
+    "F.layer_norm({a}, 4)", "F.layer_norm({a}, 4, weight[0], table, 0.1)", "F.rms_norm({a}, (4,), weight[1])",
+    "F.group_norm({a}, 2, weight[0])",
+    "F.batch_norm(F.cat([{a}, {b}]), None, None, weight[0], training=True)[:len({a})]",
+    "F.embedding(t, F.tanh(weight)) + {a}", "F.embedding(F.argmax({a}, 1), {b}.T @ {a} * 0.1, 2)",
+    "F.embedding_bag(F.stack([t, t], 1), weight, mode='sum') * 0.5 + {a}",
+    "F.bmm(F.stack([{a}, {b}], 0), F.stack([weight, F.tanh(weight)], 0)).mean(0)",
+    "F.scaled_dot_product_attention({a}, {b}, F.tanh({b}), is_causal=True)",
+    "F.scaled_dot_product_attention({a}, weight, weight, mask)",
+    "({a}.reshape(-1, 1, 2, 2) @ F.tanh({b}).reshape(-1, 1, 2, 2)).reshape(-1, 4) * 0.3",
     "looped(m0, {a}, 3)", "looped(m1, {b}, 2)",
 ]
 MODULES = 4  # m0 and m1 are Linear, the others are drawn
@@ -94,7 +113,7 @@ def _simple() -> dict:
         for given in ((), (4,)):
             try:
                 shape = kind(*given)(minidl.ones(3, 4)).shape
-            except (TypeError, NotImplementedError):
+            except (TypeError, ValueError, NotImplementedError):
                 continue
             if shape == (3, 4):
                 found[name] = (lambda dtype, seed, kind=kind, given=given: kind(*given, **_typed(kind, dtype)))
@@ -102,7 +121,64 @@ def _simple() -> dict:
     return found
 
 
+def _over_images(*modules) -> nn.Sequential:
+    """Modules over images (N, 1, 2, 2) that give four numbers again."""
+    return nn.Sequential(nn.Unflatten(1, (1, 2, 2)), *modules, nn.Flatten())
+
+
+def _over_sequences(*modules) -> nn.Sequential:
+    return nn.Sequential(nn.Unflatten(1, (2, 2)), *modules, nn.Flatten())
+
+
+class Around(nn.Module):
+    """A module of other shapes, between a way in and a way out."""
+
+    def __init__(self, module, before, after=lambda y: y):
+        self.module, self.before, self.after = module, before, after
+
+    def forward(self, x):
+        return self.after(self.module(*self.before(x)))
+
+
+def first(output):
+    """The first of several outputs."""
+    return output[0]
+
+
 BUILT = _simple() | {
+    "Conv2d": lambda dtype, seed: _over_images(nn.Conv2d(1, 4, 2, dtype=dtype), nn.Tanh()),
+    "Conv1d": lambda dtype, seed: _over_sequences(nn.Conv1d(2, 2, 3, padding="same", dtype=dtype)),
+    "MaxPool2d": lambda dtype, seed: _over_images(nn.MaxPool2d(2, 1, 1), nn.AdaptiveAvgPool2d(2)),
+    "MaxPool1d": lambda dtype, seed: _over_sequences(nn.MaxPool1d(1)),
+    "AvgPool2d": lambda dtype, seed: _over_images(nn.ZeroPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, 1)),
+    "AvgPool1d": lambda dtype, seed: _over_sequences(nn.AvgPool1d(1)),
+    "AdaptiveAvgPool1d": lambda dtype, seed: _over_sequences(nn.AdaptiveAvgPool1d(2)),
+    "AdaptiveAvgPool2d": lambda dtype, seed: _over_images(nn.AdaptiveAvgPool2d((2, None))),
+    "Unflatten": lambda dtype, seed: _over_images(),
+    "ZeroPad2d": lambda dtype, seed: _over_images(nn.ZeroPad2d(0)),
+    "BatchNorm2d": lambda dtype, seed: Around(
+        nn.BatchNorm2d(2, dtype=dtype), lambda x: (F.cat([x, x * 0.5]).reshape(-1, 2, 1, 2),),
+        lambda y: y.reshape(-1, 4)[:y.shape[0] // 2]),
+    "GroupNorm": lambda dtype, seed: nn.GroupNorm(2, 4, dtype=dtype),
+    "Embedding": lambda dtype, seed: Around(nn.Embedding(4, 4, 1, dtype=dtype), lambda x: (F.argmax(x, dim=1),)),
+    "EmbeddingBag": lambda dtype, seed: Around(
+        nn.EmbeddingBag(4, 4, dtype=dtype), lambda x: (F.stack([F.argmax(x, dim=1), F.argmin(x, dim=1)], 1),)),
+    "RNN": lambda dtype, seed: Around(nn.RNN(2, 2, dtype=dtype), lambda x: (x.reshape(-1, 2, 2).transpose(0, 1),),
+                                      lambda y: y[0].transpose(0, 1).reshape(-1, 4)),
+    "LSTM": lambda dtype, seed: Around(
+        nn.LSTM(2, 2, 2, dtype=dtype, dropout=0.3, generator=seed), lambda x: (x.reshape(2, -1, 2),),
+        lambda y: y[0].reshape(-1, 4)),
+    "GRU": lambda dtype, seed: Around(
+        nn.GRU(2, 1, bidirectional=True, batch_first=True, dtype=dtype), lambda x: (x.reshape(-1, 2, 2),),
+        lambda y: y[0].reshape(-1, 4)),
+    "RNNCell": lambda dtype, seed: nn.RNNCell(4, 4, dtype=dtype),
+    "LSTMCell": lambda dtype, seed: Around(nn.LSTMCell(4, 4, dtype=dtype), lambda x: (x,), first),
+    "GRUCell": lambda dtype, seed: nn.GRUCell(4, 4, dtype=dtype),
+    "MultiheadAttention": lambda dtype, seed: Around(
+        nn.MultiheadAttention(4, 2, 0.2, dtype=dtype, generator=seed), lambda x: (x, x, x), first),
+    "TransformerEncoderLayer": lambda dtype, seed: nn.TransformerEncoderLayer(4, 2, 8, dtype=dtype, generator=seed),
+    "TransformerEncoder": lambda dtype, seed: nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(4, 1, 4, 0.0, norm_first=True, dtype=dtype), 2),
     "Linear": lambda dtype, seed: nn.Linear(4, 4, dtype=dtype),
     "Linear without bias": lambda dtype, seed: nn.Linear(4, 4, bias=False, dtype=dtype),
     "Dropout": lambda dtype, seed: nn.Dropout(0.3, generator=seed),

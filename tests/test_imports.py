@@ -20,7 +20,7 @@ ROOT = Path(minidl.__file__).parent
 # and from itself. "minidl" is minidl/__init__.py: what lies below it takes nothing from the package as a whole.
 ORDER = [
     "kernels",
-    "reference", "random", "collector", "files", "table", "metrics",
+    "reference_windows", "reference", "random", "collector", "cuda", "files", "table", "metrics",
     "arrays", "checkpoint",
     "autograd",
     "functional", "creation",
@@ -39,6 +39,8 @@ ORDER = [
 ALLOWED = {
     ("minidl.nn.module", "minidl.compiled.prediction"):
         "Module.predict is a method, as users expect it; the program that it runs is written from modules",
+    ("minidl.nn.members", "minidl.nn.module"):
+        "the methods of a Module that stand in a file of their own ask what a Module is",
     ("minidl.optim.compiled", "minidl.optim.optimizer"):
         "whether methods are the Optimizer's own is asked after both files were read",
 }

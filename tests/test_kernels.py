@@ -118,8 +118,9 @@ ELEMENTWISE = (
     elementwise("scale", settings=(1.3,), slack=2),
     elementwise("dropout_mask", settings=(0.3,), slack=2),
 )
+SEQUENCES = ("rnn", "lstm", "gru")  # of which test_sequence_kernels.py has the shapes
 # Functions with a derivative that stand nowhere here: the setting, if there is one, is 1.3
-LISTED = {kernel.name for kernel in ELEMENTWISE} | {"softmax", "log_softmax"}
+LISTED = {kernel.name for kernel in ELEMENTWISE} | {"softmax", "log_softmax", "normalize_rows", *SEQUENCES}
 for _name, _function in vars(kernels.of(np.float32)).items():
     if f"{_name}_backward" in kernels.of(np.float32).OPERATIONS and _name not in LISTED:
         _settings = (1.3,) if "double setting" in _function.__doc__ else ()
@@ -131,6 +132,9 @@ ROWS = (
     over_rows(elementwise, "log_softmax", scale=lambda x, y: 1 + abs(y)),
     over_rows(derivative, "log_softmax", domain=partial(twin, "log_softmax"),
               scale=lambda dy, y, dx: abs(dy) + np.exp(y) * row_sum(abs(dy))),
+    over_rows(elementwise, "normalize_rows", settings=(0.3,), scale=lambda x, y: 1 + abs(y)),
+    over_rows(derivative, "normalize_rows", 0.3, scale=lambda dy, x, dx: 4 * (1 + abs(x)) * (
+        abs(dy) + (1 + row_sum(abs(dy * x)) + row_sum(abs(dy))) / dy.shape[1])),
 )
 KERNELS = (*PRODUCTS, *ELEMENTWISE, *ROWS, Kernel("total", ("MN",), None))
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 SHAPES = [(5, 7), (7,), (), (3, 2, 4)]
 KINDS = {name: kind for name in optim.__all__
          if isinstance(kind := getattr(optim, name), type) and issubclass(kind, Optimizer)
-         and kind is not Optimizer and name not in ("LBFGS",)}  # which has a test file of its own
+         and kind is not Optimizer and not kind.needs_closure}  # those have a test file of their own
 VALUES = {at_least_zero: (0.3,), fraction: (0.6,), two_fractions: ((0.5, 0.9), (0.0, 0.0)), switch: (True,)}
 
 

@@ -40,6 +40,21 @@ SIGNATURES = {
     functional.transpose: "(x, dim0, dim1)",
     functional.unsqueeze: "(x, dim)",
     functional.matmul: "(a, b)",
+    functional.conv2d: "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
+    functional.conv1d: "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
+    functional.max_pool2d: "(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, "
+                           "return_indices=False)",
+    functional.avg_pool2d: "(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, "
+                           "divisor_override=None)",
+    functional.adaptive_avg_pool2d: "(input, output_size)",
+    nn.Conv2d: "(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, "
+               "padding_mode='zeros', dtype=None, *, generator=None)",
+    nn.Conv1d: "(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, "
+               "padding_mode='zeros', dtype=None, *, generator=None)",
+    nn.MaxPool2d: "(kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False)",
+    nn.AvgPool2d: "(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, "
+                  "divisor_override=None)",
+    nn.AdaptiveAvgPool2d: "(output_size)", nn.Unflatten: "(dim, unflattened_size)", nn.ZeroPad2d: "(padding)",
     nn.Linear: "(in_features, out_features, bias=True, dtype=None, *, generator=None)",
     nn.Dropout: "(p=0.5, inplace=False, *, generator=None)",
     nn.ReLU: "(inplace=False)", nn.SELU: "(inplace=False)", nn.ELU: "(alpha=1.0, inplace=False)",

@@ -1,4 +1,4 @@
-"""Tensors, the tape that they are recorded on, and the derivatives that it gives."""
+"""Tensors, the tape that records what is done to them, and derivatives."""
 
 from .gradients import grad
 from .parameter import Parameter

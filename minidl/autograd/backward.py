@@ -1,8 +1,7 @@
 """The backward pass along the tape.
 
-It computes with arrays, as fast as it can; or with Tensors, so that the derivatives are operations
-themselves: they are put on the tape where derivatives of derivatives are asked for, and the thread's
-recorder sees them where a step is being recorded.
+It computes with arrays, which is fastest; or with Tensors, so that the derivatives are operations themselves: the
+tape records them where derivatives of derivatives are needed, and the thread's recorder where a step is recorded.
 """
 from __future__ import annotations
 
@@ -22,11 +21,11 @@ _number = attrgetter("serial")
 
 
 def run_backward(last: Tensor, gradient, retain_graph: bool, tensors: bool = False) -> None:
-    """Add to every leaf that ``last`` came from its derivative, for the gradient of last.
+    """Add to the gradient of every leaf that ``last`` was computed from, given the gradient of last.
 
     tensors : gradients are Tensors, and so are the derivatives; they are recorded if recording() says so.
 
-    A gradient is never written to once it is made: several inputs may have received the same array.
+    A gradient is never written to after it is made, since several inputs may have received the same array.
     """
     outputs = _outputs([last])
     order = _order(outputs)
@@ -57,9 +56,9 @@ def run_backward(last: Tensor, gradient, retain_graph: bool, tensors: bool = Fal
 
 def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor], retain_graph: bool,
                  tensors: bool) -> list:
-    """The gradients of the targets for those of the roots; None for one that no root depends on.
+    """The gradients of the targets, given those of the roots; None for one that no root depends on.
 
-    Nothing is added to any leaf, and what does not lead to a target is not computed.
+    Nothing is added to a leaf, and gradients that do not lead to a target are not computed.
     """
     outputs = _outputs([root for root, _ in roots])
     order = _order(outputs)
@@ -94,7 +93,7 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
 
 
 def _untouched(node: Node, g: np.ndarray, needs_grad: Sequence[bool], waiting: dict) -> Sequence:
-    """The node's gradients; what its function adds to parameters goes to ``waiting``, and they stay as they are."""
+    """The node's gradients; what its function adds to parameters goes to ``waiting``, and their gradients stay."""
     before = [(parameter, parameter.grad) for parameter in node.parameters()]
     before = [(parameter, None if grad is None else grad.copy()) for parameter, grad in before]
     for parameter, _ in before:
@@ -112,7 +111,7 @@ def _untouched(node: Node, g: np.ndarray, needs_grad: Sequence[bool], waiting: d
 
 
 def _leads(order: list[Node], targets: Sequence[Tensor]) -> dict[Node, list[bool]]:
-    """The nodes through which gradients reach the targets, and through which of their inputs."""
+    """The nodes through which gradients reach the targets, each with whether they do through each of its inputs."""
     keys = {target.node or id(target) for target in targets}
     leads: dict[Node, list[bool]] = {}
     for node in reversed(order):
@@ -125,11 +124,11 @@ def _leads(order: list[Node], targets: Sequence[Tensor]) -> dict[Node, list[bool
 
 def _sum(before, dx):
     total = before + dx
-    return np.asarray(total) if type(before) is np.ndarray else total  # NumPy makes a scalar of arrays without axes
+    return np.asarray(total) if type(before) is np.ndarray else total  # NumPy gives a scalar for arrays without axes
 
 
 def _outputs(roots: Sequence[Tensor]) -> dict[Node, Tensor]:
-    """The nodes that the roots came from, each with its output."""
+    """The nodes from which the roots were computed, each with its output."""
     found = {root.node: root for root in roots if root.node is not None}
     stack = list(found)
     while stack:
@@ -147,7 +146,7 @@ def _outputs(roots: Sequence[Tensor]) -> dict[Node, Tensor]:
 
 
 def _order(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes, none before one that uses it."""
+    """The nodes, each after those that use its output."""
     return sorted(nodes, key=_number, reverse=True)
 
 

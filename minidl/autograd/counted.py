@@ -1,4 +1,4 @@
-"""A parameter's array as users get it: writing into it counts as a change of the parameter."""
+"""A parameter's array as users see it: writing into it counts as a change of the parameter."""
 from __future__ import annotations
 
 import numpy as np
@@ -12,11 +12,11 @@ _WRITERS = (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np
 class Counted(np.ndarray):
     """A view of a parameter's array that advances the parameter's version with each write.
 
-    ``w[...] = v``, ``w -= v``, ``np.copyto(w, v)``, ``out=w`` and the methods that write are seen, on views
-    of it, too; what goes through ``np.asarray(w)`` or the buffer is not. What is computed from it is a plain array.
+    ``w[...] = v``, ``w -= v``, ``np.copyto(w, v)``, ``out=w`` and the methods that write are counted, on
+    views of it, too; writes through ``np.asarray(w)`` or the buffer are not. Results computed from it are plain arrays.
     """
 
-    _status: Status | None = None  # of the one that of() made; its views have it as their base
+    _status: Status | None = None  # of the array that of() made, which is the base of its views
 
     @classmethod
     def of(cls, array: np.ndarray, status: Status) -> Counted:
@@ -25,7 +25,7 @@ class Counted(np.ndarray):
         return made
 
     def written(self) -> None:
-        """Something was written here: a change of the parameter, unless this is a copy."""
+        """Count a write as a change of the parameter, unless this is a copy."""
         owner = self.base if type(self.base) is Counted else self
         if owner._status is not None:
             owner._status.advance()
@@ -35,7 +35,7 @@ class Counted(np.ndarray):
         super().__setitem__(index, value)
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
-        if array is self:  # out=self, and so the operators in place
+        if array is self:  # out=self, as the in-place operators have it
             self.written()
             return self
         array = np.asarray(array)

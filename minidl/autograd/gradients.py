@@ -14,14 +14,14 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
          allow_unused: bool = False) -> tuple[Tensor | None, ...]:
     """The derivatives Σ_k grad_outputs[k] ∂outputs[k]/∂input, a Tensor for each of the inputs.
 
-    outputs, inputs : a Tensor or several. An input is a leaf, a Parameter, or whatever was computed on the way.
-    grad_outputs : for each output an array or Tensor of its shape and dtype, or None, which stands for 1 and which
-        an output of one element alone may have.
+    outputs, inputs : a Tensor or several. An input is a leaf, a Parameter, or an intermediate result.
+    grad_outputs : for each output an array or Tensor of its shape and dtype, or None, which stands
+        for 1 and is allowed for an output of one element.
     retain_graph : keep what the derivatives need for another pass; by default as create_graph says.
-    create_graph : record the derivatives: derivatives can be taken of them.
+    create_graph : record the derivatives, so that they can be differentiated again.
     allow_unused : give None for an input that no output depends on.
 
-    No ``grad`` is touched. Raises RuntimeError for an output or input that does not require a gradient, for
+    No ``grad`` is changed. Raises RuntimeError for an output or input that does not require a gradient, for
     an input that is not used (without allow_unused), for a graph that was freed, and what backward() raises; ValueError
     and TypeError for a grad_output of another shape or dtype.
     """

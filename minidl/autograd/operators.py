@@ -1,7 +1,7 @@
-"""Operators: the operators and methods of a Tensor, each of which is an operation by its name.
+"""Operators: the operators and methods of a Tensor, each of which calls the operation of its name.
 
-The operations stand above the Tensor: they take Tensors and make them. So this class calls them through one
-name, ``rows``, which the package ``functional`` sets to itself when it is imported; no import runs upward.
+Operations are imported after the Tensor, which they take and make. So this class calls them through one name,
+``rows``, which the package ``functional`` sets to itself when it is imported; no import runs upward.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ rows: Any = None  # the package functional
 
 
 def _is_input(x) -> bool:
-    """Whether an operation takes x; Python is left what it does not (a bool is an int)."""
+    """Whether an operation takes x; else the operator gives NotImplemented (a bool is an int)."""
     return isinstance(x, (Operators, np.ndarray, np.generic, int, float))
 
 
@@ -23,7 +23,7 @@ class Operators:
     """What can be computed of a Tensor. See ``functional`` for what each operation is."""
 
     __slots__ = ()
-    __hash__ = object.__hash__  # __eq__ would take it away
+    __hash__ = object.__hash__  # a class with __eq__ has none otherwise
 
     # Arithmetic
 
@@ -88,7 +88,7 @@ class Operators:
         return rows.abs(self)
 
     def _in_place(self, operation, other):
-        """``w -= step``: on a leaf that is trained in place, within no_grad() alone; else a new Tensor."""
+        """``w -= step``: for a leaf that is trained in place, and only within no_grad(); else a new Tensor."""
         if not _is_input(other):
             return NotImplemented
         if not (self.requires_grad and self.is_leaf):

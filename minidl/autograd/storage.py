@@ -1,9 +1,9 @@
-"""Where parameters live: values in one array, gradients in another, those of a model side by side.
+"""The memory of parameters: values in one array, gradients in another, those of a model side by side.
 
-A Parameter is a view into a Store. One that is made takes the place behind the one made before it, so that
-the parameters of a model are one run of memory (or a few), which an optimizer updates as one array. They
-move when ``flatten`` is asked for one array and they lie in several spans, and at no other time: an array that
-was taken from a parameter stays the parameter's.
+A Parameter is a view into a Store. Each new one is placed directly after the one made before it, so that the
+parameters of a model are one span of memory (or a few), which an optimizer updates as one array. They move only
+where ``flatten`` is called and they lie in several spans: until then, an array that was taken from a parameter
+is the parameter's memory.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..kernels.memory import EXACT, Memory
 if TYPE_CHECKING:
     from .parameter import Parameter
 
-ROOM = 64 * 1024   # elements of a new store, for the parameters that will follow
+ROOM = 64 * 1024   # elements of a new store, for the parameters that are made next
 LARGE = 1024       # elements from which a parameter begins on a cache line, for the products that read it
 LINE = 64          # bytes of a cache line
 
@@ -26,12 +26,12 @@ _moves = 0
 
 
 def moves() -> int:
-    """How often parameters have moved."""
+    """The number of times that parameters have moved."""
     return _moves
 
 
 def moved() -> None:
-    """A parameter has moved."""
+    """Count a move of a parameter."""
     global _moves
     _moves += 1
 
@@ -53,7 +53,7 @@ class Store:
         self.used = 0
 
     def begin(self, size: int) -> int:
-        """Where the next parameter of this size begins."""
+        """The index at which the next parameter of this size begins."""
         line = LINE // self.values.itemsize
         return -(-self.used // line) * line if size >= LARGE else self.used
 
@@ -69,7 +69,7 @@ _open = _Open()
 
 
 def place(size: int, dtype) -> tuple[Store, int]:
-    """A store and where in it ``size`` new elements begin, behind those that were placed last."""
+    """A store, and the index in it of ``size`` new elements, after those that were placed last."""
     dtype = np.dtype(dtype)
     store = _open.stores.get(dtype)
     if store is None or store.begin(size) + size > store.values.size:
@@ -80,7 +80,7 @@ def place(size: int, dtype) -> tuple[Store, int]:
 
 
 def end_model() -> None:
-    """The next parameter that is made begins on a cache line: those before it are a whole model."""
+    """Let the next parameter begin on a cache line: those before it are a whole model."""
     for store in _open.stores.values():
         store.used = min(store.begin(LARGE), store.values.size)
 
@@ -101,7 +101,7 @@ def flatten(parameters: Iterable[Parameter]) -> tuple[np.ndarray, np.ndarray]:
     """The values of the parameters as one array, and their gradients as another, of which they are views.
 
     Parameters that do not lie side by side move to a store of their own, with the bits of their values and
-    gradients; arrays taken from them before are then no longer theirs. Raises ValueError when the parameters
+    gradients; arrays taken from them before are copies then. Raises ValueError when the parameters
     differ in dtype.
     """
     parameters = list(parameters)

@@ -1,24 +1,26 @@
-"""The tape: what was computed, along which backward.py goes back for the derivatives.
+"""The tape: a graph of what was computed, which backward.py goes through in reverse for the derivatives.
 
 Every recorded operation is a Node: its inputs, and the function that turns the gradient of its output
 into theirs. Nodes are numbered when they are made, so that the order of the backward pass is a sort, and a chain
 of any length needs no recursion.
 
-A thread may have a recorder. It is told, in the order of time, what the thread computes with Tensors:
+A thread may have a recorder. Its methods are called, in order of time, for what the thread does to Tensors:
 
     operation(operation, inputs, settings, output)   an Operation gave the Tensor ``output``
     call(name, function, inputs, outputs)            a Python function on arrays did: function(*arrays) gives one
-                                                     array, or as many as there are outputs (None: no output there)
+                                                     array, or one for each output (None: not a Tensor)
     drawing()                                        random numbers are about to be drawn, which a call() will tell
     constant(array)                                  an array was made of numbers in the text of the function
     accumulate(tensor, gradient)                     the Tensor ``gradient`` was added to the leaf's gradient
-    accumulate_by(operation, inputs, parameter)      an operation's result was added to it in place, term by term
+    accumulate_by(operation, inputs, parameter, settings)  an operation's result was added in place, term by term
     zero_grad(parameter, set_to_none)                its gradient was cleared
     set_grad(parameter, values)                      its gradient was assigned to (not None)
     overwrite(tensor, values)                        the values (a Tensor, an array, a number) were copied into it
+    overwrite_array(array, values)                   they were copied over gradients that lie side by side
     leaf(tensor, gradient)                           a leaf that is no Parameter is about to gather this gradient;
                                                      True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
+    only_plain(why)                                  what comes next is no part of a recorded step, which runs plain
     gradient_queried(parameter)                    Python asks whether it has a gradient
 """
 from __future__ import annotations
@@ -41,19 +43,19 @@ serial = count()
 
 class _Thread(threading.local):
     depth = 0            # how many no_grad() this thread is within
-    recorder: Any = None  # what takes down the operations of this thread
+    recorder: Any = None  # receives the operations of this thread
 
 
 thread = _Thread()
 
 
 def recording() -> bool:
-    """Whether operations of this thread are put on the tape."""
+    """Whether the tape records operations of this thread."""
     return thread.depth == 0
 
 
 class recording_on_tape(ContextDecorator):
-    """Within it operations are put on the tape, or are not, whatever no_grad() the thread is within."""
+    """Within it operations are recorded on the tape, or are not, regardless of no_grad() around it."""
 
     def __init__(self, on: bool):
         self.on = on
@@ -112,13 +114,13 @@ def _unrecorded(function: Callable) -> Callable:
 
 
 def active_recorder():
-    """What takes down the operations of this thread, or None."""
+    """The recorder of this thread, or None."""
     return thread.recorder
 
 
 @contextmanager
 def recording_into(recorder):
-    """Within it this thread's operations on Tensors are told to ``recorder``; see above how. It may not be nested."""
+    """Within it ``recorder`` receives this thread's operations on Tensors; see above. It may not be nested."""
     if thread.recorder is not None:
         raise RuntimeError("this thread is being recorded already")
     thread.recorder = recorder
@@ -129,13 +131,13 @@ def recording_into(recorder):
 
 
 def constant(array: np.ndarray) -> None:
-    """Tell the recorder of an array that was made of numbers in a function's text: it is the same at each call."""
+    """Tell the recorder that an array was made of numbers in a function's text: it is the same at each call."""
     if thread.recorder is not None:
         thread.recorder.constant(array)
 
 
 class unseen:
-    """Within it this thread has no recorder: what a Python function does that is called in its place."""
+    """Within it this thread has no recorder, since a Python function runs that is called in its place."""
 
     __slots__ = ("before",)
 
@@ -147,7 +149,7 @@ class unseen:
 
 
 def modified(what: str, now: int, expected: int) -> RuntimeError:
-    """The error for a value that a derivative reads and that is no longer what it was."""
+    """The error for a value that a derivative reads and that has changed since."""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"{what} is at version {now}; expected version {expected} instead")
@@ -173,13 +175,13 @@ class Node:
     def gradients(self, g: np.ndarray, needs_grad: Sequence[bool] | None) -> Sequence:
         """The gradients of the inputs, arrays or None, for that of the output.
 
-        needs_grad : None if all are, and parameters are added to in place; or which are, and nothing else is touched.
+        needs_grad : None for all, those of parameters added in place; or one flag an input, and nothing is changed.
         """
         return [None if dx is None else self._checked(np.asarray(dx), x)
                 for dx, x in zip(self.function(g), self.inputs, strict=True)]
 
     def _checked(self, dx: np.ndarray, x: Tensor) -> np.ndarray:
-        """dx, if it has the shape and the dtype of the input that it is the gradient of."""
+        """dx; an error unless it has the shape and the dtype of its input."""
         if dx.shape != x._data.shape:
             raise ValueError(f"{self.name}: its backward gave shape {dx.shape} for an input of shape {x.shape}")
         if dx.dtype != x._data.dtype:
@@ -203,5 +205,5 @@ class Node:
         return found
 
     def free(self) -> None:
-        """Let go of what the derivative needs."""
+        """Release what the derivative needs."""
         self.inputs = self.function = self.read = None

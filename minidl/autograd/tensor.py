@@ -1,4 +1,4 @@
-"""Tensor: an array that remembers how it was computed, and the gradient that it gathers."""
+"""Tensor: an array that remembers how it was computed, and accumulates a gradient."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,7 @@ from ..arrays import FLOATS
 from ..kernels.memory import Status
 from . import operators
 from .backward import run_backward
+from .device import device
 from .operators import Operators
 from .tape import Node, active_recorder, constant, recording, recording_on_tape, unseen
 
@@ -24,7 +25,7 @@ class Tensor(Operators):
     ``requires_grad``: whether operations on it are recorded. An array keeps its dtype and its memory; numbers
     and lists are copied, their floats as float32.
 
-    Raises TypeError for what are no numbers, and where a gradient is asked of a dtype other than
+    Raises TypeError for what are no numbers, and where a gradient is required of a dtype other than
     float32 and float64.
     """
 
@@ -48,6 +49,7 @@ class Tensor(Operators):
     dtype = property(lambda self: self._data.dtype)
     ndim = property(lambda self: self._data.ndim)
     is_leaf = property(lambda self: self.node is None)
+    device = property(lambda self: device("cpu"))
 
     def _set_data(self, value) -> None:
         data = as_array(value)
@@ -68,7 +70,7 @@ class Tensor(Operators):
     requires_grad = property(attrgetter("_requires_grad"), _set_requires_grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set ``requires_grad``, and return the Tensor. Raises as the attribute does, but for True on no leaf."""
+        """Set ``requires_grad``, and return the Tensor. Raises as the attribute, but not for True on a non-leaf."""
         if self.node is None or not requires_grad:
             self.requires_grad = requires_grad
         return self
@@ -79,7 +81,7 @@ class Tensor(Operators):
         return 0 if self.status is None else self.status.version
 
     def counted(self) -> Status:
-        """What counts the changes of the values; Tensors that share them share it."""
+        """The counter of changes of the values; Tensors that share memory share it."""
         if self.status is None:
             self.status = Status()
         return self.status
@@ -87,7 +89,7 @@ class Tensor(Operators):
     def overwrite(self, values) -> None:
         """Copy the values, of a Tensor, an array or a number, into the array, in place."""
         recorder = active_recorder()
-        if recorder is not None:  # which may refuse what follows; then nothing has changed
+        if recorder is not None:  # it may refuse the change; then nothing has changed
             recorder.undo.append(partial(self._put_back, self._data.copy()))
         self._data[...] = values._data if isinstance(values, Tensor) else values
         self.counted().advance()
@@ -106,7 +108,7 @@ class Tensor(Operators):
         return self._data
 
     def described(self) -> str:
-        """What an error calls it."""
+        """The name of this Tensor in an error."""
         return f"a Tensor of shape {self.shape}"
 
     def size(self, dim: int | None = None):
@@ -148,9 +150,9 @@ class Tensor(Operators):
 
         Raises RuntimeError if nothing here requires a gradient, if the gradient is left out of a
         Tensor of several elements, if the graph was freed by an earlier backward(), or if it passes through
-        a backward written with arrays and create_graph is asked; ValueError and
-        TypeError for a gradient of another shape or dtype; RuntimeError where what the derivatives read was
-        changed in place since. The gradients are then as they were.
+        a backward written with arrays and create_graph is set; ValueError and
+        TypeError for a gradient of another shape or dtype; RuntimeError where a value that the derivatives read was
+        changed in place since. The gradients have not changed then.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: this Tensor does not require grad and was not recorded")
@@ -186,9 +188,9 @@ class Tensor(Operators):
         return given if isinstance(given, Tensor) else Tensor(array)
 
     def accumulate(self, gradient) -> None:
-        """grad += gradient, in a new array: that of the gradient may be another's too.
+        """grad += gradient, in a new array, since other Tensors may share the array of the gradient.
 
-        gradient : an array; or a Tensor, where the walk computes with them. Then grad is a Tensor, with its
+        gradient : an array; or a Tensor, where the backward pass computes with them. Then grad is a Tensor, with its
             graph, if operations are recorded, and an array otherwise.
         """
         if isinstance(gradient, Tensor):
@@ -203,8 +205,8 @@ class Tensor(Operators):
     def copy_(self, source) -> Tensor:
         """Copy a Tensor, an array or a number into the array, in place, broadcast and cast to its dtype.
 
-        For this and the other methods that change in place: RuntimeError where this Tensor, or what is written,
-        requires a gradient, outside no_grad(); ValueError for a shape that does not fit.
+        This and the other methods that change in place raise RuntimeError where this Tensor or the value
+        requires a gradient, outside no_grad(), and ValueError for a shape that does not fit.
         """
         if isinstance(source, (Tensor, np.ndarray)) and source.dtype != self.dtype:
             source = operators.rows.to(source, self.dtype)
@@ -290,7 +292,7 @@ _new = Tensor.__new__
 
 
 def made(data: np.ndarray) -> Tensor:
-    """A Tensor of an array of numbers, as the operations make it: nothing is checked."""
+    """A Tensor of an array of numbers, as operations make it, without checks."""
     output = _new(Tensor)
     output._data, output._requires_grad = data, False
     output.grad = output.node = output.status = None
@@ -328,8 +330,8 @@ def record(name: str, value: np.ndarray, inputs: Sequence[Tensor], gradients: Ca
            reads: Iterable[Tensor] = (), reads_output: bool = False, parameters: Callable = list) -> Tensor:
     """A Tensor of ``value``, on the tape with its inputs; ``gradients`` is a function on arrays.
 
-    ``reads``: the Tensors whose values the gradients are made of; ``reads_output``: whether they read the
-    output's. Where one of these has changed by then, backward() raises. ``parameters()``: the Parameters to whose
+    ``reads``: the Tensors whose values the gradients are computed from; ``reads_output``: whether the output's
+    is read, too. Where one of these has changed by then, backward() raises. ``parameters()``: the Parameters to whose
     gradients the function adds.
     """
     output = Tensor(value, requires_grad=True)
@@ -353,7 +355,7 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
 
 
 def drawn(name: str, draw: Callable[..., np.ndarray], *inputs: Tensor) -> Tensor:
-    """The random numbers draw(*arrays) as a Tensor; where a step is recorded, each of its runs draws anew."""
+    """The random numbers draw(*arrays) as a Tensor; a recorded step draws anew at each replay."""
     recorder = active_recorder()
     if recorder is not None:
         recorder.drawing()

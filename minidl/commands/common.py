@@ -1,4 +1,4 @@
-"""What the commands share: errors of one line, numbers from the command line, where results go."""
+"""Helpers of all commands: errors of one line, numbers from the command line, the folders of results."""
 from __future__ import annotations
 
 import importlib.util
@@ -15,7 +15,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 
 
 class CommandError(Exception):
-    """What the user is told, in one line, and the exit code."""
+    """An error as one line for the user, and the exit code."""
 
     def __init__(self, message: str, code: int = FAILED):
         super().__init__(message)
@@ -36,7 +36,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 @contextmanager
 def announced_folder(path: Path) -> Iterator[Callable[[runs.Write], None]]:
-    """runs.run_folder(path); says so on standard error when it is going to replace another."""
+    """runs.run_folder(path), with a message on standard error when it will replace another."""
     with runs.run_folder(path) as keep:
         if runs.content(path):
             say(f"the run in {path} will be replaced")
@@ -45,7 +45,7 @@ def announced_folder(path: Path) -> Iterator[Callable[[runs.Write], None]]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes ``path`` when the block ends well."""
+    """A temporary file, which is renamed to ``path`` when the block ends without an error."""
     with part_of(path) as part:
         yield part
         os.replace(part, path)
@@ -53,7 +53,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def beside_runs(log: Path) -> Iterator[None]:
-    """An OSError of the block says, too, that the runs in the file ``log`` are kept."""
+    """Let an OSError of the block also say that the runs in the file ``log`` are kept."""
     try:
         yield
     except OSError as error:
@@ -61,7 +61,7 @@ def beside_runs(log: Path) -> Iterator[None]:
 
 
 def can_plot(skipped: str) -> bool:
-    """Whether matplotlib is there and can be imported; if not, say so on standard error."""
+    """Whether matplotlib can be imported; if not, say so on standard error."""
     if importlib.util.find_spec("matplotlib") is None:
         say(f"{skipped}: matplotlib is not installed; pip install 'minidl[plot]' brings it")
         return False

@@ -1,4 +1,4 @@
-"""``minidl reproduce mnist-grid``: kept in its folder as it goes, so that the same command continues it."""
+"""``minidl reproduce mnist-grid``: saved in its folder after each run, so that the same command continues it."""
 from __future__ import annotations
 
 import argparse
@@ -51,7 +51,7 @@ def _write(reproduction: Reproduction, rows: list[dict], out: Path) -> None:
 def _reproduced(args: argparse.Namespace, out: Path) -> Reproduction:
     folder = os.path.abspath(args.data) if args.data else None
     data.mnist(folder)  # found or downloaded once, before any process looks for it
-    executors.opened(args.executor)  # a name that is none is told before a folder is made
+    executors.opened(args.executor)  # a wrong name is an error before a folder is made
     if runs.content(out) and not (out / mnist_grid.LOG).exists():
         raise FileExistsError(f"{out} holds files that are not of {mnist_grid.NAME}; choose another folder")
     return mnist_grid.reproduce(runs.writable_folder(out), batch_size=args.batch_size or mnist_grid.BATCH_SIZE,
@@ -59,7 +59,7 @@ def _reproduced(args: argparse.Namespace, out: Path) -> Reproduction:
 
 
 def _text(reproduction: Reproduction, out: Path) -> str:
-    """The report's table and what it says of it, our numbers beside."""
+    """The report's table and its conclusions, with our numbers beside them."""
     return "\n".join([f"{mnist_grid.NAME}: {mnist_grid.SOURCE}, highest development accuracies",
                       as_text(table(reproduction)), *conclusions(reproduction), "",
                       f"tables and figures: {out}"])

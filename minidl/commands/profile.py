@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build the network of the recipe, and clock one of its batches."""
+    """Build the network of the recipe, and time one of its batches."""
     chosen = recipe_of(args)
     trial = trial_of(chosen, args)
     generator = np.random.default_rng(args.seed)

@@ -25,7 +25,7 @@ HELP = "run the reports' experiments and print their tables beside the reports' 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which experiments, and where their tables and figures go."""
+    """Options: which experiments, and where their tables and figures go."""
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help=f"{', '.join(EXPERIMENTS)}, all for these, or {NAME} by itself")
     parser.add_argument("--list", action="store_true", help="list the experiments")
@@ -92,7 +92,7 @@ def _write(rows: list[dict], drawn: list[tuple[Experiment, Any]], folder: Path) 
 
 
 def _names(names: list[str]) -> Iterable[str]:
-    """The experiments on the disk asked for, each once."""
+    """The chosen experiments on the disk, each once."""
     if NAME in names:
         raise CommandError(f"{NAME} is reproduced by itself: minidl reproduce {NAME}", USAGE)
     unknown = [name for name in names if name not in EXPERIMENTS and name != "all"]
@@ -103,7 +103,7 @@ def _names(names: list[str]) -> Iterable[str]:
 
 
 def _text(experiment: Experiment, results: list[Result]) -> str:
-    """The experiment's tables, ours beside the report's, errors in percent."""
+    """The experiment's tables, our errors beside the report's, in percent."""
     rows = [{"table": result.table, "row": result.row, "report": _spread(result.paper_mean, result.paper_sd),
              "minidl": _spread(result.mean, result.sd), "rounds": result.rounds}
             for result in results if result.experiment == experiment.name]

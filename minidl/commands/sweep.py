@@ -65,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise CommandError("sweep: interrupted; the same command goes on from here", INTERRUPTED) from None
     rows = summary(runs)
-    if args.sort in table.columns(rows):  # not there when every run failed
+    if args.sort in table.columns(rows):  # it does not exist if every run failed
         rows = table.ordered(rows, args.sort, args.descending)
     failures = [run for run in runs if run.error is not None]
     print(_json(rows, failures, args.out) if args.json else _text(rows, varying(runs)))
     for failure in failures:
         say(f"failed: {_message(failure)}")
     with beside_runs(args.out / LOG):
-        folder = writable_folder(args.out)  # what --out leads to: links are followed, "x/.." taken out
+        folder = writable_folder(args.out)  # with links followed and "x/.." resolved
         with whole(folder / "table.csv") as part:
             part.write_bytes(table.as_csv(rows).encode())
         _draw(runs, folder / "sweep.png")
@@ -85,7 +85,7 @@ def _sweep(args: argparse.Namespace) -> list[Run]:
     folder = os.path.abspath(args.data) if args.data else None
     if any(settings["dataset"] == "mnist" for settings in configurations):
         mnist(folder)  # found or downloaded once, not by every worker at the same time
-    executors.opened(args.executor)  # a name that is none is told before a folder is made
+    executors.opened(args.executor)  # a wrong name is an error before a folder is made
     return sweep(functools.partial(train, folder=folder), configurations, seeds, executor=args.executor,
                  path=writable_folder(args.out) / LOG, retry_failed=args.retry_failed)
 
@@ -141,7 +141,7 @@ def _check_column(name: str | None, seeds: Sequence[int]) -> None:
 
 
 def _text(rows: Sequence[dict[str, Any]], chosen: Sequence[str]) -> str:
-    """The table without the settings that are the same everywhere."""
+    """The table without the settings that are the same in all runs."""
     hidden = set(SETTINGS) - set(chosen)
     return table.as_text([{name: row[name] for name in row if name not in hidden} for row in rows])
 

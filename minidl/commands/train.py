@@ -1,4 +1,4 @@
-"""``minidl train``: a network on the reports' disk or on MNIST, and a run folder with what came of it."""
+"""``minidl train``: trains a network on the reports' disk or on MNIST, and writes a run folder with the results."""
 from __future__ import annotations
 
 import argparse
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Everything that the reports vary."""
+    """Options for everything that the reports vary."""
     parser.add_argument("--dataset", choices=list(DEFAULTS), default="disk", metavar="NAME",
                         help=f"{', '.join(DEFAULTS)} (default: %(default)s)")
     parser.add_argument("--data", metavar="DIR",
@@ -61,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _default(name: str) -> str:
-    """What the help says of a setting that may have another default for each data set."""
+    """The help of a setting whose default depends on the data set."""
     values = {dataset: str(getattr(defaults, name)).strip("()").replace(",", "")
               for dataset, defaults in DEFAULTS.items()}
     if len(set(values.values())) == 1:
@@ -70,7 +70,7 @@ def _default(name: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, tell the errors, write the run folder."""
+    """Train, print the errors, write the run folder."""
     chosen = recipe_of(args)
     trial = trial_of(chosen, args)
     with announced_folder(args.out) as keep:
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
-    """The data set's defaults, and what was chosen instead."""
+    """The data set's defaults, replaced by what was chosen."""
     defaults = DEFAULTS[args.dataset]
     given = {name: value for name, value in vars(args).items()
              if name in asdict(defaults) and value is not None}
@@ -98,7 +98,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 
 
 def trial_of(chosen: Recipe, args: argparse.Namespace) -> DiskTrial | MnistTrial:
-    """What there is to train; CommandError for a recipe or data that cannot be used."""
+    """The trial to run; CommandError for a recipe or data that cannot be used."""
     try:
         chosen.build(SAMPLES, np.random.default_rng(args.seed))
     except (ValueError, TypeError) as error:

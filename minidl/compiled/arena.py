@@ -1,5 +1,7 @@
-"""Where a program's arrays lie: one block of memory, in which those that are not alive together share places."""
+"""The memory of a program's arrays: one block, in which arrays that are not alive at the same time share places."""
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
@@ -9,9 +11,9 @@ LINE = 64  # bytes of a cache line
 
 
 class Arena:
-    """Reserves memory for arrays whose life times are known, then makes the arrays.
+    """Reserves memory for arrays whose lifetimes are known, then makes the arrays.
 
-    ``place(size)`` gives an offset, ``free(offset)`` gives it back; ``allocate()`` claims the memory.
+    ``place(size)`` reserves an offset, ``free(offset)`` releases it; ``allocate()`` allocates the memory.
     """
 
     def __init__(self):
@@ -34,7 +36,7 @@ class Arena:
         return offset
 
     def free(self, offset: int) -> None:
-        """Give back the bytes that begin at this offset."""
+        """Release the bytes that begin at this offset."""
         begin, end = offset, offset + self._sizes.pop(offset)
         for hole in [hole for hole in self._holes if hole[0] == end or hole[0] + hole[1] == begin]:
             self._holes.remove(hole)
@@ -49,12 +51,19 @@ class Arena:
         return np.ndarray(shape, dtype, self.memory, offset, strides)
 
 
+def in_memory_order(array: np.ndarray) -> np.ndarray:
+    """The array with its axes as they lie, the farthest steps first: in C order, if its memory has no gaps."""
+    if array.flags.c_contiguous:
+        return array
+    return array.transpose(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
 def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray | None:
     """A view from an array's first element on, with another shape and strides; None where its memory has gaps."""
     owner = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
-    flat = owner.T if owner.flags.f_contiguous and not owner.flags.c_contiguous else owner
+    flat = in_memory_order(owner)
     if not flat.flags.c_contiguous or 0 in shape:
         return None
     offset = array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
@@ -64,7 +73,7 @@ def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...])
 def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.ndarray] | None:
     """The arrays, broadcast to a shape, as matrices of one shape (rows, cols).
 
-    The first is the output: its columns have stride one. None where two axes do not describe all of them.
+    The first is the output: its columns have stride one. None where two axes cannot describe all of them.
     """
     views = [np.broadcast_to(array, shape) for array in arrays]
     axes = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: -abs(views[0].strides[i]))
@@ -88,7 +97,7 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
             mine.insert(0, 0)
     matrices = []
     for array, mine in zip(arrays, steps, strict=True):
-        # with one row there is no step to the next: any will do, and likewise with one column
+        # with one row its stride does not matter, and likewise with one column
         if lengths[0] == 1:
             mine[0] = lengths[1] * array.itemsize
         if lengths[1] == 1:
@@ -109,9 +118,10 @@ def rows_of(array: np.ndarray) -> np.ndarray | None:
         return strided(array, (1, *array.shape), (0, *array.strides))
     if array.ndim == 0:
         return strided(array, (1, 1), (array.itemsize, array.itemsize))
-    lead = array.shape[:-1]
-    step = array.strides[-2]
-    for i in range(len(lead) - 1, 0, -1):
-        if array.strides[i - 1] != array.strides[i] * lead[i] and lead[i - 1] != 1:
+    rows = int(np.prod(array.shape[:-1]))
+    lead = [(n, step) for n, step in zip(array.shape[:-1], array.strides[:-1], strict=True) if n != 1]
+    for (_, outer), (n, step) in itertools.pairwise(lead):
+        if outer != step * n:
             return None
-    return strided(array, (int(np.prod(lead)), array.shape[-1]), (step, array.strides[-1]))
+    step = lead[-1][1] if lead else array.shape[-1] * array.itemsize
+    return strided(array, (rows, array.shape[-1]), (step, array.strides[-1]))

@@ -1,4 +1,4 @@
-"""What a captured step takes as a batch: converted where that loses nothing, refused by name elsewhere."""
+"""The batch of a captured step: converted where no information is lost, refused by name elsewhere."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from .. import nn
 from ..nn.module import Module
 from .conversion import checked_index, plain_array
-from .layers import widths
+from .layers import exactly, linears, widths
 from .losses import has_kernels, takes_labels
 
 
@@ -51,12 +51,12 @@ def taken(batch: Batch, modules: list[Module], criterion: Module) -> Batch:
 
 def _as_rows(batch: Batch, modules: list[Module]) -> Batch:
     """x as (N, in), where the model begins with a Flatten."""
-    linear = next(module for module in modules if type(module) is nn.Linear)
+    linear = linears(modules)[0]
     x, y, index = batch
     if x.dtype != linear.weight.dtype:
         raise TypeError(f"capture: {linear}: expected input of dtype {linear.weight.dtype}, got {x.dtype}")
     if x.ndim > 2 and flattens(modules):
-        if index is not None and not x.flags.c_contiguous:  # rather copy the batch than all data
+        if index is not None and not x.flags.c_contiguous:  # copy the batch, not all data
             x, y, index = x[index], y[index], None
         x = x.reshape(len(x), -1)
     if x.ndim != 2 or x.shape[1] != linear.in_features:
@@ -66,12 +66,12 @@ def _as_rows(batch: Batch, modules: list[Module]) -> Batch:
 
 
 def flattens(modules: list[Module]) -> bool:
-    """Whether the first thing that the model does is to make rows of images."""
-    return type(next(module for module in modules if type(module) is not nn.Identity)) is nn.Flatten
+    """Whether the model begins with a Flatten, which makes rows of images."""
+    return exactly(next(module for module in modules if not exactly(module, nn.Identity)), nn.Flatten)
 
 
 def _checked_target(batch: Batch, modules: list[Module], criterion: nn.losses.Loss) -> np.ndarray:
-    """The target, its labels in int64; what is wrong with it the loss itself says, of an output of zeros."""
+    """The target, with labels in int64. Errors are the loss's own, raised for an output of zeros."""
     zeros = np.zeros((batch.rows, widths(modules)[1]), batch.x.dtype)
     target = batch.y if batch.indices is None else batch.y[batch.indices]
     try:

@@ -1,9 +1,8 @@
 """capture: a model, a loss and an optimizer as one compiled step.
 
-The Python objects are walked once. Each module writes its kernel calls into a Program, over arrays that
-are laid out here for the largest batch seen; the loss and the optimizer follow. Running the program does
-what the Python text says, call by call, with the same bits. A user's own loss or optimizer, which has no
-kernels, is called in its place as the Python object that it is.
+Each module writes its kernel calls into a Program, over arrays for the largest batch seen; then the loss and the
+optimizer do. The program does what the Python text says, call by call, with the same bits. A user's own loss or
+optimizer has no kernels: the Python object is called in its place.
 """
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from ..autograd import storage
 from ..nn.losses import is_composed
 from ..nn.module import Module
 from .batch import Batch, taken
-from .layers import Builder, NotCapturable, flat_gradient, leaves, widths, write_backward, write_forward
+from .layers import Builder, NotCapturable, exactly, flat_gradient, leaves, widths, write_backward, write_forward
 from .layers_listing import Listed
 from .losses import call_loss, descends_from_kernels, has_kernels, takes_labels, write_loss
 from .model_step import ModelStep
@@ -25,10 +24,7 @@ from .profile import Profile
 from .snapshot import Snapshot
 from .step import RecordedStep
 
-FIRST_CAPACITY = 16  # rows that there is room for before the first batch is seen
-RULES = (optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta)
-SWITCHES = {optim.SGD: (), optim.Adam: ("amsgrad", "maximize"), optim.AdamW: ("amsgrad", "maximize"),
-            optim.Adadelta: ("maximize",)}  # which their kernels do not have
+FIRST_CAPACITY = 16  # rows of the arrays before the first batch is seen
 
 
 class CapturedStep(kernels.Shortcut):
@@ -36,16 +32,16 @@ class CapturedStep(kernels.Shortcut):
 
     def __init__(self, model: Module, criterion: Module, optimizer: optim.Optimizer):
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
-        self._build(FIRST_CAPACITY, labels=_expects_labels(criterion))  # says now what cannot be taken
+        self._build(FIRST_CAPACITY, labels=_expects_labels(criterion))  # raises now for what cannot be captured
 
     @property
     def output(self) -> np.ndarray:
-        """The model's output for the last batch; its rows beyond the batch are left from earlier ones."""
+        """The model's output for the last batch; rows beyond the batch are of earlier ones."""
         return self._output
 
     @property
     def path(self) -> str:
-        """"compiled", with the names of what is called in its place."""
+        """"compiled", with the names of what is called in its place, if any."""
         names = []
         if not has_kernels(self.criterion):
             names = [f"{loss_name(self.criterion)}.forward", f"{loss_name(self.criterion)}.backward"]
@@ -59,9 +55,9 @@ class CapturedStep(kernels.Shortcut):
         return self._program.wrong if self._counts_wrong else None
 
     def fallback(self, name: str, *given) -> float:
-        """A step after a refusal: for a program or a batch that is made to fit, if it did not."""
+        """Adapt the program to the model, and the batch to the program, and make the step."""
         refusing = self._program
-        refusing.enter()  # nobody else steps, or adapts, while this one is adapted
+        refusing.enter()  # no other thread runs or adapts the program meanwhile
         try:
             batch = self._adapt(Batch(*given))
         except NotCapturable as refusal:
@@ -74,11 +70,11 @@ class CapturedStep(kernels.Shortcut):
             raise ValueError(f"capture: {refusal}") from None
 
     def _otherwise(self, refusal: NotCapturable, name: str, x, y, index) -> float:
-        """A step of what can't be written from its layers any more."""
+        """Make the step where the model can no longer be written from its layers."""
         raise refusal
 
     def _adapt(self, given: Batch) -> Batch:
-        """Make the program fit the model and the batch as they are now, and the batch the program."""
+        """Build the program anew, if the model or the batch require it; the batch as the program takes it."""
         if self._program.guard_failed():
             self._build(self._program.capacity, self._labels)
         batch = taken(given, leaves(self.model), self.criterion)
@@ -101,8 +97,8 @@ class CapturedStep(kernels.Shortcut):
     def profile(self, x: np.ndarray, y: np.ndarray, repeats: int = 100) -> Profile:
         """Where the time of a step on this batch goes, operation by operation; see RecordedStep.profile.
 
-        The operations are clocked one by one, as a recorded step runs them; the last line is the time of the step
-        as it runs here, as one program. Nothing is trained.
+        The operations are timed one by one, as a recorded step runs them; the last line is the time of the step as
+        one program. Nothing is trained.
         """
         function = getattr(self.criterion, "function", None)
         single = ModelStep(self.model, self.criterion, self.optimizer, function).profile(x, y, repeats=repeats)
@@ -119,11 +115,11 @@ class CapturedStep(kernels.Shortcut):
         return Profile(single.rows, single.peak, f"{single}\n{whole}")
 
     def _build(self, capacity: int, labels: bool, listed: bool = False) -> list[str]:
-        """Write the whole program anew; or, if listed, tell how it would be written."""
+        """Write the whole program anew; or, if listed, only return its lines."""
         model, criterion, optimizer = self.model, self.criterion, self.optimizer
         _check_parts(model, criterion, optimizer)
         modules, own_loss = leaves(model), not has_kernels(criterion)
-        optimizer.flats()  # which refuses groups that do not fit
+        optimizer.flats()  # raises for groups that do not fit
         own_code = own_loss or not has_rule(optimizer)
         updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         parameters = model.parameters()
@@ -133,7 +129,7 @@ class CapturedStep(kernels.Shortcut):
         _check_dtypes(updated, dtype)
         width, out = widths(modules)
         target_width = 0 if labels or own_loss else out
-        if own_code:  # which may ask for flat_parameters: they are not to move then, in the middle of a step
+        if own_code:  # it may read flat_parameters: they must not move then, within a step
             _check_dtypes(parameters, dtype)
             storage.flatten(parameters)
         program = kernels.of(dtype).Program(capacity, width, out if labels else 0, target_width)
@@ -164,15 +160,15 @@ class CapturedStep(kernels.Shortcut):
 
 
 def loss_name(criterion: Module) -> str:
-    """What a criterion is called: its class, or the function that it wraps."""
+    """The name of a criterion: its class, or the function that it wraps."""
     loss = getattr(criterion, "function", criterion)
     return getattr(loss, "__name__", type(loss).__name__)
 
 
 class ChangingStep(CapturedStep):
-    """A captured step whose model may get modules without kernels: it is recorded as long as it has them."""
+    """A captured step whose model may get modules without kernels: while it has them, the step is recorded."""
 
-    _recorded: ModelStep | None = None  # which makes the steps at present
+    _recorded: ModelStep | None = None  # makes the steps while the model has such modules
 
     @property
     def output(self) -> np.ndarray:
@@ -184,14 +180,14 @@ class ChangingStep(CapturedStep):
 
     def _adapt(self, given: Batch) -> Batch:
         if self._recorded is not None:
-            self._build(self._program.capacity, self._labels)  # NotCapturable as long as there are such modules
+            self._build(self._program.capacity, self._labels)  # NotCapturable while there are such modules
             self._recorded = None
         return super()._adapt(given)
 
     def _otherwise(self, refusal: NotCapturable, name: str, x, y, index) -> float:
         if self._recorded is None:
             self._recorded = recorded_step(self.model, self.criterion, self.optimizer)
-            self.compiled = self.tolerant = _refuse  # so that each step asks first whether they are gone
+            self.compiled = self.tolerant = _refuse  # so that each step first checks whether they are gone
         step = self._recorded.run if name == "run" else self._recorded
         return step(x, y, index=index)
 
@@ -201,7 +197,7 @@ def _refuse(x, y, index):
 
 
 def recorded_step(model: Module, criterion: Module | Callable, optimizer: optim.Optimizer) -> ModelStep:
-    """The step of parts that need not be a Sequential's, nor a loss with a backward, nor a module as the loss."""
+    """The recorded step of any model and criterion, a module or a function."""
     updated = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if isinstance(criterion, Module):
         _check_owner(updated, model, criterion)
@@ -211,18 +207,21 @@ def recorded_step(model: Module, criterion: Module | Callable, optimizer: optim.
 
 
 def has_rule(optimizer: optim.Optimizer) -> bool:
-    """Whether the optimizer has a kernel for its whole update: it is of RULES, as it is, with its SWITCHES off."""
-    return type(optimizer) in RULES and _as_it_is(optimizer) and not any(
-        optimizer.settings(group)[name] for name in SWITCHES[type(optimizer)] for group in optimizer.param_groups)
+    """Whether a kernel is the optimizer's whole update: it is one of minidl's, with settings that the kernel has."""
+    name = type(optimizer).__name__
+    return (name in kernels.of(np.float32).RULES and exactly(optimizer, getattr(optim, name, None))
+            and _as_it_is(optimizer)
+            and not any(optimizer.settings(group)[setting] for setting in optimizer.beyond_kernel
+                        for group in optimizer.param_groups))
 
 
 def _as_it_is(optimizer: optim.Optimizer) -> bool:
-    """Whether nobody has given the optimizer methods of its own."""
+    """Whether the object has no methods of its own."""
     return not {"step", "update", "formula", "zero_grad", "decay"} & vars(optimizer).keys()
 
 
 def is_ours(optimizer: optim.Optimizer) -> bool:
-    """Whether it is one of minidl.optim's, whose steps check all that they need before they write."""
+    """Whether it is one of minidl.optim's, which check all that a step needs before they write."""
     return type(optimizer).__module__.startswith(optim.__name__) and _as_it_is(optimizer)
 
 
@@ -230,7 +229,7 @@ def _write_update(program, optimizer: optim.Optimizer) -> None:
     program.guard(vars(optimizer), ["param_groups"])
     program.guard_list(optimizer.param_groups)
     for group in optimizer.param_groups:
-        program.guard(group, ["params", *SWITCHES.get(type(optimizer), ())])
+        program.guard(group, ["params", *optimizer.beyond_kernel])
         program.guard_list(group["params"])
     if has_rule(optimizer):
         program.update(optimizer)
@@ -250,7 +249,7 @@ def _write_update(program, optimizer: optim.Optimizer) -> None:
 
 
 def _expects_labels(criterion: Module) -> bool:
-    """Whether the first batch is likely to have labels; a program for rows is written when they come."""
+    """Whether the first batch is likely to have labels; for rows another program is written."""
     return has_kernels(criterion) and takes_labels(criterion, np.zeros(1, np.int64))
 
 
@@ -269,6 +268,8 @@ def _check_parts(model, criterion, optimizer) -> None:
             f"capture: expected a loss module or a function of output and target as criterion, got {came}")
     if getattr(criterion, "reduction", None) == "none":
         raise ValueError(f"capture: expected a criterion that reduces to one number, got {criterion}")
+    if optimizer.needs_closure:
+        raise NotCapturable(f"capture: {type(optimizer).__name__} calls a closure, which is recorded")
     if is_composed(criterion) and not descends_from_kernels(criterion):
         raise NotCapturable(f"capture: {criterion} is recorded, as the operations that it is written with")
     if not criterion.defines_backward or criterion.has_parameters():
@@ -297,15 +298,15 @@ def capture(model, criterion=None, optimizer=None):
     ``capture(model, criterion, optimizer)``: the training step ``zero_grad, forward, loss, backward, step``.
 
     step(x, y) trains on the batch x and its target y, for a model of several inputs step(x1, x2, y);
-    step(X, y, index) trains on the rows that index picks. It returns the loss before the update, and leaves the
+    step(X, y, index) trains on the rows that index selects. It returns the loss before the update, and leaves the
     bits that the same step written with the modules leaves: parameters, gradients, optimizer state. Learning
     rates and other settings of the optimizer are read at each step; the number of rows may change from step to
     step, and the model too. A step serves one thread at a time.
 
-    A Sequential, nested at will, of the modules of minidl.nn, with MSELoss, CrossEntropyLoss, NLLLoss or a loss of
+    A Sequential (also nested) of the modules of minidl.nn, with MSELoss, CrossEntropyLoss, NLLLoss or a loss of
     yours on arrays, is written from its layers: the step allocates nothing once it has seen the largest batch, if
     x has the model's dtype and labels and index are of int64 (others are converted first), and what the modules
-    saved for backward stays as it was. Any other model and criterion is recorded while Python runs it, see
+    saved for backward does not change. Any other model and criterion is recorded while Python runs it, see
     RecordedStep.
 
     model : any Module; its Dropouts drop in training mode.

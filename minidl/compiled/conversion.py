@@ -1,4 +1,4 @@
-"""What people have, as the arrays that a model takes: converted once, or refused in one sentence."""
+"""Data as users have it, as the arrays that a model takes: converted once, or refused in one sentence."""
 from __future__ import annotations
 
 import contextlib
@@ -20,8 +20,8 @@ def dtype_of(model: Module) -> np.dtype:
 def array_of(who: str, label: str, given) -> np.ndarray:
     """The numbers of an array, a Tensor, nested lists or what has ``__array__``, as a plain array.
 
-    Floats and integers keep their dtype, but for the order of their bytes; objects that are all numbers
-    become such. Without a copy where the kernels can read the array where it lies. Raises TypeError for
+    Floats and integers keep their dtype, in native byte order; objects that are all numbers become ints or floats.
+    The array is not copied where the kernels can read it. Raises TypeError for
     what are no numbers, ValueError for rows of several lengths and for masked values, RuntimeError for a
     Tensor that requires a gradient.
     """
@@ -49,7 +49,7 @@ def array_of(who: str, label: str, given) -> np.ndarray:
 
 
 def readable(array: np.ndarray) -> np.ndarray:
-    """The array, or a copy where it is a field of a packed record: its elements aligned, and strides whole ones."""
+    """The array, or a copy where it is a field of a packed record, with aligned elements and strides."""
     whole = array.flags.aligned and not any(stride % array.itemsize for stride in array.strides)
     return array if whole else array.copy()
 
@@ -61,7 +61,7 @@ def plain_array(who: str, label: str, given: np.ndarray) -> np.ndarray:
 
 
 def checked_index(who: str, index: np.ndarray, count: int) -> np.ndarray:
-    """Numbers of rows, of which there are ``count``. TypeError or IndexError for others."""
+    """The index as rows 0 .. count - 1. TypeError or IndexError for others."""
     if index.dtype.kind not in "iu" or index.ndim != 1:
         came = f"{index.dtype} of shape {index.shape}"
         raise TypeError(f"{who}: expected index as integers of shape (N,), got {came}")
@@ -89,13 +89,13 @@ def _floats_of_objects(who: str, label: str, given, array: np.ndarray) -> np.nda
 
 
 def as_floats(array: np.ndarray, dtype) -> np.ndarray:
-    """In this dtype; what is too large for it becomes infinite."""
+    """Cast to this dtype; numbers that are too large become infinite."""
     with np.errstate(over="ignore"):
         return array.astype(dtype, copy=False)
 
 
 def inputs_of(model: Module, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The inputs as the model takes them: in its dtype, but for integers that it wants as they are."""
+    """The inputs as the model takes them: in its dtype, except integers for a model that indexes with them."""
     dtype = dtype_of(model)
     floats = [as_floats(array, dtype) for array in arrays]
     if all(array.dtype.kind == "f" for array in arrays) or _takes_floats(model, floats):
@@ -117,7 +117,7 @@ def evaluating(model: Module) -> Iterator[None]:
 
 @no_grad()
 def _takes_floats(model: Module, floats: Sequence[np.ndarray]) -> bool:
-    """Whether it takes the first row in floats; a model of the user that looks rows up wants integers."""
+    """Whether it takes the first row in floats; a user's model that indexes with its input takes integers."""
     try:
         leaves(model)
     except NotCapturable:

@@ -15,9 +15,9 @@ from .snapshot import put_back_if_refused
 from .step import RecordedStep
 
 LARGEST = 1 << 20  # elements of an input; above it a recording costs memory and saves nothing
-SHAPES = 64  # that are remembered as seen once
+SHAPES = 64  # number of shapes that are remembered as seen once
 
-_modes = threading.RLock()  # a model's modes are not a thread's own: who changes them is alone for that time
+_modes = threading.RLock()  # all threads share a model's modes: one at a time may change them
 
 
 class RecordedForward:
@@ -34,7 +34,7 @@ class RecordedForward:
         self._seen: set[tuple] = set()
 
     def __call__(self, X: np.ndarray) -> np.ndarray | None:
-        """The outputs for an input of a kind that was seen before, or None."""
+        """The outputs for an input whose kind has been seen before, or None."""
         return self.run([X]) if ((X.shape, X.dtype),) in self._seen else None
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
@@ -47,7 +47,7 @@ class RecordedForward:
                 except CaptureError as refusal:
                     self.reason = str(refusal).removeprefix("capture: ")
             y = self.model(*inputs)
-            if not self.reason and max(x.size for x in inputs) <= LARGEST:  # from now on, since the modules take it
+            if not self.reason and max(x.size for x in inputs) <= LARGEST:  # seen, since the modules take it
                 if len(self._seen) == SHAPES:
                     self._seen.clear()
                 self._seen.add(kind)
@@ -66,7 +66,7 @@ def _forward_of(model: Module) -> Callable:
 
 @contextmanager
 def _undisturbed(model: Module) -> Iterator[None]:
-    """In evaluation mode; modes, and what forward left for backward, are put back."""
+    """In evaluation mode; modes, and what forward saved for backward, are put back."""
     with _modes:
         before = [(module, module.training, module.saved) for module in model.modules()]
         model.eval()
@@ -78,5 +78,5 @@ def _undisturbed(model: Module) -> Iterator[None]:
 
 
 def _array(output):
-    """A model's output as it is on arrays."""
+    """A model's output as an array."""
     return output._data if isinstance(output, Tensor) else output

@@ -1,11 +1,11 @@
-"""The layers of a captured model: each writes the kernel calls that its Python text would make.
+"""The layers of a captured model: each writes the kernel calls that its Python text makes.
 
-A model is taken as the list of its leaves, the modules that nested Sequentials run one after the other.
+A model is the list of its leaves, the modules that nested Sequentials run one after the other.
 """
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -15,17 +15,19 @@ from ..autograd.parameter import Parameter
 from ..nn.activations import Activation, is_activation
 from ..nn.module import Module
 
+T = TypeVar("T")
+
 
 class NotCapturable(TypeError):
-    """What was given has no program; ``fit``, ``evaluate`` and ``predict`` then take the plain path."""
+    """A model, loss or optimizer that has no program of this kind: it is recorded, or runs as plain Python."""
 
 
 class Builder:
-    """The program as it grows: where the layers' arrays are, and which gradients are written already.
+    """Writes a program: it makes the layers' arrays, and knows which gradients are written already.
 
     capacity : the rows of the largest batch.
     updated : the parameters whose gradients begin at zero in each step, the optimizer's.
-    added : whether gradients are added to those zeros, since a Python function may have written there before.
+    added : whether gradients are added to those zeros, since a Python function may have written there.
     training : whether a backward pass will follow, and Dropouts drop as their modes say; without it the
         program evaluates, and needs no arrays that only a backward reads.
     """
@@ -36,17 +38,17 @@ class Builder:
         program.guard(vars(storage), ["_moves"])
         self.updated = {id(parameter) for parameter in updated}
         self.written: set[int] = set()
-        self.later: list[Callable[[], None]] = []  # writes the gradients of the parameters, after those of the layers
-        self.product: np.ndarray | None = None  # the output of a Linear that nobody has read
+        self.later: list[Callable[[], None]] = []  # write the parameters' gradients, after the backward calls
+        self.product: np.ndarray | None = None  # the output of a Linear that no call has read yet
 
     def rows(self, width: int) -> np.ndarray:
         """A new array of ``width`` columns for the largest batch."""
         return storage.aligned(self.capacity * width, self.dtype).reshape(self.capacity, width)
 
     def output(self, x, width: int, reads_input: bool) -> np.ndarray:
-        """Where a function of each row may write: over its input, if nobody reads that again.
+        """The array for the output of an elementwise or row function: its input's, if no call reads that again.
 
-        reads_input : whether the function's derivative is written in its input.
+        reads_input : whether the function's derivative reads its input.
         """
         over = x is not None and (not self.training or (x is self.product and not reads_input))
         self.product = None
@@ -70,8 +72,8 @@ def flat_gradient(parameter: Parameter) -> np.ndarray:
 
 
 # Each function below writes a module's forward calls for the input x of ``width`` columns, None where it
-# is the batch itself, and returns the output, its columns, and what writes the backward calls:
-# backward(dy, needs_dx) gives dx, which may lie over dy, or None where it is not needed.
+# is the batch itself, and returns the output, its columns, and a function that writes the backward calls:
+# backward(dy, needs_dx) returns dx, which may overwrite dy, or None where it is not needed.
 
 
 def _linear(builder: Builder, module: nn.Linear, x, width: int):
@@ -88,7 +90,7 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
 
     def gradients(dy):
         overwrites = {parameter: builder.overwrites(parameter) for parameter in trained}
-        if not all(overwrites.values()) and not builder.added:  # both are added to, and what begins here begins at zero
+        if not all(overwrites.values()) and not builder.added:  # both are added to: these begin at zero
             for parameter in (p for p in overwrites if overwrites[p]):
                 builder.zero_gradient(parameter)
         dw, db = (parameter.gradient if parameter in overwrites else None for parameter in (weight, bias))
@@ -108,7 +110,7 @@ def _linear(builder: Builder, module: nn.Linear, x, width: int):
 
 
 def _check_linear(builder: Builder, module: nn.Linear, width: int) -> None:
-    """That the kernels may read its parameters where they lie: a module's may have been replaced."""
+    """Raise unless the kernels can read its parameters in place: they may have been replaced."""
     for name in ("weight", "bias"):
         parameter = vars(module).get(name)
         if not isinstance(parameter, Parameter) and not (name == "bias" and parameter is None and name in vars(module)):
@@ -160,7 +162,7 @@ def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
     program = builder.program
     if not builder.training:
         return _unchanged(builder, module, x, width)
-    module.training = module.training  # an attribute of its own, which can be watched
+    module.training = module.training  # as an attribute of the instance, which can be guarded
     program.guard(vars(module), ["p", "training"])
     if module.p == 0 or not module.training:
         return _unchanged(builder, module, x, width)
@@ -192,13 +194,18 @@ def _flatten(builder: Builder, module: nn.Flatten, x, width: int):
     return _unchanged(builder, module, x, width)
 
 
+def exactly(thing: object, kind: type[T] | None) -> TypeGuard[T]:
+    """Whether it is of this class itself: a subclass may have methods that compute something else."""
+    return type(thing) is kind
+
+
 _WRITERS: dict[type[Module], Callable] = {
     nn.Linear: _linear, nn.Dropout: _dropout, nn.Identity: _unchanged, nn.Flatten: _flatten,
 }
 
 
 def _writer(module: Module) -> Callable | None:
-    """What writes this module's calls; None for one that has no kernels."""
+    """The function that writes this module's calls; None for one without kernels."""
     if is_activation(module) and module.operation.kernel is not None:  # type: ignore[attr-defined]
         return _activation
     return _WRITERS.get(type(module))
@@ -210,28 +217,33 @@ def leaves(model: Module) -> list[Module]:
     for module in found:
         if _writer(module) is None:
             raise NotCapturable(f"capture: {type(module).__name__} has no kernels of its own")
-    if not any(type(module) is nn.Linear for module in found):
+    if not linears(found):
         raise NotCapturable(f"capture: expected a model with a Linear, got {model}")
     return found
 
 
 def _leaves(module: Module) -> list[Module]:
-    if type(module) is not nn.Sequential:
+    if not exactly(module, nn.Sequential):
         return [module]
     return [leaf for child in module for leaf in _leaves(child)]
 
 
+def linears(modules: list[Module]) -> list[nn.Linear]:
+    """Those of the modules that are Linears."""
+    return [module for module in modules if exactly(module, nn.Linear)]
+
+
 def widths(modules: list[Module]) -> tuple[int, int]:
     """The columns of a model's input and of its output."""
-    linears = [module for module in modules if type(module) is nn.Linear]
-    return linears[0].in_features, linears[-1].out_features
+    found = linears(modules)
+    return found[0].in_features, found[-1].out_features
 
 
 def write_forward(builder: Builder, model: Module) -> tuple[Any, list[tuple[Module, Callable]]]:
-    """Write the forward pass; the output, and what writes the backward pass, layer by layer."""
+    """Write the forward pass; the output, and for each layer the function that writes its backward pass."""
     modules = leaves(model)
     for container in model.modules():
-        if type(container) is nn.Sequential:
+        if exactly(container, nn.Sequential):
             builder.program.guard_list(container._modules)
     x, width = None, widths(modules)[0]
     backwards = []

@@ -10,7 +10,7 @@ from ..optim.optimizer import Optimizer
 
 
 class Listed:
-    """A program that notes the calls which are written into it, in ``lines``; all else it leaves to the program."""
+    """A program that notes the calls that are written into it in ``lines``, and passes all on to the program."""
 
     def __init__(self, program, width: int, parameters: list[Parameter]):
         self._program, self._width = program, width

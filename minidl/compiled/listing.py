@@ -54,12 +54,12 @@ class Names:
 
 
 def rows(listing: Sequence[tuple[Line, int, int, bool]], names: Names) -> list[tuple[str, int, int, bool]]:
-    """(text, first instruction, last + 1, whether a kernel does it) of each line that is told."""
+    """(text, first instruction, last + 1, whether a kernel does it) of each line that is shown."""
     unwritten = {id(line.outputs[0]) for line, begin, end, _ in listing if line.what == "zero" and begin == end}
     found = []
     for line, begin, end, compiled in told(listing):
         text = _text(line, names)
-        if line.what == "accumulate" and id(line.outputs[0]) in unwritten:  # to zeros that nobody writes
+        if line.what == "accumulate" and id(line.outputs[0]) in unwritten:  # to zeros that are not written
             unwritten.remove(id(line.outputs[0]))
             text = text.replace(" += ", " = ", 1)
         found.append((text, begin, end, compiled))
@@ -67,7 +67,7 @@ def rows(listing: Sequence[tuple[Line, int, int, bool]], names: Names) -> list[t
 
 
 def told(listing: Sequence[tuple[Line, int, int, bool]]) -> list[tuple[Line, int, int, bool]]:
-    """The lines that move numbers: not what notes that a parameter has a gradient, nor zeros that nobody writes."""
+    """The lines that compute or move numbers: no changes of a parameter's status, no zeros that are not written."""
     return [(line, begin, end, compiled) for line, begin, end, compiled in listing
             if line.what not in ("reached", "cleared", "changed") and not (line.what == "zero" and begin == end)]
 
@@ -96,7 +96,7 @@ def _text(line: Line, names: Names) -> str:
 
 
 def argument_names(nesting, names: Sequence[str]) -> list[str]:
-    """What the arrays among the arguments are called: x, batch[0], options['mask'], or by their number."""
+    """The names of the arrays among the arguments: x, batch[0], options['mask'], or a number."""
     args, named = nesting
     found: dict[int, str] = {}
 
@@ -129,7 +129,7 @@ def multiply_adds(line: Line) -> int:
 
 
 def _where(line: Line) -> str:
-    """Where a line runs that is no kernel of the program."""
+    """What runs a line that has no kernel."""
     owner = getattr(line.operation, "__self__", None)  # none of a user's own step()
     if line.what == "call" and isinstance(owner, Optimizer):
         return "in place" if owner.reason else "a program of its own"

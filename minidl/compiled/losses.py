@@ -1,7 +1,7 @@
 """The losses of a captured step: each writes the calls that compute the number, then those of its gradient.
 
-A function takes the output z, whether the target is labels, and by what the sum is divided; it returns what
-writes the calls of the gradient and gives the array where that will be.
+A function takes the output z, whether the target is labels, and what the sum is divided by. It returns a function
+that writes the calls of the gradient and returns the gradient's array.
 """
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ _LOSSES: dict[type[Module], Callable] = {
 
 
 def has_kernels(criterion: Module) -> bool:
+    """Whether its class itself has kernels: a subclass may compute something else."""
     return type(criterion) in _LOSSES
 
 
@@ -64,16 +65,15 @@ def descends_from_kernels(criterion: Module) -> bool:
     return isinstance(criterion, tuple(_LOSSES))
 
 
-def takes_labels(criterion: Module, target: np.ndarray) -> bool:
-    """Whether this target is labels to the criterion, rather than rows."""
-    return type(criterion) is not nn.MSELoss and target.ndim == 1 and target.dtype.kind in "iu"
+def takes_labels(criterion: Any, target: np.ndarray) -> bool:
+    """Whether this target is labels to the criterion, one with kernels, rather than rows."""
+    return criterion.takes_labels and target.ndim == 1 and target.dtype.kind in "iu"
 
 
 def write_loss(builder: Builder, criterion: Any, z: np.ndarray, labels: bool) -> Callable:
-    """Write the calls of the loss; what writes those of its gradient."""
+    """Write the calls of the loss; return the function that writes those of its gradient."""
     builder.program.guard(vars(criterion), ["reduction"])
-    mean = "elements" if type(criterion) is nn.MSELoss else "rows"
-    count = {"mean": mean, "batchmean": "rows", "sum": "sum"}[criterion.reduction]
+    count = {"mean": criterion.mean_over, "batchmean": "rows", "sum": "sum"}[criterion.reduction]
     return _LOSSES[type(criterion)](builder, z, labels, count)
 
 

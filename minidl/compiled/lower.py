@@ -1,7 +1,7 @@
-"""How a line of a recording becomes instructions: by a kernel where there is one, else by a call of NumPy.
+"""Lowering: a line of a recording becomes instructions, a kernel where there is one, else a call of NumPy.
 
 A lowering takes the builder, the operands and the output as arrays of the program, and the settings. It appends
-instructions and returns True, or appends nothing and returns False: then the Python of the operation's row is called
+instructions and returns True, or appends nothing and returns False: then the value of the operation's row is called
 in its place.
 """
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..functional.operation import WITH_KERNELS
 from .arena import as_matrices, rows_of, strided
 
 _LOWERINGS: dict[str, Callable] = {}
+MOST = 1024  # instructions of one operation
 
 
 def lowering(*names: str):
@@ -45,11 +46,38 @@ def _elementwise(builder, kernel: str, operands: list, output: np.ndarray, setti
         return False
     dtype = given[0].dtype
     arrays = [x if isinstance(x, np.ndarray) else builder.number(x, dtype) for x in operands]
-    matrices = as_matrices(output.shape, [output, *arrays])
-    if matrices is None:
-        return False
-    builder.program.kernel(kernel, dtype, *matrices, setting=setting)
-    return True
+    parts = _in_matrices(output.shape, [output, *arrays])
+    for matrices in parts or ():
+        builder.program.kernel(kernel, dtype, *matrices, setting=setting)
+    return parts is not None
+
+
+def _in_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[list[np.ndarray]] | None:
+    """The arrays, broadcast to a shape, as matrices of one shape, or where more axes are needed as several of them."""
+    matrices = as_matrices(shape, arrays)
+    if matrices is not None or len(shape) < 3:
+        return None if matrices is None else [matrices]
+    steps = arrays[0].strides
+    outermost = max(range(len(shape)), key=lambda axis: (shape[axis] != 1) * abs(steps[axis]))
+    views = [np.moveaxis(np.broadcast_to(array, shape), outermost, 0) for array in arrays]
+    parts: list[list[np.ndarray]] = []
+    for i in range(shape[outermost]):
+        part = [view[i] for view in views]
+        found = _in_matrices(part[0].shape, part)
+        if found is None or len(parts) + len(found) > MOST:
+            return None
+        parts += found
+    return parts
+
+
+def in_order(builder, x: np.ndarray) -> np.ndarray | None:
+    """(..., n) as a matrix (rows, n): where it lies, or as a copy, if its strides do not allow that."""
+    rows = rows_of(x)
+    if rows is None and x.ndim and x.size and x.dtype in FLOATS:
+        copy = builder.scratch(x.shape, x.dtype)
+        if _elementwise(builder, "copy", [x], copy):
+            return rows_of(copy)
+    return rows
 
 
 def _by_its_kernel(builder, name, operands, settings, output):
@@ -127,18 +155,17 @@ def _where(builder, name, operands, settings, output):
     arrays = [x if isinstance(x, np.ndarray) else builder.number(x, output.dtype) for x in values]
     if not isinstance(condition, np.ndarray) or condition.dtype != bool or not _all_of(output.dtype, output, *arrays):
         return False
-    matrices = as_matrices(output.shape, [output, *arrays, condition])
-    if matrices is None:
-        return False
-    builder.program.kernel("where", output.dtype, *matrices)
-    return True
+    parts = _in_matrices(output.shape, [output, *arrays, condition])
+    for matrices in parts or ():
+        builder.program.kernel("where", output.dtype, *matrices)
+    return parts is not None
 
 
 # Products
 
 
 def _product(builder, y, a, b, start=None, accumulates: bool = False) -> bool:
-    """y = start + a b for matrices, of which y may lie transposed."""
+    """y = start + a b for matrices; y may be transposed in memory."""
     if any(x is None for x in (y, a, b)) or not _all_of(y.dtype, y, a, b):
         return False
     if y.strides[1] != y.itemsize and y.shape[1] > 1:
@@ -157,18 +184,19 @@ def _linear(builder, name, operands, settings, output):
     start = rows_of(bias[0]) if bias else None
     if start is not None and start.strides[1] != start.itemsize and start.shape[1] > 1:
         return False
-    return _product(builder, rows_of(output), rows_of(x), strided(weight, weight.shape, weight.strides).T, start)
+    turned = strided(weight, weight.shape, weight.strides).T
+    return _product(builder, rows_of(output), in_order(builder, x), turned, start)
 
 
 @lowering("linear_input_gradient")
 def _linear_input(builder, name, operands, settings, output):
     g, weight = operands[:2]
-    return _product(builder, rows_of(output), rows_of(g), strided(weight, weight.shape, weight.strides))
+    return _product(builder, rows_of(output), in_order(builder, g), strided(weight, weight.shape, weight.strides))
 
 
 @lowering("linear_weight_gradient")
 def _linear_weight(builder, name, operands, settings, output, accumulates: bool = False):
-    g, x = [rows_of(x) for x in operands]
+    g, x = [in_order(builder, x) for x in operands]
     dweight = strided(output, output.shape, output.strides)
     if x is None or g is None or dweight is None:
         return False
@@ -179,19 +207,11 @@ def _linear_weight(builder, name, operands, settings, output, accumulates: bool 
 
 @lowering("linear_bias_gradient")
 def _column_sum(builder, name, operands, settings, output, accumulates: bool = False):
-    g, y = rows_of(operands[0]), rows_of(output)
+    g, y = in_order(builder, operands[0]), rows_of(output)
     if g is None or y is None or not _all_of(y.dtype, y, g):
         return False
     builder.program.kernel("column_sum", y.dtype, y, g, accumulates=accumulates)
     return True
-
-
-@lowering("matmul")
-def _matmul(builder, name, operands, settings, output):
-    a, b = operands
-    if a.ndim != 2 or b.ndim != 2:
-        return False
-    return _product(builder, *(strided(x, x.shape, x.strides) for x in (output, a, b)))
 
 
 # Rows
@@ -235,7 +255,7 @@ def _sum(builder, name, operands, settings, output):
 
 
 def _labels(builder, labels):
-    """The labels as a row, which their kernels check; None unless the program alone writes to them."""
+    """The labels as a row, which the kernels check; None unless only the program writes to them."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.ndim != 1 or not builder.owns(labels):
         return None
     row = strided(labels, (1, labels.size), (labels.nbytes, labels.strides[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .by_closure import ByClosure
 from .conversion import checked_index
 from .errors import CaptureError
 from .profile import Profile, profile
@@ -30,11 +32,11 @@ class NotFinite(FloatingPointError):
 class ModelStep:
     """``loss = step(x, y)``, with several inputs ``step(x1, x2, y)``: one training step on the batch.
 
-    An array beyond what the model's forward takes, and the target, is the index, which can be named, too.
+    An array more than the model's forward and the target take is the index, which can also be given by name.
     ``run`` returns a loss that is not finite, too; ``output`` is the model's output for the last batch.
     """
 
-    wrong = None  # nobody counts the misclassified samples
+    wrong = None  # misclassified samples are not counted
 
     def __init__(self, model: Module, criterion: Module | Callable, optimizer: Optimizer,
                  function: Callable | None = None):
@@ -59,7 +61,18 @@ class ModelStep:
             optimizer.step()
             return loss, output
 
-        self.step = RecordedStep(train)
+        def evaluate(*batch):
+            *inputs, target = batch
+            optimizer.zero_grad()
+            output = model(*inputs)
+            loss, backward = loss_of(output, target)
+            backward()
+            return loss, output
+
+        if optimizer.needs_closure:
+            self.step: Any = ByClosure(evaluate, optimizer, _check_finite)
+        else:
+            self.step = RecordedStep(train)
 
     def __call__(self, *batch, index=None) -> float:
         """One step; FloatingPointError for a loss that is not finite. Nothing was updated then."""
@@ -84,25 +97,30 @@ class ModelStep:
         return loss._data.item()
 
     @property
+    def _recorded(self) -> RecordedStep:
+        """What is recorded of it."""
+        return self.step.evaluation if isinstance(self.step, ByClosure) else self.step
+
+    @property
     def path(self) -> str:
         """How it runs: see RecordedStep."""
         return self.step.path
 
     def profile(self, *batch, repeats: int = 100) -> Profile:
         """Where the time of a step on this batch goes: see RecordedStep.profile. Nothing is trained."""
-        return profile(self.step, batch, {}, repeats, (self.model, self.criterion, self.function, self.optimizer),
+        return profile(self._recorded, batch, {}, repeats, (self.model, self.criterion, self.function, self.optimizer),
                        _names(len(batch)))
 
     def __repr__(self) -> str:
         return f"<step of {type(self.model).__name__}: {self.path}>"
 
     def __str__(self) -> str:
-        counts = [len(recording.arrays) for recording in self.step._kept.values()]
-        return "\n".join([repr(self), *self.step.listing(_names(max(counts, default=2))).splitlines()[1:]])
+        counts = [len(recording.arrays) for recording in self._recorded._kept.values()]
+        return "\n".join([repr(self), *self._recorded.listing(_names(max(counts, default=2))).splitlines()[1:]])
 
 
 def _names(count: int) -> list[str]:
-    """What the arrays of a batch are called: x, y or x1, x2, ..., y."""
+    """The names of the arrays of a batch: x, y or x1, x2, ..., y."""
     return [*(["x"] if count == 2 else [f"x{i + 1}" for i in range(count - 1)]), "y"]
 
 
@@ -119,13 +137,17 @@ def _stop_unless_finite(loss: Tensor, output: Tensor) -> None:
     recorder = active_recorder()
     if recorder is not None:
         recorder.finite(loss)
+    _check_finite(loss, output)
+
+
+def _check_finite(loss: Tensor, output: Tensor) -> None:
     value = float(loss._data)
     if not math.isfinite(value):
         raise NotFinite(value, output._data)
 
 
 def _loss_of(criterion, function: Callable | None) -> Callable:
-    """(output, target) -> the loss as a Tensor, and what runs the backward pass."""
+    """(output, target) -> the loss as a Tensor, and the function that runs the backward pass."""
     if function is None and not isinstance(criterion, Loss) and criterion.defines_backward:
         return _by_its_own_backward(criterion)
 
@@ -158,7 +180,7 @@ def _by_its_own_backward(criterion: Module) -> Callable:
 
 
 def _called(name: str, function: Callable, *tensors: Tensor) -> Tensor:
-    """What a function on arrays gives, in its place in the recording."""
+    """The result of a function on arrays, which a replay calls in its place."""
     recorder = active_recorder()
     with unseen():
         made = Tensor(function(*[x._data for x in tensors]))

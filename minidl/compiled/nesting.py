@@ -12,13 +12,13 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
 class Place(int):
-    """The number of an array, which stands in its place."""
+    """The number of an array, as a placeholder for it."""
 
 
 def arrays_of(value, arrays: list[np.ndarray], given: bool = True) -> Any:
     """The nesting with a Place for each array; the arrays are appended to the list.
 
-    given : whether it is an argument; plain arrays count then, too. CaptureError for an output that is an array.
+    given : whether it is an argument, in which NumPy arrays count, too. CaptureError for an output that is an array.
     """
     if isinstance(value, Tensor) or (given and type(value) is np.ndarray and value.dtype.kind in "fiub"):
         arrays.append(value._data if isinstance(value, Tensor) else value)
@@ -52,7 +52,7 @@ def rebuilt(nesting, values: list) -> Any:
 
 
 def told(nesting, statics: list) -> Any:
-    """A key to compare nestings by; objects that are no numbers or texts count by identity, and join the list."""
+    """A key to compare nestings by; objects other than numbers and strings count by identity, and join the list."""
     if type(nesting) is Place:
         return "array", int(nesting)
     if isinstance(nesting, (tuple, list)):

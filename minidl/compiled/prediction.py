@@ -35,17 +35,17 @@ def predict(model: Module, X) -> np.ndarray:
         of, which are cast to it (integers as fit does).
 
     The same bits as ``forward`` in evaluation mode; a row's result does not depend on its neighbours.
-    Neither the mode nor what forward left for backward changes, and several threads may predict with one
+    Neither the mode nor what forward saved for backward changes, and several threads may predict with one
     model at once. Raises TypeError for what are no numbers, ValueError for rows of several lengths and
     masked values, RuntimeError for a Tensor that requires a gradient, and what the modules raise.
     """
-    return Module.predict(model, X)  # which holds the programs, and comes here where it needs another
+    return Module.predict(model, X)  # it holds the programs, and calls predicted() for a new one
 
 
 def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, Callable]:
-    """The outputs, and what computes them from now on, where ``forward`` does not.
+    """The outputs, and the function that computes them from now on, where ``forward`` cannot.
 
-    At the first call, of a model that has changed, and for what must be cast.
+    Called for the first input, after a change of the model, and for an input that must be cast.
     """
     X = array_of("predict", "X", X)
     y = _or_none(forward, as_floats(X, dtype_of(model)))
@@ -54,7 +54,7 @@ def predicted(model: Module, forward: Callable | None, X) -> tuple[np.ndarray, C
     X, = inputs_of(model, [X])
     try:
         program = predictor(model)
-    except (TypeError, ValueError):  # a module that may look at other rows, too, or one that does not fit
+    except (TypeError, ValueError):  # no kernels, so that it may read other rows; or no fit
         recorded = forward if isinstance(forward, RecordedForward) else RecordedForward(model)
         return recorded.run([X]), recorded
     y = _or_none(program, X)

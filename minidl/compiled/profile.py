@@ -13,7 +13,7 @@ from .snapshot import Snapshot
 
 
 class Profile:
-    """A step's instructions and the time that each took; printed, it is a table. Copying the batch in is not in it.
+    """A step's instructions with their times; printed, it is a table. The time to copy the batch in is left out.
 
     rows : (text, seconds, whether a kernel does it) of each line of the listing. seconds : of them all.
     peak : operations per second of one core that does multiply-adds in registers alone, measured here and now.
@@ -41,7 +41,7 @@ def profile(step, args: tuple, named: dict, repeats: int, things: tuple, names: 
         raise ValueError(f"profile: expected repeats >= 1, got {repeats!r}")
     before = Snapshot(*things)
     try:
-        step.slow(args, named)  # which records it, if need be
+        step.slow(args, named)  # records it, if necessary
         if step.reason:
             raise RuntimeError(f"profile: this step has no program: it runs plain, since {step.reason}")
         recording = next(reversed(step._kept.values()))

@@ -1,4 +1,4 @@
-"""How a recording is made into a program: each line in turn becomes instructions, over arrays of one memory block."""
+"""Builder: makes a program of a recording; each line becomes instructions over arrays of one memory block."""
 from __future__ import annotations
 
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from .. import arrays, kernels
 from ..autograd import storage
 from ..kernels.replay import Replay
+from . import lower_images, lower_sequences  # noqa: F401  their lowerings are registered by then
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
 from .recorder import Line, Recorder, _owner
@@ -26,7 +27,7 @@ class Builder:
         self._moved: dict[int, int] = {}  # the offsets of roots
         self._lay_out()
 
-    # Where arrays lie
+    # The memory of the arrays
 
     def _lay_out(self) -> None:
         roots, arena = self.recorder.roots, self.arena
@@ -83,6 +84,10 @@ class Builder:
             made = self.numbers[key] = storage.aligned(1, dtype).reshape(())
             made[...] = array
         return made
+
+    def scratch(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """Memory that one instruction writes for another."""
+        return storage.aligned(int(np.prod(shape)), dtype).reshape(shape)
 
     def owns(self, array: np.ndarray) -> bool:
         """Whether the program alone writes to this array's memory."""
@@ -160,7 +165,7 @@ class Builder:
     def _accumulate(self, line: Line, overwrite: bool) -> bool:
         """Add to a gradient: an array (without an operation), or what an operation's kernel adds in place.
 
-        overwrite : the gradient is zero, which nobody has written there.
+        overwrite : the gradient counts as zero, though no zeros have been written.
         """
         target, = line.outputs
         operands = [self._moved_in(x) for x in line.operands]
@@ -178,13 +183,14 @@ class Builder:
             self.program.call(add)
             return False
         lowered = _LOWERINGS.get(operation.name)
-        if lowered is not None and lowered(self, operation.name, operands, {}, target, accumulates=not overwrite):
+        if lowered is not None and lowered(
+                self, operation.name, operands, dict(line.settings), target, accumulates=not overwrite):
             return True
         if overwrite:
             self._zero(target)
 
         def call():
-            operation.add(target, *operands)
+            operation.add(target, *operands, **line.settings)
 
         self.program.call(call)
         return False
@@ -201,9 +207,9 @@ class Builder:
 
 
 def _overwriting(lines: list[Line]) -> set[int]:
-    """The lines that set a gradient to zero and those that are the next to touch it, by adding to all of it.
+    """The lines that set a gradient to zero, and the lines that are the next to use it and add to all of it.
 
-    Then nobody need write the zeros.
+    These overwrite the gradient instead, and no zeros are written.
     """
     found: set[int] = set()
     waiting: dict[tuple, int] = {}  # by memory, the line that set it to zero

@@ -17,7 +17,8 @@ import numpy as np
 from ..autograd.parameter import Parameter
 from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
-from .errors import CaptureError
+from .arena import in_memory_order
+from .errors import CaptureError, PlainOnly
 
 WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.randn, Dropout), or keep it where the "
             "function finds it at each call (a global, an attribute)")
@@ -40,7 +41,7 @@ class Line(NamedTuple):
 
 
 class Root:
-    """Memory that operands lie in: its array, what it is, and a copy of its content after the lines so far."""
+    """Memory of operands: its array, its kind, and a copy of its content after the lines so far."""
 
     __slots__ = ("array", "key", "shadow")
 
@@ -58,15 +59,15 @@ class Recorder:
         self.roots: dict[int, Root] = {}
         self.parameters: dict[int, Parameter] = {}
         self.places: list[tuple[Parameter, int]] = []
-        self.in_place: list[str] = []  # what is called in its place, by name
+        self.in_place: list[str] = []  # names of the functions that are called in their place
         self.undo: list[Callable[[], None]] = []
         self.streams: dict[Any, tuple[Callable[[], Any], str]] = {}
         self.assigned: set[int] = set()  # parameters whose gradient the step has set or cleared
-        self.queried: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
+        self.queried: dict[int, tuple[Parameter, bool]] = {}  # others whose gradient the function has looked at
         self.arguments: list[np.ndarray | None] = []
         self.paused = False
 
-    # What goes in
+    # Arguments and constants
 
     def argument(self, array: np.ndarray | None) -> None:
         """The next argument, or None for a static one."""
@@ -79,7 +80,7 @@ class Recorder:
         if not self.paused and id(array) not in self.roots:
             self._root(array, ("constant", array.dtype.str, array.shape, array.tobytes()))
 
-    # What is done
+    # Operations and changes
 
     def operation(self, operation, inputs, settings: dict, output: Tensor) -> None:
         """An operation on Tensors, arrays and numbers has made ``output``."""
@@ -114,11 +115,11 @@ class Recorder:
             self._write("accumulate", None, (gradient,), parameter._grad)
             self.mark("reached", parameter)
 
-    def accumulate_by(self, operation, inputs, parameter: Parameter) -> None:
+    def accumulate_by(self, operation, inputs, parameter: Parameter, settings: dict) -> None:
         """An operation's result was added to a parameter's gradient, term by term."""
         if not self.paused:
             self._parameter(parameter)
-            self._write("accumulate", operation, inputs, parameter._grad)
+            self._write("accumulate", operation, inputs, parameter._grad, settings)
             self.mark("reached", parameter)
 
     def zero_grad(self, parameter: Parameter, set_to_none: bool) -> None:
@@ -146,6 +147,16 @@ class Recorder:
         if tensor.status is not None:
             self.mark("changed", tensor)
 
+    def overwrite_array(self, array: np.ndarray, values) -> None:
+        """Values were copied over gradients that lie side by side, as one array."""
+        if not self.paused:
+            self._write("overwrite", None, (values,), array)
+
+    def only_plain(self, why: str) -> None:
+        """PlainOnly: what comes next cannot be a part of a recorded step, which runs plain from now on."""
+        if not self.paused:
+            raise PlainOnly(why)
+
     def read(self, tensor: Tensor, how: str) -> None:
         """CaptureError where Python takes a value out of a Tensor."""
         if self.paused:
@@ -157,7 +168,8 @@ class Recorder:
                 "at each later call. Return the Tensor and read it outside, choose with minidl.where, or give what "
                 "steers the step as an argument that is a Python number")
 
-    def _write(self, what: str, operation, operands, target: np.ndarray) -> None:
+    def _write(self, what: str, operation, operands, target: np.ndarray,
+               settings: Mapping = MappingProxyType({})) -> None:
         """Something was added to an array, or copied over it."""
         operands = tuple([self.operand(x, what) for x in operands])
         self._verify(target, skip=True)
@@ -167,9 +179,9 @@ class Recorder:
                 "capture: the function writes into an argument, which at a later call is a copy of what was given: "
                 "clone() it first")
         _shadow_of(target, root)[...] = target
-        self.lines.append(Line(what, operation, operands, {}, (target,)))
+        self.lines.append(Line(what, operation, operands, settings, (target,)))
         name = getattr(operation, "name", None)
-        self.signature.append((what, name, self.told(operands), self._place(target)))
+        self.signature.append((what, name, self.told(operands), self._place(target), repr(dict(settings))))
 
     def mark(self, what: str, parameter: Tensor) -> None:
         """"reached", "cleared" or "changed"."""
@@ -370,7 +382,7 @@ def _shadow_of(array: np.ndarray, root: Root) -> np.ndarray:
     owner, shadow = root.array, root.shadow
     if array is owner:
         return shadow
-    flat = shadow.T if shadow.flags.f_contiguous and not shadow.flags.c_contiguous else shadow
+    flat = in_memory_order(shadow)
     if shadow.strides != owner.strides or not flat.flags.c_contiguous:
         raise CaptureError("capture: the function uses a part of an array whose elements do not lie side by side: "
                            "make it contiguous")

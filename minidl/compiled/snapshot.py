@@ -1,4 +1,4 @@
-"""What functions, models and optimizers hold, to be put back: after a failed recording, or after a measurement."""
+"""Snapshot: the state of functions, models and optimizers, put back after a failed recording or a measurement."""
 from __future__ import annotations
 
 import random as python_random
@@ -16,7 +16,7 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict
 
-# What an optimizer makes anew of its groups
+# What an optimizer computes anew from its groups
 DERIVED = frozenset(("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps"))
 DEPTH = 8  # of objects within objects
 
@@ -24,10 +24,10 @@ DEPTH = 8  # of objects within objects
 class Snapshot:
     """``snapshot = Snapshot(model, optimizer, ...)``; ``snapshot.put_back()`` undoes what has happened to them since.
 
-    Of parameters it keeps values and gradients, of Tensors and arrays the values, of optimizers the state, of
-    modules the attributes, of lists and dictionaries the items, of random generators the states, minidl's own
-    stream, NumPy's and Python's global generators among them; of a user's object the attributes, of a function what
-    it names. Objects of libraries stay as they are.
+    It copies the values and gradients of parameters, the values of Tensors and arrays, the state of optimizers, the
+    attributes of modules and of users' objects, the items of lists and dictionaries, the states of random generators
+    (minidl's own stream, NumPy's and Python's global generators among them), and what functions name. Objects of
+    libraries are left as they are.
     """
 
     def __init__(self, *things: Any):
@@ -153,8 +153,8 @@ class Snapshot:
 
 
 def put_back_if_refused(recorder, *things: Any) -> None:
-    """Should the recording fail, these are what they were: the function can then run plain, with the same bits."""
-    with unseen():  # nothing here is the function's
+    """Put these back if the recording fails, so that the function can then run plain, with the same bits."""
+    with unseen():  # this is not a part of the function
         recorder.undo.append(Snapshot(*things).put_back)
 
 

@@ -21,7 +21,7 @@ from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
 from ..collector import without_collector
 from ..kernels.replay import UNFIT, ReplayedCall, recording_begins, recording_ends, set_tensor_type
-from .errors import CaptureError
+from .errors import CaptureError, PlainOnly
 from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
 from .profile import Profile, profile
@@ -31,7 +31,7 @@ from .watch import Watch
 set_tensor_type(Tensor)
 
 KEPT = 8      # programs of one step
-PATIENCE = 3  # checks that find another recording until the step runs plain
+PATIENCE = 3  # checks that find a difference before the step runs plain
 MOVES = 0     # the number of the guard of where parameters lie
 RUNNING = "capture: this step is running already: it was called again from within it, or by another thread"
 
@@ -105,12 +105,12 @@ class RecordedStep(ReplayedCall):
     """``step(*arguments)``: the function, compiled.
 
     Arrays and Tensors among the arguments, also in lists, tuples and dictionaries, come to the function as
-    Tensors without a graph. Numbers, texts and all else are static: another value is another program, of which
-    KEPT are kept. Tensors in the output are new ones at each call.
+    Tensors without a graph. Numbers, strings and all else are static: each value has a program of its own, and the
+    last KEPT programs are kept. Tensors in the output are new ones at each call.
 
-    ``recordings`` counts those that led to a program. ``path`` says how the step runs.
+    ``recordings`` counts the recordings that became programs. ``path`` says how the step runs.
 
-    Raises CaptureError, while recording, for what a recorded step could not do again: the message names the ways
+    Raises CaptureError, while recording, for what a replay could not repeat: the message names the ways
     out. RuntimeError for a step that is called from within itself or by two threads at once.
     """
 
@@ -153,10 +153,10 @@ class RecordedStep(ReplayedCall):
         return self.function
 
     def slow(self, args: tuple, named: dict):
-        """A call that the last program does not take: another kind of arguments, a check, a change outside."""
+        """A call that the last program does not take: other arguments, a check, or a failed guard."""
         if self.busy or (self.program is not None and self.program.running):
             raise RuntimeError(RUNNING)
-        if active_recorder() is not None:  # a step within a step: a part of the other
+        if active_recorder() is not None:  # a step within a step is a part of it
             return self.called()(*args, **named)
         self.busy = True
         try:
@@ -182,11 +182,11 @@ class RecordedStep(ReplayedCall):
             self.busy = False
 
     def _shortcut(self, kept: Recording) -> None:
-        """Let the next call go straight to this program."""
+        """Let the next call use this program directly."""
         self.program, self.result = (kept.replay, kept.result) if kept.flat else (None, None)
 
     def _stands(self, kept: Recording) -> bool:
-        """Whether what the function reads is as it was; numbers and strings may be other objects of the same value."""
+        """Whether all guards hold; numbers and strings may be other objects of the same value."""
         guards = kept.replay.guards
         while (i := guards.changed()) >= 0:
             lies = i == MOVES and kept.recorder.lies_where_it_lay()  # other models' parameters moved
@@ -197,7 +197,13 @@ class RecordedStep(ReplayedCall):
     def _record(self, key: tuple, nesting, arrays: list[np.ndarray], kept: Recording | None):
         """Run the function as Python and record it; kept: the recording to compare with, or None."""
         self.program = None
-        new = Recording(self.called(), nesting, arrays)
+        try:
+            new = Recording(self.called(), nesting, arrays)
+        except PlainOnly as refusal:
+            self.reason = str(refusal)
+            self._kept.clear()
+            args, named = rebuilt(nesting, [Tensor(array) for array in arrays])
+            return self.called()(*args, **named)
         if kept is not None and new.signature == kept.signature:
             kept.replay.replays += 1
             kept.replay.next_check *= 2
@@ -220,7 +226,7 @@ class RecordedStep(ReplayedCall):
         return new.recorded_output()
 
     def arguments(self) -> list[str]:
-        """The names of the function's arguments, as far as they stand in its text."""
+        """The names of the function's arguments, without those of *args."""
         try:
             parameters = inspect.signature(self.called()).parameters.values()
         except (TypeError, ValueError):

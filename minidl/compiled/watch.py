@@ -44,7 +44,7 @@ DEPTH = 12  # of objects within objects that are looked through
 
 
 class Watch:
-    """Run as ``with Watch(function, arguments) as watch:`` around the recording, of which ``recorder`` is told.
+    """Run as ``with Watch(function, arguments) as watch:`` around the recording, which ``recorder`` receives.
 
     guards : what must be unchanged before a replay. effects : what the function must not change, besides.
     """
@@ -378,7 +378,7 @@ class Watch:
             "a Tensor that it changes in place, return it, or change it outside the step")
 
     def forget(self) -> None:
-        """Let go of all that was found; the guards hold what they need."""
+        """Release all that was found; the guards hold what they need."""
         self.seen, self.arrays, self.modules = {}, {}, []
 
 

@@ -34,7 +34,7 @@ class Batches:
         self.count = positive_int(count, "Batches", "count")
         self.batch_size = positive_int(batch_size, "Batches", "batch_size")
         self.shuffle, self.drop_last = shuffle, drop_last
-        # None stays None: minidl's stream is asked for at each epoch, since manual_seed replaces it.
+        # None stays None: minidl's stream is looked up at each epoch, since manual_seed replaces it.
         self._generator = None if generator is None else random.generator(generator)
         if len(self) == 0:
             raise ValueError(f"Batches: expected batch_size <= count with drop_last, "

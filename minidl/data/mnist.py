@@ -61,10 +61,10 @@ def mnist(folder: str | os.PathLike | None = None, *, download: bool = True,
     mirrors = tuple(mirrors)
     named = _named() if folder is None else [_expanded(os.fspath(folder))]
     place = next((place for place in named if not _absent(place, digests)), None)
-    if place is None:  # the cache is asked for only now: not everybody has a home folder
+    if place is None:  # the cache is looked up last: a user may have no home folder
         cache = _cache_or_none()
         places = [*named, cache] if folder is None and cache is not None else named
-        place = places[-1] if places else cache_folder()  # which says why there is none
+        place = places[-1] if places else cache_folder()  # it raises if there is none
         absent = _absent(place, digests)
         if absent and not (download and cache is not None and _same(place, cache)):
             searched = " or ".join(map(str, places))
@@ -90,7 +90,7 @@ def scaled(images: np.ndarray) -> np.ndarray:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``minidl/mnist`` in the cache folder that the user's system prescribes.
+    """The folder of downloads: ``minidl/mnist`` in the user's cache folder, as the system prescribes.
 
     Raises FileNotFoundError for a user without a home folder, where the environment names no other place.
     """
@@ -110,7 +110,7 @@ _ADVICE = "put the four files of MNIST in a folder and name it with --data, mnis
 
 
 def _expanded(path: str) -> Path:
-    """With the home folder in the place of a ``~`` at the beginning, or as it is where there is none."""
+    """The path with the home folder for a ``~`` at its beginning, or unchanged where there is none."""
     return Path(os.path.expanduser(path))
 
 
@@ -133,7 +133,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _find(folder: Path, name: str) -> Path | None:
     candidates = folder / name, folder / f"{name}.gz"
-    return next((path for path in candidates if os.path.isfile(path)), None)  # False where one may not look
+    return next((path for path in candidates if os.path.isfile(path)), None)  # False without permission to look
 
 
 def _absent(folder: Path, names: Iterable[str]) -> list[str]:
@@ -152,7 +152,7 @@ def _load(folder: Path, name: str, digest: str) -> np.ndarray:
 def _verified(path: Path, digest: str) -> np.ndarray:
     """The array in the file; ValueError unless the uncompressed file has this SHA-256."""
     array = read_idx(path, max_bytes=MAX_BYTES)
-    actual = hashlib.sha256(idx_bytes(array)).hexdigest()  # an array has one IDX file: that which was read
+    actual = hashlib.sha256(idx_bytes(array)).hexdigest()  # an array has one IDX file, the one that was read
     if actual != digest:
         raise ValueError(f"expected content with SHA-256 {digest}, got {actual}")
     return array
@@ -165,7 +165,7 @@ def _download(name: str, digest: str, folder: Path, mirrors: tuple[str, ...]) ->
     folder.mkdir(parents=True, exist_ok=True)
     path, failures = folder / f"{name}.gz", []
     with part_of(path) as part:
-        part.touch()  # a folder that cannot be written to is no mirror's fault
+        part.touch()  # fails here, not as a mirror's error, if the folder is read-only
         for mirror in mirrors:
             url = f"{mirror.rstrip('/')}/{name}.gz"
             try:

@@ -1,4 +1,4 @@
-"""Data before training: labels become one-hot rows, samples are parted, columns normalized."""
+"""Preparation of data: one-hot rows of labels, random parts of samples, normalized columns."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def split(*arrays: ArrayLike, sizes: Sequence[float],
     """Random disjoint parts of the samples: ``(X, y), (Xt, yt) = split(data, labels, sizes=(0.8, 0.2))``.
 
     ``sizes`` holds a size for each part: all ints (samples) or all floats (fractions of the samples, cut
-    at the nearest sample). Sizes may leave samples over, which then belong to no part. Each part is a
+    at the nearest sample). Samples that are left over belong to no part. Each part is a
     tuple with the same samples of every array, copied.
 
     Raises TypeError for sizes that mix ints and floats, ValueError for no arrays, arrays of different
@@ -65,7 +65,7 @@ def split(*arrays: ArrayLike, sizes: Sequence[float],
 
 
 def _edges(sizes: Sequence[float], n: int) -> list[int]:
-    """Where parts of these sizes begin and end in a row of n samples: [0, end of the first, ...]."""
+    """The bounds of parts of these sizes in n samples: [0, end of the first, ...]."""
     kinds = {np.asarray(size).dtype.kind for size in sizes}
     if not (kinds <= set("iu") or kinds == {"f"}):
         raise TypeError(f"split: expected sizes to be all ints or all floats, got {sizes}")
@@ -109,7 +109,7 @@ class Normalizer:
         if not np.isfinite(std).all():
             raise ValueError("Normalizer: expected columns with a finite standard deviation, "
                              f"got values up to {np.abs(X).max()}")
-        constant = X.min(axis=0) == X.max(axis=0)  # rounding may leave such a column a tiny std
+        constant = X.min(axis=0) == X.max(axis=0)  # rounding may give such a column a tiny std
         self.mean = np.where(constant, X[0], mean)
         self.std = np.where(constant | (std == 0), 1.0, std)
         return self

@@ -3,9 +3,11 @@
 import sys
 
 from ..autograd import operators
-from . import activations, losses, piecewise, smooth
+from . import activations, attention, embeddings, losses, normalization, piecewise, smooth
 from .activations import *  # noqa: F403
+from .attention import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
+from .convolution import conv1d, conv2d
 from .dropout import dropout
 from .elementwise import (
     abs,
@@ -28,9 +30,20 @@ from .elementwise import (
     where,
     zeros_like,
 )
+from .embeddings import *  # noqa: F403
 from .losses import *  # noqa: F403
+from .normalization import *  # noqa: F403
 from .operation import Operation
 from .piecewise import *  # noqa: F403
+from .pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+    zero_pad2d,
+)
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
 from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
@@ -39,11 +52,15 @@ from .smooth import *  # noqa: F403
 operators.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
 
 __all__ = [
-    "Operation", "abs", "add", "all", "any", "argmax", "argmin", "cat", "concat", "concatenate", "div", "dropout",
-    "exp", "flatten", "linear", "log", "matmul", "max", "mean", "min", "mul", "neg", "permute", "pow", "reshape",
-    "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
+    "Operation", "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "add", "all", "any", "argmax", "argmin",
+    "avg_pool1d", "avg_pool2d", "cat", "concat", "concatenate", "conv1d", "conv2d", "div", "dropout", "exp",
+    "flatten", "linear", "log", "matmul", "max", "max_pool1d", "max_pool2d", "mean", "min", "mul", "neg", "permute",
+    "pow", "reshape", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where", "zero_pad2d",
 ]
 __all__ += activations.__all__
+__all__ += attention.__all__
+__all__ += embeddings.__all__
 __all__ += losses.__all__
+__all__ += normalization.__all__
 __all__ += piecewise.__all__
 __all__ += smooth.__all__

@@ -1,7 +1,7 @@
 """The activations, and the functions of a row along any axis.
 
-The derivative of each is an operation with a kernel of its own, linear in g. So its own derivative for g is
-itself, of u instead of g (u: the gradient of what it gives); the one for x, or y, holds the second derivative.
+The derivative of each is an operation with a kernel of its own, linear in g. So the derivative of that operation
+with respect to g is itself, with u for g (u: the gradient of its output); that for x, or y, has the second derivative.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .operation import Operation, by_input, by_output
 
 __all__ = ["elu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "softmax", "softplus", "tanh"]
 
-# Of x: 0 or g; slope g or g; alpha e^x g or g. Where only the sign of x is asked for, y has the same.
+# Of x: 0 or g; slope g or g; alpha e^x g or g. Where only the sign of x matters, y has the same.
 
 relu_backward = Operation(
     "relu_backward", arrays.binary("relu_backward"),
@@ -119,22 +119,22 @@ def _row_sum(x, dim):
 
 # y (g - Σ g y)
 softmax_backward = Operation(
-    "softmax_backward", _along(arrays.binary("softmax_backward")),
+    "softmax_backward", _along(arrays.binary("softmax_backward", of_rows=True)),
     lambda u, d, g, y, dim: softmax_backward(u, y, dim=dim),
     lambda u, d, g, y, dim: u * (g - _row_sum(g * y, dim)) - g * _row_sum(u * y, dim),
     settings=("dim",), reads=("1", "01"), kernel="softmax_backward")
 softmax = Operation(
-    "softmax", _along(arrays.unary("softmax")),
+    "softmax", _along(arrays.unary("softmax", of_rows=True)),
     lambda g, y, x, dim=-1: softmax_backward(g, y, dim=dim),
     settings=("dim",), reads=("y",), kernel="softmax")
 
 # g - e^y Σ g
 log_softmax_backward = Operation(
-    "log_softmax_backward", _along(arrays.binary("log_softmax_backward")),
+    "log_softmax_backward", _along(arrays.binary("log_softmax_backward", of_rows=True)),
     lambda u, d, g, y, dim: u - _row_sum(u * exp(y), dim),
     lambda u, d, g, y, dim: -u * exp(y) * _row_sum(g, dim),
     settings=("dim",), reads=("1", "01"), kernel="log_softmax_backward")
 log_softmax = Operation(
-    "log_softmax", _along(arrays.unary("log_softmax")),
+    "log_softmax", _along(arrays.unary("log_softmax", of_rows=True)),
     lambda g, y, x, dim=-1: log_softmax_backward(g, y, dim=dim),
     settings=("dim",), reads=("y",), kernel="log_softmax")

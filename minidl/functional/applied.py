@@ -18,12 +18,12 @@ class Applied(Node):
     """An operation on the tape.
 
     ``applied``: the operation, its inputs, their arrays, the settings, and what the value saved: of arrays and of
-    Tensors, None where there is none. ``positions``: the positions of those inputs that ask for a gradient.
+    Tensors, None where there is none. ``positions``: those of the inputs that require a gradient.
     """
 
     __slots__ = ("applied", "positions")
     name: Any = property(lambda self: self.applied[0].name)
-    parameters: Any = staticmethod(list)  # none: what is added to them is told by the operation
+    parameters: Any = staticmethod(list)  # none: the operation itself says what is added to them
 
     def __init__(self, applied: tuple, positions: list[int], inputs: list[Tensor], read: list[tuple]):
         self.serial, self.applied, self.positions = next(serial), applied, positions
@@ -35,10 +35,13 @@ class Applied(Node):
             saved = operation.value(*values, **settings)[1]
         if operation.adds and needs_grad is None:
             needs_grad = self._add_to_parameters(g, saved, values)
+        derivative = operation.derivative
+        if operation.common is not None:
+            saved, derivative = operation.common(g, saved, *values, **settings), operation.derivatives.__getitem__
         found: list = []
         for n, i in enumerate(self.positions):
             if needs_grad is None or needs_grad[n]:
-                dx, x = operation.derivative(i)(g, saved, *values, **settings), values[i]
+                dx, x = derivative(i)(g, saved, *values, **settings), values[i]
                 if type(dx) is not ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
                     dx = np.asarray(unbroadcast(dx, x))
                 found.append(dx)
@@ -55,13 +58,16 @@ class Applied(Node):
                 y = operation.value(*sources, **settings)[1]
         if operation.adds and add and needs_grad is None:
             needs_grad = self._add_to_parameters(g, y, sources)
-        return [unbroadcast(operation.derivative(i)(g, y, *sources, **settings), x)
+        derivative = operation.derivative
+        if operation.common is not None:
+            y, derivative = operation.common(g, y, *sources, **settings), operation.derivatives.__getitem__
+        return [unbroadcast(derivative(i)(g, y, *sources, **settings), x)
                 if x.requires_grad and (needs_grad is None or needs_grad[n]) else None
                 for n, (i, x) in enumerate(zip(self.positions, self.inputs, strict=True))]
 
     def _add_to_parameters(self, g, y, values: Sequence) -> list[bool]:
         """Add to the gradients of Parameters what can be added in place; which gradients are still needed."""
-        operation = self.applied[0]
+        operation, settings = self.applied[0], self.applied[3]
         totals: list = [None] * len(values)
         needs_grad = []
         for i, x in zip(self.positions, self.inputs, strict=True):
@@ -71,7 +77,7 @@ class Applied(Node):
                     totals[i] = x
             else:
                 needs_grad.append(True)
-        operation.add_all(totals, g, y, *values)
+        operation.add_all(totals, g, y, *values, **settings)
         return needs_grad
 
     def free(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..autograd.device import is_cpu
 from .operation import Operation
 from .shapes import clone as clone
 
@@ -17,7 +18,7 @@ def to(x, dtype):
 
     A cast to integers or booleans has no derivative. Raises TypeError for what is no dtype.
     """
-    if dtype == "cpu":
+    if is_cpu(dtype):
         return x
     try:
         dtype = np.dtype(dtype)

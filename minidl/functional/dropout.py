@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that evaluation is free."""
+"""Dropout (Srivastava et al. 2014), inverted: elements that remain are scaled up, so that evaluation is free."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def dropout(x, p: float = 0.5, training: bool = True, inplace: bool = False, *, 
 
 
 def dropped(x, draw: Callable):
-    """x times the array draw(x), for an array x; where a step is recorded, each of its runs draws anew."""
+    """x times the array draw(x), for an array x; a recorded step draws anew at each replay."""
     if not isinstance(x, Tensor):
         return _scaled(x, draw(x))
     return _scaled(x, drawn("dropout_scale", draw, x))

@@ -10,6 +10,13 @@ from .operation import Operation, no_derivative
 
 zeros_like = Operation("zeros_like", np.zeros_like, arity=1)
 ones_like = Operation("ones_like", np.ones_like, arity=1)
+_zeros_of = Operation("zeros_of", lambda x, shape: np.zeros(shape, x.dtype), arity=1)
+
+
+def zeros_of(x, shape: tuple[int, ...]):
+    """Zeros of a shape, in x's dtype."""
+    return _zeros_of(x, shape=shape)
+
 
 # Arithmetic
 

@@ -1,4 +1,4 @@
-"""What the losses are made of: their sums, in double, how a reduction divides them, and the gradients of labels."""
+"""The parts of losses: their sums, in double, how a reduction divides them, and the gradients of labels."""
 from __future__ import annotations
 
 import numpy as np
@@ -53,7 +53,7 @@ over = Operation(  # x over the number of "rows", or "elements", of z
 
 
 def divided(x, z, reduction: str, mean: str):
-    """x over what the reduction divides by; "mean" does by the number of ``mean``, "batchmean" by that of rows."""
+    """x over what the reduction divides by: "mean" by the number of ``mean`` (rows or elements), "batchmean" rows."""
     if reduction == "sum":
         return x
     by = mean if reduction == "mean" else "rows"

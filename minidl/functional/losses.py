@@ -53,7 +53,7 @@ def check_output(name: str, z: np.ndarray) -> None:
 
 
 def _check_alike(name: str, z: np.ndarray, t: np.ndarray) -> None:
-    """That there is a target for each element."""
+    """Raise unless there is a target for each element."""
     check_output(name, z)
     if z.shape != np.shape(t):
         raise ValueError(f"{name}: expected a target of the output's shape {z.shape}, got {np.shape(t)}")
@@ -210,7 +210,7 @@ def _cross_entropy_of_labels(z, t, reduction: str):
         if z.ndim != 2:
             return _cross_entropy_of_others(z, t, reduction)
         check_labels("CrossEntropyLoss", z, t)
-        log_softmax(z)  # which says what is wrong with z
+        log_softmax(z)  # raises if something is wrong with z
         _check_range("CrossEntropyLoss", z, t)
         raise ValueError(f"CrossEntropyLoss: {error}") from None
     if reduction == "none":

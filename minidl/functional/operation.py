@@ -1,25 +1,25 @@
-"""An Operation is a row of a table: a value, and beside it its derivatives.
+"""Operation: a row of the table of operations, a value and its derivatives.
 
 The value is a function of arrays and settings. For each input there is one derivative: the gradient
-that the input receives, written on
+that the input receives, as a function of
 
     g           the gradient of the output
     y           the output (or what the value saved for the derivatives)
     a, b, x     the inputs, arrays or numbers
     and the settings that the value was called with.
 
-A derivative is written with operations and operators alone. So it computes with arrays as well as with
-Tensors; with these it is recorded, and has a derivative itself.
+A derivative is written with operations and operators alone. So it computes with arrays and with Tensors;
+with Tensors it is recorded, and can be differentiated itself.
 
 ``reads`` says of each derivative which values it reads, beside g: "y", and the inputs by their position, as in
 ("1", "0") of a product. If one of these Tensors has been changed in place by the time of the derivative,
-backward() raises; of the others nothing but the shape and the dtype is looked at. By default all are read.
+backward() raises; of the others only the shape and the dtype are used. By default all are read.
 
-Where an input was broadcast or promoted to another dtype, the derivative need not know: its gradient is
-summed and cast back here. An operation without derivatives gives results off the tape.
+Where an input was broadcast or promoted to another dtype, the derivative need not handle that: its
+gradient is summed (unbroadcast) and cast back here. An operation without derivatives gives results off the tape.
 
 Called with arrays an operation gives an array; with a Tensor among its inputs, a Tensor. Dtypes follow
-NumPy's rules, but for NumPy's scalars, which beside a Tensor count as Python's and do not widen it.
+NumPy's rules, except that beside a Tensor a NumPy scalar counts as a Python number and does not widen it.
 """
 from __future__ import annotations
 
@@ -49,12 +49,13 @@ def no_derivative(*_, **__) -> None:
 class Operation:
     """A value and its derivatives, one for each input.
 
-    ``settings`` names what may follow the inputs by position, as in PyTorch; its "inplace" is taken and
-    changes nothing. ``views`` says that y may share its memory with the first input.
+    ``settings`` names the arguments that may follow the inputs by position, as in PyTorch; "inplace" is
+    accepted and changes nothing. ``views`` says that y may share its memory with the first input.
     ``saves`` says that the value gives (y, saved); it is then itself written with operations, and computes
     with Tensors, too. ``adds`` are the positions of inputs whose gradients can be added to those of Parameters
-    in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs)`` does so for those
-    of the totals that are not None. ``add(total, *inputs)`` adds this operation's own value to an array.
+    in place, so that the sums begin at the gradient that is there: ``add_all(totals, g, y, *inputs, **settings)`` does
+    so for those of the totals that are not None. ``add(total, *inputs, **settings)`` adds this operation's own value
+    to an array.
     ``arity`` is the number of inputs, by default that of the derivatives.
 
     ``kernel`` names the kernel that computes the same: elementwise, or along the last axis for a row with the setting
@@ -69,20 +70,21 @@ class Operation:
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), saves: bool = False,
                  reads: tuple[str, ...] = (), views: bool = False, adds: tuple[int, ...] = (),
                  add_all: Callable = no_derivative, add: Callable | None = None, arity: float | None = None,
-                 kernel: str | Callable | None = None, output_serves: bool | Callable = False):
+                 kernel: str | Callable | None = None, output_serves: bool | Callable = False,
+                 common: Callable | None = None):
         self.name, self.value, self.derivatives = name, value, derivatives
         self.arity = len(derivatives) or math.inf if arity is None else arity
         self.settings, self.saves, self.views = settings, saves, views
         self.reads = reads or tuple(ALL for _ in derivatives)
         self.adds, self.add_all, self.add = adds, add_all, add
-        self.kernel, self.output_serves = kernel, output_serves
+        self.kernel, self.output_serves, self.common = kernel, output_serves, common
         if kernel is not None:
             WITH_KERNELS[name] = self
-        self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read where these gradients are asked for
+        self.plans: dict[tuple[int, ...], list[int]] = {}  # what is read for these gradients
         self.constants: Container[int] = [i for i, f in enumerate(derivatives) if f is no_derivative]
 
     def run(self, *inputs, **settings):
-        """(y, what the derivatives get as y), for arrays."""
+        """(y, the value that the derivatives get as y), for arrays."""
         y = self.value(*inputs, **settings)
         return y if self.saves else (y, y)
 
@@ -101,7 +103,11 @@ class Operation:
 
     def derivative(self, i: int) -> Callable:
         """The derivative for input i."""
-        return self.derivatives[i]
+        common = self.common
+        if common is None:
+            return self.derivatives[i]
+        return lambda g, y, *inputs, **settings: self.derivatives[i](
+            g, common(g, y, *inputs, **settings), *inputs, **settings)
 
     def reads_of(self, i: int) -> str:
         """What the derivative for input i reads."""
@@ -120,7 +126,7 @@ class Operation:
         return self.value(a, b) if type(a) is ndarray else self(a, b)
 
     def _of_tensors(self, inputs: tuple, settings: dict) -> Tensor:
-        """The output as a Tensor, on the tape if an input asks for it."""
+        """The output as a Tensor, on the tape if an input requires a gradient."""
         values: list = []
         positions: list[int] = []
         differentiated: list[Tensor] = []
@@ -145,7 +151,7 @@ class Operation:
                 y, saved = y
             array = y if type(y) is ndarray else np.asarray(y)
             output = made(array) if array.dtype in FLOATS else Tensor(array)
-        else:  # the recorder sees the operations of which the value is made
+        else:  # the recorder sees the operations that compute the value
             first = inputs[0] if isinstance(inputs[0], Tensor) else Tensor(inputs[0])
             output, tensors = self.value(first, *inputs[1:], **settings)
             saved = recorder = None
@@ -188,14 +194,14 @@ class Operation:
         plan = [j for j in range(count) if names and (j >= 10 or ALL[j] in names)]
         return [*plan, -1] if "y" in names and not self.saves else plan
 
-    def add_to(self, parameter: Parameter, *inputs) -> None:
+    def add_to(self, parameter: Parameter, *inputs, **settings) -> None:
         """Add the value for these inputs to the parameter's gradient, term by term."""
         if not isinstance(inputs[0], Tensor):
-            self.add(parameter._grad, *inputs)  # type: ignore[misc]
+            self.add(parameter._grad, *inputs, **settings)  # type: ignore[misc]
         else:
-            self.add(parameter._grad, *[x._data for x in inputs])  # type: ignore[misc]
+            self.add(parameter._grad, *[getattr(x, "_data", x) for x in inputs], **settings)  # type: ignore[misc]
             if thread.recorder is not None:
-                thread.recorder.accumulate_by(self, inputs, parameter)
+                thread.recorder.accumulate_by(self, inputs, parameter, settings)
         parameter.status.has_grad = True
 
     def _arranged(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
@@ -213,7 +219,7 @@ class Operation:
 
 
 class Joining(Operation):
-    """An operation on any number of inputs; its one derivative is told first for which of them it is."""
+    """An operation on any number of inputs, with one derivative, whose first argument is the input's position."""
 
     def __init__(self, name: str, value: Callable, derivative: Callable, *, reads=()):
         super().__init__(name, value, derivative, reads=reads, arity=math.inf)

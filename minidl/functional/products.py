@@ -75,7 +75,7 @@ def _add_bias_gradient(total, g):
 
 
 def _weight_gradient(g, x):
-    total = np.zeros((x.shape[-1], g.shape[-1]), g.dtype).T  # as a Linear's weight lies
+    total = np.zeros((x.shape[-1], g.shape[-1]), g.dtype).T  # in the memory order of a Linear's weight
     _add_weight_gradient(total, g, x)
     return total
 

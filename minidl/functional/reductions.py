@@ -1,6 +1,6 @@
 """Sums, means and extremes, over all elements or along axes.
 
-``dim`` and ``keepdim`` are PyTorch's names, ``axis`` and ``keepdims`` NumPy's; both are taken.
+``dim`` and ``keepdim`` are PyTorch's names, ``axis`` and ``keepdims`` NumPy's; both are accepted.
 """
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _extreme(name: str, reduce, arg_reduce):
         if not isinstance(dim, (int, np.integer)):
             raise TypeError(f"{name}: expected one axis as dim, got {type(dim).__name__}")
         indices = arg_reduce(x, dim, keepdim=True)
-        values = along(x, clone(indices), dim=dim, keepdim=keepdim)  # the caller may write into those that it gets
+        values = along(x, clone(indices), dim=dim, keepdim=keepdim)  # the caller may write into its own
         return Extreme(values, indices if keepdim else squeeze(indices, dim))
 
     call.__doc__ = (

@@ -11,8 +11,8 @@ from ..autograd.tape import active_recorder, constant
 from ..autograd.tensor import Tensor
 from .operation import ALL, Joining, Operation, no_derivative
 
-# Shapes. Where a derivative needs the shape of an input, it is given the input: then what was recorded for one
-# number of rows holds for another.
+# Shapes. Where a derivative needs the shape of an input, it takes the input itself: then a recording for one
+# number of rows is right for another.
 
 reshape_as = Operation(
     "reshape_as", lambda g, x: g.reshape(x.shape), lambda u, d, g, x: reshape_as(u, g), no_derivative, reads=("", ""),
@@ -46,7 +46,7 @@ def _inverse(dims) -> tuple[int, ...]:
 
 
 def _flat(numbers) -> tuple[int, ...]:
-    """The numbers of f(x, 2, 3) and of f(x, (2, 3))."""
+    """The numbers, given as in f(x, 2, 3) or as in f(x, (2, 3))."""
     together = len(numbers) == 1 and not isinstance(numbers[0], (int, np.integer))
     return tuple(numbers[0]) if together else numbers
 
@@ -93,13 +93,13 @@ def unsqueeze(x, dim: int):
     return _unsqueeze(x, dim=normalize_axis_index(dim, x.ndim + 1, "unsqueeze"))
 
 
-# Indexing. The arrays in an index, of integers or booleans, are inputs; the setting ``index`` says where they stand.
+# Indexing. The arrays in an index, of integers or booleans, are inputs; the setting ``index`` has their positions.
 
 BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
 
 
 class _Array:
-    """The place of an array in an index."""
+    """The position of an array in an index."""
 
     def __repr__(self) -> str:
         return "an array"
@@ -109,7 +109,7 @@ ARRAY = _Array()
 
 
 def _filled(index, picks):
-    """The index, with the arrays in their places."""
+    """The index, with the arrays at their positions."""
     if not picks:
         return index
     rest = iter(picks)
@@ -124,13 +124,13 @@ def _scatter_value(g, x, *picks, index):
     dx = np.zeros(x.shape, g.dtype)
     if not picks:
         dx[index] = g
-    else:  # an element may be picked more than once
+    else:  # an element may be indexed more than once
         np.add.at(dx, _filled(index, picks), g)
     return dx
 
 
 class _Picking(Operation):
-    """An operation whose inputs after the first have no derivative; it reads those from number ``first`` on."""
+    """An operation whose inputs after the first have no derivative; its derivative reads those from ``first`` on."""
 
     def __init__(self, name: str, value, derivative, first: int, *, views: bool = False):
         super().__init__(name, value, derivative, views=views, arity=math.inf, reads=(ALL[first:-1],))
@@ -145,7 +145,7 @@ class _Picking(Operation):
 
 _index = _Picking(
     "index", _index_value, lambda g, y, x, *picks, index: scatter(g, x, *picks, index=index), 1, views=True)
-scatter = _Picking(  # g at the places of an index of x, and zero elsewhere
+scatter = _Picking(  # g at the elements of an index of x, and zero elsewhere
     "scatter", _scatter_value, lambda u, d, g, x, *picks, index: _index(u, *picks, index=index), 2)
 
 
@@ -164,7 +164,7 @@ def index(x, where):
 def _pick_of(part, recorded: bool):
     if isinstance(part, Tensor):
         return clone(part) if recorded else part._data
-    if active_recorder() is not None:  # an array is read where it lies at each run of the step
+    if active_recorder() is not None:  # each replay reads the array where it lies
         array = np.asarray(part)
         if array is not part:
             constant(array)
@@ -189,7 +189,7 @@ _stack = Joining("stack", lambda *inputs, dim: np.stack(inputs, axis=dim), _stac
 
 
 def cat(tensors, dim: int = 0, *, axis: int | None = None):
-    """The tensors end to end along an axis that they have."""
+    """Join the tensors along an existing axis."""
     tensors, dim = list(tensors), dim if axis is None else axis
     if not any(isinstance(x, Tensor) for x in tensors):
         return np.concatenate(tensors, axis=dim)
@@ -199,7 +199,7 @@ def cat(tensors, dim: int = 0, *, axis: int | None = None):
 
 
 def stack(tensors, dim: int = 0, *, axis: int | None = None):
-    """The tensors, of one shape, side by side along a new axis."""
+    """Join tensors of one shape along a new axis."""
     tensors, dim = list(tensors), dim if axis is None else axis
     if not any(isinstance(x, Tensor) for x in tensors):
         return np.stack(tensors, axis=dim)

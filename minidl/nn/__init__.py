@@ -1,21 +1,32 @@
 """Modules: layers, containers, losses, and their initial values."""
 
 from ..autograd.parameter import Parameter
-from . import activations, functional, init, losses, piecewise, smooth
+from . import activations, functional, init, losses, piecewise, smooth, utils
 from .activations import *  # noqa: F403
-from .batchnorm import BatchNorm1d
-from .containers import ModuleDict, ModuleList, Sequential
+from .attention import MultiheadAttention
+from .batchnorm import BatchNorm1d, BatchNorm2d
+from .cells import GRUCell, LSTMCell, RNNCell
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .convolution import Conv1d, Conv2d
 from .dropout import Dropout
+from .embedding import Embedding, EmbeddingBag
 from .linear import Linear
 from .losses import *  # noqa: F403
 from .module import Module
+from .normalization import GroupNorm, LayerNorm, RMSNorm
 from .piecewise import *  # noqa: F403
-from .shape import Flatten, Identity
+from .pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .recurrent import GRU, LSTM, RNN
+from .shape import Flatten, Identity, Unflatten, ZeroPad2d
 from .smooth import *  # noqa: F403
+from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
-    "BatchNorm1d", "Dropout", "Flatten", "Identity", "Linear", "Module", "ModuleDict", "ModuleList", "Parameter",
-    "Sequential", "functional", "init",
+    "GRU", "LSTM", "RNN", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d",
+    "BatchNorm2d", "Conv1d", "Conv2d", "Dropout", "Embedding", "EmbeddingBag", "Flatten", "GRUCell", "GroupNorm",
+    "Identity", "LSTMCell", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
+    "MultiheadAttention", "Parameter", "ParameterDict", "ParameterList", "RMSNorm", "RNNCell", "Sequential",
+    "TransformerEncoder", "TransformerEncoderLayer", "Unflatten", "ZeroPad2d", "functional", "init", "utils",
 ]
 __all__ += activations.__all__
 __all__ += losses.__all__

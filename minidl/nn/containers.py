@@ -1,7 +1,9 @@
-"""Modules made of modules: Sequential, ModuleList, ModuleDict."""
+"""Modules made of modules, or of parameters: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
@@ -15,7 +17,7 @@ def _checked(owner: str, module) -> Module:
 
 
 def _named(container: Module, members: Iterable[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
-    """The members and the modules that a subclass holds as attributes, in the order in which they came."""
+    """The members, and the modules that a subclass holds as attributes, in the order in which they were set."""
     for name, value in vars(container).items():
         if name == "_modules":
             yield from members
@@ -72,8 +74,8 @@ class Sequential(ModuleList):
     """Modules one after the other, given one by one or as one list.
 
     forward: f_n(... f_2(f_1(x))); backward: the same modules in reverse. It may be nested, indexed,
-    sliced and iterated, and a module may stand in it more than once. accumulate() goes down only as far as
-    something is trained.
+    sliced and iterated, and a module may stand in it more than once. accumulate() goes back only as far as
+    a module that is trained.
 
     Raises TypeError for anything that is not a module.
     """
@@ -99,11 +101,11 @@ class Sequential(ModuleList):
         return x
 
     def backward(self, gradient):
-        """The gradient of the input; None where a module cuts it off, and nothing below that gets one."""
+        """The gradient of the input; None where a module cuts it off, and the modules before it get none."""
         return self._backward_to(0, gradient)
 
     def accumulate(self, gradient) -> None:
-        """backward() as far down as there are parameters that are trained."""
+        """backward() as far back as there are parameters that are trained."""
         saved, modules = self.require_saved(), self._modules
         for first, module in enumerate(modules):
             if module.is_trained():
@@ -133,7 +135,7 @@ class Sequential(ModuleList):
 
     @property
     def reads(self) -> str:
-        """The input, where the first module that does not merely pass it on reads it; so with the output."""
+        """The input, if the first module that reads a value reads its input; the output likewise."""
         if not all(m.defines_backward for m in self._modules):
             return "xy"
         first, last = (next((m.reads for m in modules if m.reads), "")
@@ -181,3 +183,85 @@ class ModuleDict(Module):
 
     def items(self):
         return self._modules.items()
+
+
+class _Parameters(Module):
+    """Parameters that are found, as attributes with these names. It has no forward."""
+
+    def _hold(self, name: str, value) -> None:
+        if not isinstance(value, Parameter):
+            if not isinstance(value, (Tensor, np.ndarray)):
+                raise TypeError(f"{type(self).__name__}: expected Parameters or arrays, got {type(value).__name__}")
+            value = Parameter(value, name)
+        vars(self)[name] = value
+
+    def _held(self) -> dict[str, Parameter]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
+
+    def __len__(self) -> int:
+        return len(self._held())
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"({name}): {value.shape}" for name, value in self._held().items())
+
+
+class ParameterList(_Parameters):
+    """A list of Parameters, named "0", "1", ...; arrays and Tensors are made Parameters."""
+
+    def __init__(self, values: Iterable = ()):
+        self.extend(values)
+
+    def append(self, value) -> ParameterList:
+        self._hold(str(len(self)), value)
+        return self
+
+    def extend(self, values: Iterable) -> ParameterList:
+        for value in values:
+            self.append(value)
+        return self
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._held().values())
+
+    def __getitem__(self, index):
+        found = list(self)[index]
+        return type(self)(found) if isinstance(index, slice) else found
+
+    def __setitem__(self, index: int, value) -> None:
+        self._hold(str(range(len(self))[index]), value)
+
+
+class ParameterDict(_Parameters):
+    """A dictionary of Parameters, named by their keys; arrays and Tensors are made Parameters."""
+
+    def __init__(self, parameters=()):
+        for name, value in dict(parameters).items():
+            self[name] = value
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._held()[name]
+
+    def __setitem__(self, name: str, value) -> None:
+        if hasattr(type(self), name) or name in vars(self).keys() - self._held().keys():
+            raise KeyError(f"ParameterDict: {name!r} is an attribute of every ParameterDict")
+        self._hold(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        del vars(self)[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._held()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held())
+
+    def keys(self):
+        return self._held().keys()
+
+    def values(self):
+        return self._held().values()
+
+    def items(self):
+        return self._held().items()

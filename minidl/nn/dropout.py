@@ -13,8 +13,8 @@ class Dropout(Module):
     """Each element zero with probability p, and scaled by 1 / (1 - p) otherwise, while training.
 
     p = 1 drops all. In evaluation the input passes unchanged. ``generator``: a seed or a
-    numpy.random.Generator of which the masks are drawn (by default minidl's own stream; fit(seed=...)
-    gives it one).
+    numpy.random.Generator from which the masks are drawn (by default minidl's own stream; fit(seed=...)
+    sets one).
 
     Raises ValueError unless 0 <= p <= 1. Report 002, section 2.7.2; Srivastava et al. 2014.
     """
@@ -38,7 +38,7 @@ class Dropout(Module):
         return dropped(x, self._draw) if self.training and self.p > 0 else x
 
     def _draw(self, x: np.ndarray) -> np.ndarray:
-        """The scale of each element, with the settings as they are now."""
+        """The scale of each element, by the present settings."""
         return draw_scale(x, self.p, random.generator(self.generator))
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:

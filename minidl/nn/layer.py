@@ -1,9 +1,9 @@
 """Layer: a module whose kernels are bound to the arrays of its parameters.
 
-To take an array into a kernel costs a small layer as much as its product. So a kernel object takes the arrays of
-``weight`` and ``bias``, and of their gradients, once; a call then only compares them. It refuses what it is not made
-for: other arrays, a vector, a stack of matrices, a wrong shape. Then the arrays are bound again, an error is raised
-that says what is wrong, or the method's own text runs. That text is the specification: it gives the same bits.
+Taking an array into a kernel costs a small layer as much as its product. So a kernel object takes the arrays of
+``weight`` and ``bias``, and of their gradients, once; each call only compares them. It refuses all else: other arrays,
+a vector, a stack of matrices, a wrong shape. Then the arrays are bound again, an error says what is wrong, or the
+method's own text runs. That text is the specification, and gives the same bits.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..autograd.tape import modified
 from ..autograd.tensor import Tensor
 from .module import Module
 
-REFUSALS = (AttributeError, IndexError, TypeError, ValueError)  # of a kernel object, or where there is none yet
+REFUSALS = (AttributeError, IndexError, TypeError, ValueError)  # how a kernel object refuses, or that there is none yet
 
 
 def bound_forward(method: Callable) -> Callable:
@@ -87,7 +87,7 @@ def on_tensors(method: Callable) -> Callable:
 
 
 def aligned(x: np.ndarray) -> np.ndarray:
-    """x, or a copy where its elements are not where those of its size may be, as in a field of a packed record."""
+    """x, or a copy of it where its elements are not aligned, as in a field of a packed record."""
     if x.flags.aligned and not any(stride % x.itemsize for stride in x.strides):
         return x
     return np.array(x, order="C")

@@ -34,6 +34,7 @@ class Linear(Layer):
 
     takes_tensors = True
     bind = staticmethod(arrays.layer)
+    foldable = True  # its outputs are linear in weight, whose first axis they are, and bias
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype=None, *, generator=None):
         for name, value in (("in_features", in_features), ("out_features", out_features)):

@@ -17,14 +17,14 @@ __all__ = ["CrossEntropyLoss", "HuberLoss", "Loss", "MSELoss", "NLLLoss"]
 
 
 class _Recorded(NamedTuple):
-    """What a loss that is differentiated by the tape keeps: the output that it was given, and what it gave."""
+    """What a loss that is differentiated by the tape saves: the output that it was given, and its value."""
 
     output: Tensor
     loss: Tensor
 
 
 def _with_text(run: Callable, method: Callable) -> Callable:
-    """``run``, which remembers what the user wrote."""
+    """``run``, with the user's method as its text."""
     vars(run)["text"] = vars(method).get("text", method)
     return run
 
@@ -51,7 +51,7 @@ def _by_tape(method: Callable) -> Callable:
 
 
 def _backward_by_tape(backward: Callable) -> Callable:
-    """The derivative of what ``_by_tape`` ran last; ``backward`` where the loss did not pass through it."""
+    """The derivative of what ``_by_tape`` ran last; ``backward`` where it did not run."""
     @functools.wraps(backward)
     def run(self, gradient=1.0):
         if self.saved is None:
@@ -121,6 +121,8 @@ class Loss(Module):
 
     inherits_backward = True  # which of the two differentiates a subclass is decided below
     operation: functional.Operation
+    takes_labels = False  # whether integers (N,) are labels to it
+    mean_over = "elements"  # what "mean" divides by the number of: "elements" of the output, or its "rows"
     reductions: tuple[str, ...] = ("mean", "sum", "none")
     others: tuple[str, ...] = ()  # the operation's settings beside the reduction, each an attribute
 
@@ -134,7 +136,7 @@ class Loss(Module):
                  for name in ("__call__", "forward", "backward")}
         newest = cls.__mro__[min(place.values())]
         if newest is not cls and issubclass(newest, Loss):
-            return  # nothing new, or what was decided for the class above
+            return  # nothing new, or decided for the class above
         backward, entries = cls.backward, {"__call__": cls.__call__, "forward": cls.forward}
         first = min(place[name] for name in entries)
         if place["backward"] > first:
@@ -176,7 +178,7 @@ class Loss(Module):
         return self.operation.derivatives[0](gradient, saved, output, target, **settings)
 
     def check_arrays(self, output, target=0) -> None:
-        """That both are arrays, the output of floats; the target may be one label."""
+        """Raise TypeError unless both are arrays, the output of floats; the target may be one label."""
         if not isinstance(output, np.ndarray) or not isinstance(target, (np.ndarray, np.generic, int)):
             came = type(output).__name__, type(target).__name__
             raise TypeError(f"{self}: expected output and target as arrays, got {came[0]} and {came[1]}")
@@ -184,7 +186,7 @@ class Loss(Module):
             raise TypeError(f"{self}: expected an output of float32 or float64, got {output.dtype}")
 
     def check_share(self, gradient, shape: tuple[int, ...]) -> None:
-        """That there is a gradient for each loss that forward gave."""
+        """Raise ValueError unless there is a gradient for each loss that forward gave."""
         if np.shape(gradient) != shape:
             raise ValueError(f"{self}: expected gradient of shape {shape}, got {np.shape(gradient)}")
 
@@ -248,13 +250,15 @@ class CrossEntropyLoss(Loss):
     """
 
     operation = functional.cross_entropy
+    takes_labels, mean_over = True, "rows"
 
 
 class NLLLoss(Loss):
     """-Σ z[n, t_n] over log-probabilities z (N, C) and integer labels t (N,); report 003, equation 2,
     after LogSoftmax. Gradient: -1 at [n, t_n], over N for the mean.
 
-    The shapes of labels, and what is raised, are CrossEntropyLoss's.
+    Shapes of labels and errors are CrossEntropyLoss's.
     """
 
     operation = functional.nll_loss
+    takes_labels, mean_over = True, "rows"

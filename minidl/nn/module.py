@@ -1,17 +1,17 @@
-"""Module: what every layer, container and loss is.
+"""Module: the base of every layer, container and loss.
 
 A module computes ``forward(x)`` on arrays and ``backward(gradient)``, which adds to the gradients of
-its parameters and returns the gradient of its input. What backward needs, forward leaves in
-``self.saved``; nothing else may carry it, so that a module can be used several times in one graph.
+its parameters and returns the gradient of its input. What backward needs, forward saves in
+``self.saved`` and nowhere else, so that a module can be used several times in one graph.
 
 A module called on a Tensor is recorded on the tape. One that defines ``backward`` is differentiated by
 it; one that defines only ``forward``, written with Tensors, modules and operations, is differentiated
-by the tape, for arrays, too. Either may call ``forward`` of the class above it, with what it was given.
-minidl's own modules define both, and ``expressed``, the same forward written with operations: on Tensors that is
-used, so that it can be differentiated again.
+by the tape, for arrays, too. Either may call ``forward`` of its base class, with its inputs.
+minidl's own modules define both, and ``expressed``, the same forward written with operations, which is used for
+Tensors, so that it can be differentiated again.
 
-A parameter whose ``requires_grad`` is False is frozen: it gets no gradient, and backward goes down no
-further than there is something that is trained.
+A parameter whose ``requires_grad`` is False is frozen: it gets no gradient, and backward goes back no
+further than the first parameter that is trained.
 """
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
+from .members import Members
 
 ndarray = np.ndarray  # as one name, which predict looks up at each call
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
@@ -37,25 +38,54 @@ def _put_back(states: Iterable[tuple[Module, Any]]) -> None:
 
 
 def _by_tape(method: Callable) -> Callable:
-    """``method``, a forward without a backward of its own, run on Tensors for arrays, too, and then remembered."""
+    """``method``, a forward without a backward of its own, run on Tensors for arrays, too; its graph is saved."""
     @functools.wraps(method)
     def run(self, *inputs, **named):
         self.saved = None
-        if any([isinstance(x, Tensor) for x in inputs]):
+        if any([_holds_tensor(x) for x in inputs]) or (named and any([_holds_tensor(x) for x in named.values()])):
             output = method(self, *inputs, **named)
-            self.saved = None  # nor what a forward of the class above left there
+            self.saved = None  # and what the base class's forward saved
             return output
         taped = recording()
-        tensors = [Tensor(x, requires_grad=taped and np.asarray(x).dtype in arrays.FLOATS) for x in inputs]
-        output = method(self, *tensors, **named)
+        leaves: list[Tensor] = []
+        output = method(self, *[_as_tensors(x, taped, leaves) for x in inputs], **named)
         self.saved = None
-        if not isinstance(output, Tensor):
-            return output
-        if taped:
-            self.saved = [x for x in tensors if x.requires_grad], output
-        return output._data
+        outputs: list[Tensor] = []
+        arrays = _as_arrays(output, outputs)
+        if taped and outputs:
+            self.saved = leaves, outputs
+        return arrays
 
     return run
+
+
+def _holds_tensor(x) -> bool:
+    return isinstance(x, Tensor) or (type(x) is tuple and any([_holds_tensor(item) for item in x]))
+
+
+def _as_tensors(x, taped: bool, leaves: list):
+    """An input as a Tensor; a tuple of arrays, as a state is, item by item. None, flags and names stay."""
+    if type(x) is tuple and all([item is None or isinstance(item, (ndarray, tuple)) for item in x]):
+        return tuple([_as_tensors(item, taped, leaves) for item in x])
+    if x is None or isinstance(x, (bool, str)):
+        return x
+    made = Tensor(x, requires_grad=taped and np.asarray(x).dtype in arrays.FLOATS)
+    if made.requires_grad:
+        leaves.append(made)
+    return made
+
+
+def _as_arrays(output, found: list):
+    """An output with arrays for its Tensors, which are found on the way."""
+    if isinstance(output, Tensor):
+        found.append(output)
+        return output._data
+    return tuple([_as_arrays(item, found) for item in output]) if type(output) is tuple else output
+
+
+def _gradients_of(gradient) -> list:
+    """The gradients of outputs in tuples, in their order."""
+    return [x for item in gradient for x in _gradients_of(item)] if type(gradient) is tuple else [gradient]
 
 
 def _as_node(owner: type[Module], method: Callable) -> Callable:
@@ -70,20 +100,20 @@ def _as_node(owner: type[Module], method: Callable) -> Callable:
     return run
 
 
-class Module:
+class Module(Members):
     """The base of all modules. Children and parameters are its attributes; only buffers are registered."""
 
     training = True
     saved: Any = None
     _predictors: list
-    inherits_backward = False  # whether a subclass with a forward of its own keeps the inherited backward
-    defines_backward = False  # whether the class defines the backward of its forward
-    takes_tensors = False  # whether the forward that stands in the class itself takes Tensors, too
-    by_operations = False  # whether ``expressed`` is what forward computes and backward differentiates
+    inherits_backward = False  # whether a subclass with a forward of its own inherits backward
+    defines_backward = False  # whether the class defines the backward that belongs to its forward
+    takes_tensors = False  # whether the forward that the class itself defines takes Tensors, too
+    by_operations = False  # whether ``expressed`` computes what forward and backward do
     reads: Any = "xy"  # whether backward reads the inputs' values (x) and the output's (y)
 
     def __new__(cls, *args, **settings):
-        # A dictionary of its own: one that shares its keys with those of other instances is slow to read after vars().
+        # An ordinary dictionary: CPython's key-sharing dictionaries of instances are slow to read after vars().
         module = super().__new__(cls)
         module.__dict__ = {}
         return module
@@ -96,12 +126,17 @@ class Module:
         """Add to the parameters' gradients; return the gradient of the input (a tuple if several).
 
         For a module that defines only forward, through what the tape recorded; None for an input that
-        the output does not depend on, or is cut off from (``detach()``, ``no_grad()``).
-        Raises RuntimeError before a forward.
+        the output does not depend on, or is cut off from (``detach()``, ``no_grad()``). Of several outputs,
+        ``gradient`` is that of the first, or those of all, in tuples as the outputs are, with None for one that
+        nothing depends on. Raises RuntimeError before a forward.
         """
-        inputs, output = self.require_saved()
-        if output.requires_grad:
-            output.backward(np.asarray(gradient, output.dtype), retain_graph=True)
+        inputs, outputs = self.require_saved()
+        given = _gradients_of(gradient)
+        if len(given) not in (1, len(outputs)):
+            raise ValueError(f"{self.title()}: expected {len(outputs)} gradients, got {len(given)}")
+        for output, dy in zip(outputs, given, strict=False):
+            if output.requires_grad and dy is not None:
+                output.backward(np.asarray(dy, output.dtype), retain_graph=True)
         gradients = tuple(x.grad for x in inputs)
         for x in inputs:
             x.grad = None
@@ -110,7 +145,7 @@ class Module:
     def expressed(self, *inputs):
         """forward, written with operations on Tensors.
 
-        It is used where the class that defines it defines the forward and the backward that are in force, too.
+        It is used where the class that defines it also defines forward and backward.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no expressed")
 
@@ -118,7 +153,7 @@ class Module:
         """The outputs for the rows of X (N, in), in evaluation mode, compiled and in blocks; see minidl.predict."""
         try:
             idle = self._predictors
-            forward = idle.pop()  # of this thread alone, until it is put back
+            forward = idle.pop()  # used by this thread alone, until it is put back
         except (AttributeError, IndexError):
             idle = self.__dict__.setdefault("_predictors", [])
             forward = None
@@ -127,7 +162,7 @@ class Module:
         except (IndexError, TypeError, ValueError):
             y = None
         if y is None:
-            from ..compiled.prediction import predicted  # which stands above, since it writes programs for modules
+            from ..compiled.prediction import predicted  # imported here: it is above this file
 
             y, forward = predicted(self, forward, X)
         if forward is not None:
@@ -135,15 +170,18 @@ class Module:
         return y
 
     def accumulate(self, gradient) -> None:
-        """backward() where nobody asks for the gradient of the input."""
+        """backward() where the gradient of the input is not needed."""
         self.backward(gradient)
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
-        # A forward newer than the inherited backward is not what that one differentiates, unless the
-        # class above says that it is; nor is an inherited accumulate the short form of a newer backward.
+        # An inherited backward is not the derivative of a forward that a subclass defines, unless the base class says
+        # so (inherits_backward); nor does an inherited accumulate belong to a backward that a subclass defines.
+        # (A class that has Module's backward, since it defines only a forward, does not count as defining one.)
         forward, backward, accumulate = (
-            next(c for c in cls.__mro__ if name in vars(c)) for name in ("forward", "backward", "accumulate"))
+            next(c for c in cls.__mro__ if name in vars(c)
+                 and (c is Module or name == "forward" or vars(c)[name] is not vars(Module)[name]))
+            for name in ("forward", "backward", "accumulate"))
         expressed = next(c for c in cls.__mro__ if "expressed" in vars(c))
         cls.by_operations = expressed is forward is backward
         cls.defines_backward = backward is not Module and (cls.inherits_backward or issubclass(backward, forward))
@@ -156,19 +194,19 @@ class Module:
         elif forward is cls and not (cls.inherits_backward or vars(cls).get("takes_tensors")):
             cls.forward = _as_node(cls, cls.forward)
 
-    def __call__(self, *inputs):
-        if self.defines_backward:
+    def __call__(self, *inputs, **named):
+        if self.defines_backward and not named:
             for x in inputs:
                 if isinstance(x, Tensor):
                     return self.expressed(*inputs) if self.by_operations else self.recorded(inputs, type(self))
-        return self.forward(*inputs)
+        return self.forward(*inputs, **named)
 
     def recorded(self, inputs, owner: type[Module]) -> Tensor:
         """The output of the owner's forward: by operations, if it is expressed by them, or else as one node.
 
         The derivative of a node is the owner's backward, and has no derivative itself.
 
-        owner : this module's class, or one above it, whose forward a newer one calls with Tensors.
+        owner : this module's class, or the base class whose forward a subclass calls with Tensors.
         """
         if type(self).forward is owner.forward:
             owner = type(self)
@@ -179,7 +217,7 @@ class Module:
         input_requires_grad = any([x.requires_grad for x in given])
         taped = recording() and (input_requires_grad or self.is_trained())
         modules = self.modules() if taped else []
-        states: list[tuple[Module, Any]] = []  # what the last forward left, for the node's backward
+        states: list[tuple[Module, Any]] = []  # what the last forward saved, for the node's backward
 
         def compute(*arrays):
             rest = iter(arrays)
@@ -214,7 +252,7 @@ class Module:
         return record(type(self).__name__, y, tensors, gradients, read, "y" in reads, self.parameters)
 
     def require_saved(self):
-        """What forward left for backward. RuntimeError if there was no forward."""
+        """What forward saved for backward. RuntimeError if there was no forward."""
         if self.saved is None:
             hint = "" if self.defines_backward else _OR_AFTER
             raise RuntimeError(f"{self.title()}: backward called before forward{hint}")
@@ -229,7 +267,7 @@ class Module:
             raise ValueError(f"{self.title()}: expected gradient of shape {shape}, got {gradient.shape}")
 
     def __getstate__(self) -> dict:
-        # What forward left for backward stays behind: a copy or a pickle begins before its first forward.
+        # Without what forward saved: a copy or a pickle is as before its first forward.
         return {name: value for name, value in vars(self).items() if name not in ("saved", "_predictors", "_kernels")}
 
     # What it is made of
@@ -277,8 +315,8 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Hold a Tensor that is not trained, but is a part of the module's state, as the attribute ``name``.
 
-        persistent : whether it stands in state_dict(). What assigns another Tensor to the attribute replaces it;
-        what changes it in place (copy_, add_, within no_grad()) is repeated by a captured step.
+        persistent : whether it is in state_dict(). Assigning another Tensor to the attribute replaces it; a captured
+        step repeats changes in place (copy_, add_, within no_grad()).
         Raises TypeError for what is no Tensor, or a Parameter, and KeyError for a name that is taken or has a dot.
         """
         if not isinstance(name, str):
@@ -294,7 +332,7 @@ class Module:
         setattr(self, name, tensor)
 
     def _own_buffers(self, persistent: bool = False) -> Iterator[tuple[str, Tensor]]:
-        """(name, Tensor) of those that this module holds itself; only what state_dict() has, if persistent."""
+        """(name, Tensor) of its own buffers; only those in state_dict(), if persistent."""
         for name, kept in vars(self).get("_buffers", {}).items():
             value = vars(self).get(name)
             if isinstance(value, Tensor) and (kept or not persistent):
@@ -331,10 +369,10 @@ class Module:
                 or any(child.is_trained() for child in self.children()))
 
     def read_parameters(self, input_requires_grad: bool) -> list[Parameter]:
-        """Those whose values backward reads, or accumulate where nobody asks for the input's gradient.
+        """The parameters whose values backward reads, or accumulate where no input requires a gradient.
 
-        All that it and its children hold, where nothing else is known. (Within a module that defines only
-        forward, the tape looks after them.)
+        By default all that it and its children hold. (Within a module that defines only forward, the tape
+        checks them.)
         """
         own = [value for value in vars(self).values() if isinstance(value, Parameter)]
         return sum((child.read_parameters(True) for child in self.children() if child.defines_backward), own)
@@ -353,33 +391,33 @@ class Module:
         """All gradients as one array, in the order of flat_parameters."""
         return storage.flatten(self.parameters())[1]
 
-    # What can be set
+    # Modes, gradients and state
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
+        """Remove the gradients of all parameters; without ``set_to_none`` set those that exist to zero."""
         for parameter in self.parameters():
             parameter.zero_grad(set_to_none)
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
-        """Train all its parameters, or with False freeze them: no gradient, no step; returns the module."""
+        """Train all its parameters, or freeze them (False): no gradient, no step. Returns the module."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def train(self, mode: bool = True) -> Module:
-        """Into training mode, in which dropout drops; returns the module."""
+        """Set training mode, in which dropout drops. Returns the module."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Module:
-        """Into evaluation mode; returns the module."""
+        """Set evaluation mode. Returns the module."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and persistent buffers by PyTorch's names ("0.weight", of shape (out, in)).
 
-        One that is used in several places stands under each of its names, as in PyTorch.
+        One that is used in several places is listed under each of its names, as in PyTorch.
         """
         return {name: value.data.copy() for name, value in self._named_state()}
 
@@ -405,10 +443,10 @@ class Module:
         for name, x in own.items():
             x.overwrite(values[name])
 
-    # What it looks like
+    # How it is shown
 
     def extra_repr(self) -> str:
-        """The settings, as they stand between the parentheses of the repr."""
+        """The settings, as shown between the parentheses of the repr."""
         return ""
 
     def title(self) -> str:

@@ -26,6 +26,7 @@ class Adadelta(Optimizer):
 
     rules: ClassVar = {"lr": at_least_zero, "rho": fraction, "eps": at_least_zero,
                        "weight_decay": at_least_zero, "maximize": switch}
+    beyond_kernel: ClassVar = ("maximize",)
     state_names: ClassVar = ("square_avg", "acc_delta")
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], lr: float = 1.0,

@@ -35,6 +35,7 @@ class Adam(Optimizer):
 
     rules: ClassVar = {"lr": at_least_zero, "betas": two_fractions, "eps": at_least_zero,
                        "weight_decay": at_least_zero, "amsgrad": switch, "maximize": switch}
+    beyond_kernel: ClassVar = ("amsgrad", "maximize")
     state_names: ClassVar = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], lr: float = 1e-3,

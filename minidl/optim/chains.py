@@ -1,4 +1,4 @@
-"""What was recorded of a rule as the operations of a chain: products joined with sums, and a slot for each value."""
+"""A recorded rule as the operations of a chain: products are joined with sums, and each value gets a slot."""
 from __future__ import annotations
 
 from typing import Any
@@ -16,13 +16,13 @@ class _Writer:
     def __init__(self, recording: Recording, arrays: int):
         self.arrays, self.outputs = arrays, recording.outputs
         self.nodes: list[Node] = list(recording.trace.arrays)
-        self.used: list[int] = []  # the numbers that arrays meet, in the order in which they do
+        self.used: list[int] = []  # the numbers that operations on arrays read, in their order
         self._live()
         self.text = self._text()
         self._join()
 
     def _live(self) -> None:
-        """Keep what the outputs need, operands in one order; number what arrays meet."""
+        """Select what the outputs need, sort operands, and number the numbers that arrays are combined with."""
         needed = {place for kind, place in self.outputs.values() if kind == "array"}
         for i in reversed(range(len(self.nodes))):
             if i in needed and self.nodes[i][0] != "place":
@@ -39,7 +39,7 @@ class _Writer:
                 self.used.append(place)
 
     def _text(self) -> str:
-        """The chain in words, the same for all rules that compute the same."""
+        """The text of the chain, the same for all rules that compute the same."""
         temporaries = {place: f"t{k}" for k, place in enumerate(self.order)}
 
         def word(operand: tuple[str, int]) -> str:
@@ -139,7 +139,7 @@ class _Writer:
         return written + copies, count
 
     def _direct(self, last: dict[int, int]) -> dict[int, int]:
-        """The values that can be written where they go: nobody reads what stands there any more."""
+        """The values that can be written to their destination, which no later operation reads."""
         position = {i: k for k, i in enumerate(self.order)}
         inputs = {node[1]: i for i, node in enumerate(self.nodes) if node[0] == "place"}
         read_at_the_end = {self._input_of(operand) for place, operand in self.outputs.items()

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 MOST = 16  # recordings of one rule: for its branches, and for what it reads of its optimizer and its module
-METHODS = ("keeps_state", "settings", "state_of", "update")  # that nobody has put into the instance
+METHODS = ("keeps_state", "settings", "state_of", "update")  # methods that the instance must not have of its own
 
 Plan = Sequence[tuple[dict[str, Any], bool, Flat]]
 
 
 class Compiler:
-    """Makes the steps of one optimizer, and knows what its formula was recorded as."""
+    """Makes the steps of one optimizer from the recordings of its formula."""
 
     def __init__(self, checks: Any) -> None:
-        self.checks = checks  # Optimizer.settings, which leaves the settings as they are in the group
-        self.of: tuple = ()  # the class of the optimizer, as it was when its formula was recorded
+        self.checks = checks  # Optimizer.settings, which does not change the group's settings
+        self.of: tuple = ()  # the state of the optimizer's class when its formula was recorded
         self.recorded: list[tuple[Recording, tuple[str, ...], dict[Any, Any]]] = []
         self.layouts: list[tuple] = []
         self.reason: str | None = None  # why the formula runs as Python
         self._failures = self._pause = 0
 
     def renewed(self, optimizer: Optimizer, plan: Plan, steps: list) -> bool:
-        """Whether these steps fit again once they have read the settings of now."""
+        """Whether these steps are valid after reading the present settings."""
         layouts = [(kinds(settings), optimizer.state_of(settings), stateful) for settings, stateful, _ in plan]
         if layouts != self.layouts or not all(map(_known, optimizer.param_groups)):
             return False
@@ -45,7 +45,7 @@ class Compiler:
         return not any(step.ready(optimizer) for step in steps)
 
     def adopted(self, optimizer: Optimizer, steps: list) -> bool:
-        """The same where nothing but floats is new, as a schedule writes them: the quickest way."""
+        """The same where only floats have changed, as by a schedule: the fastest case."""
         if type(optimizer).settings is not self.checks:
             return False
         for step, group, (_, names, stateful) in zip(steps, optimizer.param_groups, self.layouts, strict=True):
@@ -64,7 +64,7 @@ class Compiler:
                      for group, planned in zip(optimizer.param_groups, plan, strict=True)]
         except MemoryError:
             raise
-        except Exception as error:  # which the formula will raise again, as Python, if it is its own
+        except Exception as error:  # the formula raises it again, as Python, if it is its own
             self.reason = f"{type(error).__name__}: {error}"
             self._failures += 1
             self._pause = min(2 ** self._failures, 1 << 16) - 1  # recording takes longer than a step
@@ -122,13 +122,13 @@ class Compiler:
 
 
 def overridden(optimizer: Optimizer) -> bool:
-    """Whether the update is somebody's own, not the formula's."""
+    """Whether a subclass defines an update of its own, which does not use the formula."""
     from .optimizer import BY_FORMULA
     return type(optimizer).update is not BY_FORMULA or any(name in vars(optimizer) for name in METHODS)
 
 
 def _known(group: dict[str, Any]) -> bool:
-    """Whether the settings of the group change by being replaced only."""
+    """Whether the settings of the group can only change by being replaced."""
     return type(group) in (Group, dict) and all(
         constant(value) or isinstance(value, np.generic) for name, value in group.items() if name != "params")
 

@@ -14,7 +14,7 @@ BLOCK = 16 * 1024  # elements: five float32 arrays of one block fit a 512 KiB ca
 
 
 class Part:
-    """The parameters of a group that one update moves, as flat arrays with the state that belongs to them.
+    """The parameters of a group that one update changes, as flat arrays with their state.
 
     All of the group, unless some are frozen, have no gradient, or began later than others. ``step`` is the
     number of this update, counted from 1 for each parameter.
@@ -26,11 +26,11 @@ class Part:
         self._blocks: dict[tuple[str, ...], tuple[list, list[tuple]]] = {}
 
     def number(self, value: float) -> np.ndarray:
-        """The value rounded to the parameters' dtype, as what NumPy multiplies them with soonest."""
+        """The value rounded to the parameters' dtype, as a 0-d array, which NumPy multiplies fastest."""
         return np.asarray(value, self.flat.dtype)
 
     def spans(self, *names: str) -> Iterator[tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
-        """(values, gradients, the state arrays of these names) of parameters that lie side by side in all of them."""
+        """(values, gradients, the state arrays of these names) of each span of parameters that is contiguous."""
         state = self.flat.arrays(names)
         found: list[list] = []  # [store, begin and end in it, begin in the state]
         for i in self.indices:
@@ -90,7 +90,7 @@ class Flat:
     def arrays(self, names: Iterable[str]) -> list[np.ndarray]:
         """The state arrays of these names; one that does not exist yet begins as zeros.
 
-        Raises ValueError where somebody has put something else in the place of one.
+        Raises ValueError where one was replaced by something else.
         """
         found = []
         for name in names:
@@ -106,7 +106,7 @@ class Flat:
         return found
 
     def parts(self, chosen: Iterable[int] | None = None) -> list[Part]:
-        """What the next update moves, by its step: those chosen, or what is trained and has a gradient."""
+        """The parts of the next update, by its step: those chosen, or what is trained and has a gradient."""
         if chosen is None:
             seen = self.counts.common(self.statuses)
             if seen >= 0:
@@ -132,7 +132,7 @@ class Flat:
         return self._parts[indices]
 
     def count(self, part: Part) -> None:
-        """The state has seen an update of this part."""
+        """Count an update of this part."""
         if part is self._whole:
             self.counts.fill(part.step)
         else:
@@ -140,7 +140,7 @@ class Flat:
                 self.counts[i] = part.step
 
     def go_on(self, counts: Sequence[int], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from these counts and state arrays, which are copied."""
+        """Continue from these counts and state arrays, which are copied."""
         for i, number in enumerate(counts):
             self.counts[i] = number
         self.state = {}
@@ -151,7 +151,7 @@ class Flat:
         self.rebind()
 
     def undo(self) -> Callable[[], None]:
-        """What puts back the values and the state of now, in the same arrays, whatever they are."""
+        """A function that puts back the present values and state, in the same arrays."""
         values = [span.copy() for span, _ in self.spans]
         state, counts = dict(self.state), list(self.counts)
         copies = {name: array.copy() for name, array in state.items() if isinstance(array, np.ndarray)}
@@ -160,7 +160,7 @@ class Flat:
             for (span, _), before in zip(self.spans, values, strict=True):
                 span[:] = before
             for name, before in copies.items():
-                if state[name].flags.writeable:  # nobody has written to it else
+                if state[name].flags.writeable:  # a read-only one has not changed
                     state[name][...] = before
             for i, number in enumerate(counts):
                 self.counts[i] = number
@@ -171,11 +171,11 @@ class Flat:
         return put_back
 
     def take_state(self, flats: Iterable[Flat]) -> None:
-        """Go on with the state that these have of the same parameters."""
+        """Take over the state that these have for the same parameters, cast where these were."""
         known = {id(parameter): (flat, i) for flat in flats for i, parameter in enumerate(flat.parameters)}
         for i, parameter in enumerate(self.parameters):
             flat, j = known.get(id(parameter), (None, 0))
-            if flat is None or flat.dtype != self.dtype:
+            if flat is None:
                 continue
             self.counts[i] = flat.counts[j]
             for name, array in flat.state.items():

@@ -51,7 +51,7 @@ def parameters(owner: str, members: Any) -> list[Parameter]:
 
 
 def check_groups(owner: str, groups: Any) -> None:
-    """Refuse groups that are not a list of dicts, with each parameter once."""
+    """Raise unless the groups are a list of dicts, with each parameter once."""
     if type(groups) is not list:
         raise TypeError(f"{owner}: expected param_groups to be a list, got {type(groups).__name__}")
     for group in groups:
@@ -66,8 +66,8 @@ def check_groups(owner: str, groups: Any) -> None:
 class Group(dict):
     """A parameter group: "params", and settings that are checked when they are written.
 
-    Settings can't be removed (TypeError). ``update`` and ``|=`` take all of what they are given or, where
-    something is refused, nothing.
+    Settings can't be removed (TypeError). ``update`` and ``|=`` write all that they are given or, where
+    a setting is refused, nothing.
     """
 
     def __init__(self, kind: type[Optimizer], members: Mapping[str, Any]):

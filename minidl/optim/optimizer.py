@@ -1,8 +1,8 @@
-"""What all optimizers share: parameter groups, state kept flat, and the step over both.
+"""Optimizer: the base of all optimizers: parameter groups, flat arrays of state, and the step over both.
 
 An optimizer is a formula for flat arrays. The base class finds the flat arrays behind the parameters; the
 formula is recorded, and runs compiled over them, block by block in the cache. Since it is elementwise,
-neither the blocks nor the place of a parameter in memory changes a bit.
+neither the blocks nor the address of a parameter changes a bit of the result.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autograd import storage
 from ..autograd.parameter import Parameter
-from ..autograd.tape import active_recorder
+from ..autograd.tape import active_recorder, recording_on_tape
 from ..kernels.memory import advance, followed, forget, same_items
 from . import plain
 from .compiled import Compiler
@@ -74,8 +74,8 @@ class Optimizer:
     state, no step. The parameters stay where they lie in memory.
 
     Numbers of the formula are computed in double and rounded to the dtype of the arrays; the rest is
-    + - * / and the square root of that dtype. Overflow goes to inf and on, without a warning: whether
-    training diverged is judged by the loss.
+    + - * / and the square root of that dtype. Overflow gives inf without a warning: whether training
+    diverged is judged by the loss.
 
     Raises TypeError for what is not a Parameter or not a number, and ValueError for no parameters, a
     parameter given twice, several dtypes in a group, an unknown setting or one out of its range; at a step,
@@ -83,8 +83,10 @@ class Optimizer:
     """
 
     rules: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}  # the check of each setting
-    state_names: ClassVar[tuple[str, ...]] = ()  # the flat arrays that the update keeps
+    beyond_kernel: ClassVar[tuple[str, ...]] = ()  # the settings with which a kernel is not the whole update
+    state_names: ClassVar[tuple[str, ...]] = ()  # the flat arrays of the state
     compiled: bool = True  # whether step() may run the formula compiled
+    needs_closure: bool = False  # whether step() must be given a function that computes the loss and its gradients
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], **settings: Any):
         grouped = isinstance(params, (list, tuple)) and params and all(isinstance(p, dict) for p in params)
@@ -102,7 +104,7 @@ class Optimizer:
 
     @classmethod
     def checked(cls, name: str, value: Any) -> Any:
-        """``value`` as the setting ``name`` keeps it: a Python number, a pair of them, or a bool."""
+        """``value`` as the setting ``name`` stores it: a Python number, a pair of them, or a bool."""
         if name not in cls.rules:
             raise ValueError(f"{cls.__name__}: expected settings {', '.join(cls.rules)}, got {name!r}")
         return cls.rules[name](f"{cls.__name__}: expected {name}", value)
@@ -112,7 +114,7 @@ class Optimizer:
         """Raise ValueError when settings that are right one by one contradict each other."""
 
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        """The group's settings, checked: itself, or a copy where something was written past its checks."""
+        """The group's checked settings: itself, or a copy where it was changed without a check."""
         if type(group) is Group and same_items([group], (tuple(group.checked.items()),)):
             return group
         missing = [name for name in self.rules if name not in group]
@@ -126,7 +128,7 @@ class Optimizer:
         return True
 
     def state_of(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """The names of the state that an update with these settings keeps."""
+        """The names of the state of an update with these settings."""
         return self.state_names if self.keeps_state(group) else ()
 
     @property
@@ -152,7 +154,7 @@ class Optimizer:
             raise
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy's parameters live elsewhere, and its state is made anew from these arrays.
+        # A copy has other parameters; its state is made anew from these arrays.
         made = ("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps")
         kept = {name: value for name, value in vars(self).items() if name not in made}
         return kept | {"saved": [(list(flat.counts), flat.state) for flat in self._flats]}
@@ -176,17 +178,19 @@ class Optimizer:
             group["lr"] = value
 
     def flats(self) -> list[Flat]:
-        """The flat groups, made or looked up again if groups or parameters have changed or moved since."""
+        """The flat groups, made or bound anew if groups or parameters have changed or moved since."""
         if not followed(self.param_groups, self._followed):
             self._follow()
         elif self._moves != storage.moves():
+            if any(flat.dtype != parameter.dtype for flat in self._flats for parameter in flat.parameters):
+                self._follow()  # the model was cast
             for flat in self._flats:
                 flat.rebind()
             self._moves = storage.moves()
         return self._flats
 
     def _follow(self) -> None:
-        """Take the groups and their lists of parameters as they are now; nothing changes if they are refused."""
+        """Read the groups and their lists of parameters anew; nothing changes if they are refused."""
         groups = self.param_groups
         check_groups(type(self).__name__, groups)
         flats = [Flat(group["params"]) for group in groups]
@@ -195,20 +199,28 @@ class Optimizer:
         self._flats, self._moves, self._seen, self._plan = flats, storage.moves(), (), []
         self._followed = tuple((group, group["params"], tuple(group["params"])) for group in groups)
 
-    def __init_subclass__(cls, **settings) -> None:
+    def __init_subclass__(cls, in_place: bool = True, **settings) -> None:
         super().__init_subclass__(**settings)
-        if "step" in vars(cls):
+        if in_place and "step" in vars(cls):
             cls.step = _in_place(cls.step)  # type: ignore[method-assign]
 
-    def step(self) -> None:
-        """Update every parameter that is trained from its gradient, where it has one."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that is trained from its gradient, where it has one.
+
+        closure : called first; it computes the gradients, and returns the loss, which is returned.
+        """
+        loss = None
+        if closure is not None:
+            with recording_on_tape(True):
+                loss = closure()
         if active_recorder() is None:
             self._step()
         else:
             self._recorded_step(self._step)
+        return loss
 
     def _recorded_step(self, step: Callable, listed: bool = False):
-        """The step where it is recorded: it is called in its place at each run; listed: it is a user's own."""
+        """The step while it is recorded: each replay calls it in its place. listed : it is a user's own."""
         recorder: Any = active_recorder()
         flats = self.flats()
         recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
@@ -242,7 +254,7 @@ class Optimizer:
             self._read_settings(flats)
         for settings, stateful, flat in self._plan:
             if stateful and flat.parts():
-                flat.arrays(self.state_of(settings))  # here, since they may not fit, nor memory suffice
+                flat.arrays(self.state_of(settings))  # here, since this may raise, also for lack of memory
         steps, self._steps = self._steps, []
         if self.compiled:
             if not (steps and self._compiler.renewed(self, self._plan, steps)):
@@ -263,7 +275,7 @@ class Optimizer:
         """Check all settings, before the first parameter is written."""
         self._seen, settings = (), [self.settings(group) for group in self.param_groups]
         self._plan = [(checked, self.keeps_state(checked), flat) for checked, flat in zip(settings, flats, strict=True)]
-        if all(type(group) is Group for group in self.param_groups):  # of others the values may change in place
+        if all(type(group) is Group for group in self.param_groups):  # others may change without a check
             self._seen = tuple(tuple(group.items()) for group in self.param_groups)
 
     def formula(self, w: Any, g: Any, state: Any, s: Any) -> Any:
@@ -285,7 +297,7 @@ class Optimizer:
         plain.move(self, group, part)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """No parameter has a gradient any more; without ``set_to_none`` those that there are become zeros."""
+        """Remove the gradients of all parameters; without ``set_to_none`` set those that exist to zero."""
         recorded = active_recorder() is not None
         if set_to_none and not recorded and self._steps and all([one.clear(self) for one in self._steps]):
             return
@@ -299,7 +311,7 @@ class Optimizer:
                     parameter.zero_grad(set_to_none)
 
     def state_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """A copy of all that a later run needs to go on: NumPy arrays, numbers and shapes.
+        """A copy of all that a later training needs to continue: NumPy arrays, numbers and shapes.
 
         {"state": [{"step": [3, 3], "exp_avg": flat array}], "param_groups": [{"params": shapes, "lr": 0.1}]},
         an entry per group. "step" has the number of updates that the state has seen of each parameter. An
@@ -314,7 +326,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: dict[str, list[dict[str, Any]]]) -> None:
-        """Go on from what ``state_dict()`` gave: settings, arrays and counts are copied in.
+        """Continue from a ``state_dict()``: settings, arrays and counts are copied.
 
         Raises ValueError when it does not fit: other groups, shapes, dtypes or names; and what a
         setting out of its range raises. Nothing has changed then.

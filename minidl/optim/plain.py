@@ -1,4 +1,4 @@
-"""An update rule on NumPy arrays, block by block: what a compiled chain computes, as the Python that it is."""
+"""An update rule run as Python on NumPy arrays, block by block, with the bits of the compiled chain."""
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ class State:
 
 
 def fixed(array: np.ndarray) -> np.ndarray:
-    """The array as a rule sees it: not to be written to, since its operations give new arrays."""
+    """The array as a rule sees it, read-only, since a rule's operations give new arrays."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -38,7 +38,7 @@ def settings(group: dict[str, Any], step: int) -> SimpleNamespace:
 
 
 def move(optimizer: Optimizer, group: dict[str, Any], part: Part) -> None:
-    """Move a part of the group by the optimizer's formula."""
+    """Update a part of the group by the optimizer's formula."""
     names, s = optimizer.state_of(group), settings(group, part.step)
     for w, g, arrays, *_ in part.blocks(*names):
         state = State(names, arrays)
@@ -47,7 +47,7 @@ def move(optimizer: Optimizer, group: dict[str, Any], part: Part) -> None:
         for value in values:
             if not isinstance(value, (np.ndarray, np.number, int, float)):
                 raise TypeError(f"{type(optimizer).__name__}.formula: expected new values, got {type(value).__name__}")
-        # Copied first: what is kept may be a view of what is written now.
+        # Copied first: a new state may be a view of an array that is written now.
         values = [np.array(value) if isinstance(value, np.ndarray) and value.base is not None else value
                   for value in values]
         for array, value in zip([w, *arrays], values, strict=True):

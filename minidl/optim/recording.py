@@ -1,9 +1,9 @@
-"""record: an update rule, run once on symbols, as what a chain is made from and what it hangs on.
+"""record: runs an update rule once on symbols, for the operations of a chain and for what the rule depends on.
 
-What a rule computes may hang on its operands, its settings and the number of the step, all of which are
-symbols; and on its code, on names of its module and on attributes of its optimizer. These are noted, with what
-they stood for, and whoever runs the chain looks whether they still do. A rule that looks at anything else (a
-module, a list, an array of its own, a clock, a generator of random numbers) is refused, and runs as Python.
+A rule may depend on its operands, its settings and the number of the step, all of which are symbols; and on its
+code, on names of its module and on attributes of its optimizer. These are noted with their values, as guards that
+are compared before the chain runs. A rule that reads anything else (a module, a list, an array of its own, a clock,
+a generator of random numbers) is refused, and runs as Python.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from . import functions, symbols
 from .symbols import Array, NotRecordable, Number, Symbol, Trace
 
 BUILTINS = {abs, len, min, max, sum, range, enumerate, zip, super, reversed, float, int, bool, tuple}
-OURS = (vars(functions), vars(symbols), globals())  # whose functions need no watch
+OURS = (vars(functions), vars(symbols), globals())  # namespaces whose functions need no guards
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"}
 REFUSED = {"IMPORT_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_SUBSCR", "DELETE_SUBSCR", "YIELD_VALUE",
@@ -30,11 +30,11 @@ NOTHING = object()
 
 
 class Recording(NamedTuple):
-    """What a rule was recorded as."""
+    """The recording of a rule."""
 
     trace: Trace
-    outputs: dict[int, tuple[str, int]]  # place of an array (w, g, the state) -> the operand that it becomes
-    kinds: tuple                         # the settings, as far as they are not numbers
+    outputs: dict[int, tuple[str, int]]  # index of an array (w, g, the state) -> the operand that is its new value
+    kinds: tuple                         # the settings that are not numbers
     names: list[tuple[dict | None, str, Any]]  # (namespace, or None for the optimizer's own; name; value or ABSENT)
 
 
@@ -45,7 +45,7 @@ def numbers(settings: dict[str, Any]) -> list[float]:
 
 
 def kinds(settings: dict[str, Any]) -> tuple:
-    """The settings without their floats, in order: where two are equal, so is the place of each float."""
+    """The settings without their floats, in order: where two are equal, so is the position of each float."""
     def kind(value: Any) -> Any:
         if type(value) is tuple:
             return tuple(map(kind, value))
@@ -94,7 +94,7 @@ class State:
 
 
 class Self:
-    """The optimizer as its rule sees it: its methods run on it, and what else is read of it is noted."""
+    """The optimizer as its rule sees it: its methods run on it, and other attributes that are read are noted."""
 
     def __init__(self, optimizer: Any, watch: Watch):
         vars(self).update(_optimizer=optimizer, _watch=watch)
@@ -128,9 +128,9 @@ class Self:
 
 @lru_cache(maxsize=256)
 def looked_up(code: CodeType) -> dict[str, bool]:
-    """The global names that the code reads, and whether it reads an attribute of what they stand for.
+    """The global names that the code reads, and whether it reads an attribute of their values.
 
-    Raises NotRecordable for what is refused wherever it is run.
+    Raises NotRecordable for code that is refused in any context.
     """
     names: dict[str, bool] = {}
     before = None
@@ -151,7 +151,7 @@ def looked_up(code: CodeType) -> dict[str, bool]:
 
 
 class Watch:
-    """Notes what a rule looks at while it runs, and stops it before it does what cannot be watched."""
+    """Notes the names that a rule reads while it runs, and stops it before it does what cannot be guarded."""
 
     def __init__(self) -> None:
         self.names: list[tuple[dict | None, str, Any]] = []
@@ -172,7 +172,7 @@ class Watch:
             elif event == "c_call" and what not in BUILTINS and getattr(what, "__module__", None) != "math":
                 raise NotRecordable(f"{frame.f_code.co_name} calls {getattr(what, '__qualname__', what)}")
         except NotRecordable as error:
-            self.refusal = str(error)  # in case the rule goes on all the same
+            self.refusal = str(error)  # in case the rule catches the error
             raise
 
     def _entered(self, frame: FrameType) -> None:

@@ -1,9 +1,9 @@
-"""Symbols: what an update rule is given while it is recorded. Each operation on them is written down.
+"""Symbols: the arguments of an update rule while it is recorded. Each operation on them is written to a trace.
 
-A Number stands for a setting, the number of the step, or what follows from them. It has a value, so that the
-rule may branch on it; the branch is written down, too. An Array stands for the values, the gradients or an
-array of the state, or what follows from them, and has no value. What a symbol does not know raises, and the
-rule then runs as the Python that it is.
+A Number stands for a setting, the number of the step, or what is computed from them. It has a value, so that the
+rule may branch on it; the branch is traced, too. An Array stands for the values, the gradients or an array of the
+state, or what is computed from them, and has no value. An operation that symbols do not have raises, and the rule
+then runs as Python.
 """
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Node = tuple  # (operation, operand, ...)
 
 
 class NotRecordable(TypeError):
-    """The rule does what no chain can do."""
+    """The rule does something that a chain cannot do."""
 
 
 class Trace:
-    """What was written down: numbers and arrays, each once, and the comparisons that the rule branched on."""
+    """The trace of a rule: numbers and arrays, each once, and the comparisons that the rule branched on."""
 
     def __init__(self) -> None:
         self.numbers: dict[Node, int] = {}   # (rule, operands) -> its place; operands are places of numbers
@@ -40,12 +40,12 @@ class Trace:
 
 
 def _plain(x: Any) -> bool:
-    """Whether this is a number of Python's own."""
+    """Whether this is a Python number."""
     return type(x) in (int, float, bool)
 
 
 class Symbol:
-    """What all symbols share."""
+    """The base of all symbols."""
 
     __slots__ = ("place", "trace")
     __array_ufunc__ = None  # NumPy leaves operators to us
@@ -56,7 +56,7 @@ class Symbol:
         self.trace, self.place = trace, place
 
     def operand(self, x: Any) -> tuple[str, int]:
-        """What stands for x as an operand of an operation on arrays."""
+        """x as an operand of an operation on arrays."""
         if _plain(x):
             x = self.trace.constant(x)
         if not isinstance(x, Symbol) or x.trace is not self.trace:
@@ -138,7 +138,7 @@ class Arithmetic(Symbol):
 
 
 class Number(Arithmetic):
-    """A float of Python's, with the expression that it came from."""
+    """A Python float, with the expression that it came from."""
 
     __slots__ = ("value",)
     is_number = True
@@ -188,7 +188,7 @@ class Number(Arithmetic):
     def __rpow__(self, x: Any) -> Any:
         return self.operated("power", x, self)
 
-    # A float is no object that changes: += is + and =.
+    # Floats are immutable: += is + and =.
     __iadd__, __isub__, __imul__ = Arithmetic.__add__, Arithmetic.__sub__, Arithmetic.__mul__
     __itruediv__, __ipow__ = Arithmetic.__truediv__, __pow__
 
@@ -203,7 +203,7 @@ def _power(a: float, b: float) -> float:
 COMPUTED: dict[str, Any] = {
     "add": float.__add__, "subtract": float.__sub__, "multiply": float.__mul__, "divide": float.__truediv__,
     "power": _power, "negative": float.__neg__, "absolute": float.__abs__, "sqrt": math.sqrt}
-CONVERSE = {"less": "greater", "at_most": "not_less"}  # of the operands the other way round
+CONVERSE = {"less": "greater", "at_most": "not_less"}  # with the operands exchanged
 RELATIONS = {"less": float.__lt__, "at_most": float.__le__, "equal": float.__eq__}
 
 

@@ -1,4 +1,4 @@
-"""What an experiment of a report is: trainings to run, the rows of its tables, and its figures."""
+"""Experiment: the trainings of a report, the rows of its tables, and its figures."""
 from __future__ import annotations
 
 import statistics
@@ -13,7 +13,7 @@ Outcomes = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class Row:
-    """A number of a report, and where ours comes from: ``quantity`` of the outcomes of ``trial``."""
+    """A number of a report, and the source of ours: ``quantity`` of the outcomes of ``trial``."""
 
     table: str
     row: str

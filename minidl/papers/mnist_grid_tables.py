@@ -1,4 +1,4 @@
-"""What the grid of report 003 came to: its table beside the report's, its conclusions, its figures."""
+"""The results of report 003's grid: its table beside the report's, its conclusions, its figures."""
 from __future__ import annotations
 
 import statistics

@@ -17,7 +17,7 @@ SAMPLES = 1000  # of each part, in every report
 
 
 class Outcome(NamedTuple):
-    """What a training came to; errors in percent, points of the test set as they were drawn."""
+    """The outcome of a training; errors in percent, points of the test set as they were drawn."""
 
     train_error: float
     test_error: float

@@ -1,4 +1,4 @@
-"""Where tasks run: ``concurrent.futures`` executors by name, from this process to a cluster.
+"""Executors of ``concurrent.futures`` by name, from this process to a cluster.
 
     serial          in this process, one after the other
     processes       in as many processes as this machine has cores, processes:N in N
@@ -36,7 +36,7 @@ class Serial(Executor):
 def opened(executor: Executor | str) -> AbstractContextManager[Executor]:
     """``with opened("processes:4") as pool:`` the executor of that name, shut down at the end.
 
-    An Executor is handed through, and stays open. Raises ValueError for another name or less than one
+    An Executor is returned as it is, and stays open. Raises ValueError for another name or less than one
     process, TypeError for anything else; when entered, ImportError if the library is not installed,
     ValueError for an address that is none, ConnectionError if no Dask scheduler answers, RuntimeError if
     MPI was not started for it.
@@ -65,12 +65,12 @@ def _count(executor: str, text: str) -> int:
 
 
 def _cores() -> int:
-    """Those that this process may use, where the system tells."""
+    """The cores that this process may use, where the system says so."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker(multiprocessing.context.SpawnProcess):
-    """A process that Ctrl-C does not reach from its first moment on: it holds interrupts back until it ignores them."""
+    """A process that ignores Ctrl-C from its start: interrupts are blocked until it ignores them."""
 
     def start(self) -> None:
         if not hasattr(signal, "pthread_sigmask"):  # Windows
@@ -128,7 +128,7 @@ def _dask(address: str) -> Iterator[Executor]:
         raise ConnectionError(f"executor: expected a Dask scheduler at {address}, none answered "
                               f"within {DASK_SECONDS} s; start one with 'dask scheduler'") from error
     with client:
-        yield client.get_executor(pure=False)  # pure: Dask would take equal calls for one
+        yield client.get_executor(pure=False)  # if pure, Dask would run equal calls once
 
 
 @contextmanager

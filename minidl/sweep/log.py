@@ -4,7 +4,7 @@
     {"settings": {"layers": 2}, "seed": 0, "result": {"accuracy": 0.97}, "error": null, "seconds": 1.5}
 
 A run that was repeated has several lines, of which the last counts. A last line without its end was
-cut short when a run was killed: it is taken off.
+cut short when a run was killed: it is removed.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..training.progress import say
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a task: its ``result``, or the ``error`` {"type", "message", "traceback"}; one is None.
+    """The outcome of a task: its ``result``, or the ``error`` {"type", "message", "traceback"}; one is None.
 
     seconds : of the task alone, on the machine that ran it.
     """
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """By which a run is known again."""
+        """The identity of a run."""
         return identity(self.settings, self.seed)
 
 
@@ -97,13 +97,13 @@ class Log:
             self._flee(error)
 
     def _write(self, line: bytes) -> None:
-        """All of it or, where that can be helped, nothing."""
+        """Write all of it or, if possible, nothing."""
         left = memoryview(line)
         try:
             while left:
                 left = left[self._file.write(left):]
         except OSError:
-            with suppress(OSError):  # then the next to open it takes off what was cut short
+            with suppress(OSError):  # then the next one to open it removes the incomplete line
                 self._file.truncate(self._size)
             raise
         self._size += len(line)
@@ -112,7 +112,7 @@ class Log:
         return self._header + b"".join(map(_line, self.runs.values()))
 
     def _flee(self, reason: OSError) -> None:
-        """Go on in a file of the folder for temporary ones."""
+        """Continue in a file in the folder for temporary files."""
         place = Path(tempfile.mkdtemp(prefix="minidl-")) / self.path.name
         file = open(place, "ab", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self._file.close()
@@ -133,7 +133,7 @@ class Log:
         return self
 
     def __exit__(self, *exception) -> None:
-        """Close the file. OSError if the runs are in another one, unless something else has gone wrong."""
+        """Close the file. OSError if the runs are in another one, unless there is another error already."""
         self._file.close()
         if self.fled is None:
             return

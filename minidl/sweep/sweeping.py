@@ -70,11 +70,11 @@ def sweep(task: Task, configurations: Iterable[Settings], seeds: Iterable[int] =
     Raises ValueError for no configurations or seeds, for one that stands twice, and for the file of
     another sweep or a damaged one; TypeError for settings that JSON cannot hold; RuntimeError when the
     executor gives up, as when a worker process is killed; OSError for a file that cannot be written;
-    and what the executor's name may raise. What has ended before any of these is in the file.
+    and what the executor's name may raise. Runs that ended before any of these are in the file.
     """
     plan = _plan(configurations, seeds)
     with (executors.opened(executor) as pool,
-          Log(os.devnull if path is None else path, _name(task)) as log):  # the null device keeps nothing
+          Log(os.devnull if path is None else path, _name(task)) as log):  # the null device stores nothing
         foreign = next((run for run in log.runs.values() if run.identity not in plan), None)
         if foreign is not None:
             raise ValueError(f"{path}: expected runs of this sweep, "
@@ -87,7 +87,7 @@ def sweep(task: Task, configurations: Iterable[Settings], seeds: Iterable[int] =
 
 
 def attempt(task: Task, settings: Settings, seed: int) -> Run:
-    """The task in the worker: its result as JSON gives it back, or its error."""
+    """Run the task in the worker: its result after a round trip through JSON, or its error."""
     begin = time.perf_counter()
     try:
         result, error = task(copy.deepcopy(settings), seed), None
@@ -105,7 +105,7 @@ def _described(error: BaseException) -> dict[str, str]:
 
 
 def _recorder(log: Log, bar: Bar, progress: bool) -> Callable[[Run], None]:
-    """What takes each run into the log and shows it on the bar."""
+    """The function that appends each run to the log and shows it on the bar."""
     failures: list[bool] = []
 
     def record(run: Run) -> None:
@@ -119,19 +119,19 @@ def _recorder(log: Log, bar: Bar, progress: bool) -> Callable[[Run], None]:
 
 def _run_all(pool: Executor, task: Task, todo: Sequence[tuple[Settings, int]],
              record: Callable[[Run], None]) -> None:
-    """Submit everything, record each as it ends; whatever stops this cancels what has not begun."""
+    """Submit all tasks, record each as it ends; an error cancels those that have not begun."""
     waiting: dict[Future, tuple[Settings, int]] = {}
     try:
         for settings, seed in todo:
             future = pool.submit(attempt, task, settings, seed)
             waiting[future] = settings, seed
-            if future.done():  # at once, by an executor that works in this thread
+            if future.done():  # an executor in this thread has run it already
                 record(_run(future, *waiting.pop(future)))
         for future in as_completed(list(waiting)):
             record(_run(future, *waiting.pop(future)))
     except KeyboardInterrupt:
         for future in as_completed([future for future in waiting if not future.cancel()]):
-            if future.exception() is None:  # else the same Ctrl-C ended it
+            if future.exception() is None:  # otherwise the same Ctrl-C ended it
                 record(future.result())
         raise
     finally:
@@ -175,7 +175,7 @@ def _checked_seed(seed: int) -> int:
 
 
 def _checked_settings(settings: Settings) -> Settings:
-    """A copy. Refused is what JSON would change: a tuple, a NumPy number, a key that is no text."""
+    """A copy. TypeError for what JSON would change: a tuple, a NumPy number, a key that is no string."""
     if not isinstance(settings, dict):
         raise TypeError(f"sweep: expected each configuration as a dict, got {settings!r}")
     for name, value in settings.items():
@@ -189,7 +189,7 @@ def _checked_settings(settings: Settings) -> Settings:
 
 
 def _name(task: Task) -> str:
-    """By which the file knows the task."""
+    """The name of the task in the file."""
     while isinstance(task, functools.partial):
         task = task.func
     if not callable(task):

@@ -1,4 +1,4 @@
-"""What a sweep found: a row for each configuration, its numbers averaged over the seeds."""
+"""The table of a sweep: a row for each configuration, its numbers averaged over the seeds."""
 from __future__ import annotations
 
 import statistics

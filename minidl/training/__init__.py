@@ -1,4 +1,4 @@
-"""Training: fit and evaluate, what they record, and what may watch them."""
+"""Training: fit and evaluate, the History that they record, and callbacks."""
 from .callbacks import Callback, EarlyStopping, Progress
 from .criterion import Criterion
 from .epoch_mean import Evaluation

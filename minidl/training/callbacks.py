@@ -1,4 +1,4 @@
-"""What may watch a training run and stop it."""
+"""Callbacks: observe a training run, and may stop it."""
 from __future__ import annotations
 
 import math
@@ -38,8 +38,8 @@ class EarlyStopping(Callback):
     """Stop when ``monitor`` has not fallen by more than ``min_delta`` for ``patience`` epochs.
 
     At the end the model has the weights of its best epoch, unless ``restore_best`` is False. Where no epoch
-    had a finite ``monitor``, there is no best one: the model keeps the weights that it has, and the reason for
-    stopping, or a RuntimeWarning at the end of a training that was not stopped for it, says so.
+    had a finite ``monitor``, there is no best one: the model keeps its last weights, and the reason for
+    stopping, or else a RuntimeWarning at the end, says so.
     Raises ValueError for a patience below 1, a negative min_delta or an unknown quantity, and, when
     training, for one that the run does not record.
     """
@@ -57,7 +57,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, model, optimizer, epochs):
         self.model, self.best, self.best_epoch, self.best_state = model, math.inf, 0, None
-        self.never = ""  # what to warn of at the end, if that stays so
+        self.never = ""  # the warning at the end, if that does not change
 
     def on_epoch_end(self, epoch, logs):
         value = logs.get(self.monitor)
@@ -85,7 +85,7 @@ class EarlyStopping(Callback):
 class Progress(Callback):
     """The state of the run on standard error, or ``stream``: a bar on a terminal, elsewhere about ten plain lines.
 
-    A stream that fails, or is none, never ends the training: see ``minidl.training.progress``.
+    A stream that fails, or is None, does not end the training: see ``minidl.training.progress``.
     """
 
     def __init__(self, stream=None):

@@ -1,4 +1,4 @@
-"""What fit and evaluate take as a loss: a loss module, or a function of two Tensors."""
+"""The losses that fit and evaluate take: a loss module, or a function of two Tensors."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from ..nn.module import Module
 
 
 class Criterion(Module):
-    """A loss written on Tensors, function(output, target), under the protocol of the losses."""
+    """A loss written on Tensors, function(output, target), as a loss module."""
 
     def __init__(self, function: Callable):
         self.function = function

@@ -18,13 +18,13 @@ class Evaluation(NamedTuple):
 class EpochMean:
     """Losses and misclassified samples, summed over the batches of a data set with these targets.
 
-    coding : the two values of a target for one unit, told; by default those that it shows. Where it holds
-    ones alone and nothing is told, there is no error, or with ``asks`` a ValueError that asks for it.
-    classes : False if the targets are known to be none, whatever these look like.
+    coding : the two values of a target for one unit; by default those that it shows. For a target of ones alone
+    without a coding the error is None, or with ``asks`` a ValueError asks for the coding.
+    classes : False if the targets are known not to be classes.
     """
 
     def __init__(self, who: str, target: np.ndarray, coding=None, asks: bool = False, classes: bool = True):
-        # What a target means shows in all of them together: a batch of ones could be of 0/1 or of -1/1.
+        # The coding is that of the whole target: a batch of ones could be of 0/1 or of -1/1.
         self.who, self.target, self.asks = who, target, asks
         self.truth = metrics.classes(target) if classes else None
         self.coding = None if self.truth is None else metrics.checked_coding(who, target, coding)
@@ -57,7 +57,7 @@ class EpochMean:
         self.truth, self.labels = (target, target[0].size) if fits else (None, 1)
 
     def add(self, loss: float, wrong: int, count: int) -> None:
-        """A batch has been seen."""
+        """Add a batch."""
         self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * count, self.wrong + wrong
 
     def result(self) -> Evaluation:

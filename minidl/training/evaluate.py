@@ -22,9 +22,9 @@ def evaluate(model: Module, criterion, data: Sequence, *, batch_size: int = 1024
     The loss is the mean of the batches' losses, weighted by their sizes. Arguments and errors as in fit.
 
     coding : for an output of one unit, the two values of the target, (0, 1) or (-1, 1); the error is counted
-        at half way between them. By default those that the target shows. Ones alone are in both: they are
-        taken for what fit last trained this model object on, and else ValueError asks for ``coding``. So it
-        does for a target that shows another coding.
+        at half way between them. By default those that the target shows. Ones alone are in both codings:
+        then that of fit's last training of this model object is used, and without one ValueError asks for
+        ``coding``. ValueError, too, for a target that shows another coding.
     """
     if not isinstance(model, Module):
         raise TypeError(f"evaluate: expected a Module as the model, got {type(model).__name__}")

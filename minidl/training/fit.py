@@ -19,17 +19,17 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
 
     data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
-        nested lists, Tensors without gradient, whatever NumPy makes an array of. Inputs are cast to the
-        model's dtype here, once, and nowhere else (integers not, if a model of your own refuses them as
-        floats); so are targets that the loss compares with outputs. Labels stay integers.
+        nested lists, Tensors without gradient, all that NumPy makes an array of. Inputs are cast once to the
+        model's dtype (integers are not, if a model of your own does not take floats); so are targets that the
+        loss compares with outputs. Labels stay integers.
     criterion : a Loss, a Module, or a function of two Tensors.
-    seed : an int or a Generator, of the shuffling, and of Dropout modules and an augmentation that have none of
-        their own; the same seed gives the same weights, bit for bit.
+    seed : an int or a Generator, for the shuffling, and for Dropout modules and an augmentation without a generator
+        of their own; the same seed gives the same weights, bit for bit.
     scheduler : stepped after each epoch or iteration, as its ``interval`` says.
     callbacks : see ``minidl.training.callbacks``. Ctrl-C ends the training between two steps; in a fit that a
         callback runs, both trainings.
-    transform : applied to the first input a batch at a time, for images kept as bytes. It sees what was
-        given, as an array, and its result is cast.
+    transform : applied to the first input a batch at a time, for images kept as bytes. It takes the
+        data as an array without a cast, and its result is cast.
     augment : applied to the first input of each training batch, in the model's dtype, after ``transform``, and never
         to validation data: minidl.data.RandomAffine, RandomCrop, or a function of your own on arrays.
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
@@ -49,11 +49,11 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     with trainer.watched():
         for epoch in range(1, epochs + 1):
             trainer.begin_epoch(epoch)
-            with np.errstate(over="ignore", invalid="ignore"):  # whether training diverged is judged by the loss
+            with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
                 for rows in trainer.batches:
                     trainer.step(rows)  # forward, loss, backward, update: see steps.py
                     if trainer.interrupt.requested:
                         break
-            if trainer.end_epoch():  # validation, schedule, history, callbacks: is it to stop?
+            if trainer.end_epoch():  # validation, schedule, history, callbacks; True to stop
                 break
     return trainer.history

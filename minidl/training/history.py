@@ -9,7 +9,7 @@ from pathlib import Path
 from ..files import part_of
 from ..table import as_text, columns, shown
 
-SHOWN = 20  # epochs of a table; of more the first and the last
+SHOWN = 20  # epochs in a table: the first and the last, if there are more
 EPOCH_COLUMNS = ("loss", "error", "validation_loss", "validation_error", "lr", "seconds")
 
 
@@ -19,14 +19,14 @@ class History:
 
     ``repr`` tells the last epoch in a line; ``str``, and a notebook, show a table of the epochs.
 
-    loss, error : means over the epoch's batches as they were trained on; error in percent, None where
+    loss, error : means over the epoch's batches, before each was trained on; error in percent, None where
         the targets are no classes.
     validation_loss, validation_error : after the epoch; None without validation data.
     lr : the learning rate of the epoch's last step. seconds : since the start.
     iteration_loss, iteration_lr : of every step.
     stopped : why training ended before its last epoch, or "".
     path : how the steps ran: "compiled", "compiled; in place: ..." with the Python that the compiled step calls,
-        or "plain: ..." with the reason. "" in files of earlier versions. It makes no two histories different.
+        or "plain: ..." with the reason. "" in files of earlier versions. It is not compared by ==.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -76,7 +76,7 @@ class History:
                 f"</thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>")
 
     def _rows(self) -> list[dict]:
-        """The epochs that a table shows: number, and the columns that there is a value in."""
+        """The epochs that a table shows: the number, and the columns with values."""
         count = len(self)
         measured = [name for name in EPOCH_COLUMNS
                     if any(value is not None for value in getattr(self, name)) and len(getattr(self, name)) == count]
@@ -85,7 +85,7 @@ class History:
         return [{"epoch": i + 1} | {titles[name]: getattr(self, name)[i] for name in measured} for i in epochs]
 
     def _notes(self) -> list[str]:
-        """How the steps ran, and why they ended early."""
+        """How the steps ran, and why the training ended early."""
         return [*([self.path] if self.path else []), *([f"stopped: {self.stopped}"] if self.stopped else [])]
 
     def append(self, logs: dict) -> None:
@@ -97,7 +97,7 @@ class History:
         """Write as JSON, whole or not at all.
 
         JSON has no NaN and no infinities: they are written as the strings "NaN", "Infinity" and "-Infinity",
-        since null already stands for what was not measured.
+        since null stands for values that were not measured.
         """
         import json  # here, since importing minidl should cost little
 
@@ -118,7 +118,7 @@ class History:
 
 
 def encoded(column: list[float | None]) -> list[float | str | None]:
-    """A column as strict JSON takes it: what is no finite number as a string, by the name that float() reads."""
+    """A column as strict JSON takes it: numbers that are not finite as strings that float() reads."""
     return [None if value is None else float(value) if math.isfinite(value) else
             "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity" for value in column]
 

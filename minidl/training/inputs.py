@@ -1,4 +1,4 @@
-"""What fit and evaluate take in: the data and the parts of a run, checked before anything begins."""
+"""The arguments of fit and evaluate: the data and the parts of a run, checked before training begins."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def check_parts(model, optimizer, scheduler, callbacks) -> None:
 
 
 def check_monitors(scheduler, callbacks) -> None:
-    """That nothing waits for a column that a run without validation data does not have."""
+    """Raise if something needs a column that a run without validation data does not have."""
     wanted = [(callback, callback.monitor) for callback in callbacks]
     if scheduler is not None:
         wanted.append((scheduler, scheduler.metric))
@@ -46,8 +46,8 @@ def arrays_of(who: str, data, model: Module, criterion: Module,
               transform: Callable | None = None) -> list[np.ndarray]:
     """The arrays of (X, ..., y), checked and cast, once.
 
-    Inputs in the model's dtype (see ``inputs_of``), but the first one as it is where a transform will see
-    it; the target as the loss takes it.
+    Inputs in the model's dtype (see ``inputs_of``), the first one without a cast where a transform takes it;
+    the target as the loss takes it.
     """
     if not isinstance(data, (tuple, list)) or len(data) < 2:
         came = f"{len(data)} arrays" if isinstance(data, (tuple, list)) else type(data).__name__
@@ -62,7 +62,7 @@ def arrays_of(who: str, data, model: Module, criterion: Module,
     dtype, first = dtype_of(model), 0 if transform is None else 1
     taken = given[:first] + [as_floats(x, dtype) if x.dtype.kind == "f" else x for x in given[first:]]
     for label, array in zip([*labels, "y"], taken, strict=True):
-        # The extremes of an array with a NaN are NaN; and no mask as long as the data is made.
+        # The extremes of an array with a NaN are NaN; a mask of all elements would take memory.
         if array.dtype.kind == "f" and not (np.isfinite(array.min()) and np.isfinite(array.max())):
             raise ValueError(f"{who}: {label} holds NaN or infinity, as {array.dtype}")
     *inputs, target = taken

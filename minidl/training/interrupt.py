@@ -1,4 +1,4 @@
-"""Ctrl-C as a question that is answered between two steps, not in the middle of one."""
+"""Interrupt: Ctrl-C as a request that is handled between two steps, not within one."""
 from __future__ import annotations
 
 import signal
@@ -7,12 +7,12 @@ import signal
 class Interrupt:
     """Within ``with Interrupt() as interrupt:`` Ctrl-C sets ``interrupt.requested``; a second one raises.
 
-    After it the handler is what it was, and who asked gets an answer: one Interrupt within another passes
-    the question on to it; where an error ends the block before anybody could look at ``requested``,
-    KeyboardInterrupt is raised from that error. Without an error, look at ``requested`` after the block.
+    After the block the earlier handler is back, and no request is lost: an Interrupt within another passes it on;
+    where an error ends the block before ``requested`` was read, KeyboardInterrupt is raised from that error.
+    Without an error, read ``requested`` after the block.
 
-    It does nothing where signals cannot be handled, which is anywhere but in the main thread, and where the
-    handler was not installed from Python (as by a program that embeds it): such a one could not be put back.
+    It does nothing where signals cannot be handled, outside the main thread, and where the handler was not
+    installed from Python (but by a program that embeds it), since such a one could not be put back.
     """
 
     requested = False

@@ -1,7 +1,7 @@
-"""What a program says while it runs, on standard error, and how far it has come: a bar or plain lines.
+"""Messages on standard error, and the progress of a run: a bar or plain lines.
 
-Nothing here ends the work that it tells about: a stream that is None, is closed, is full, whose reader has
-gone, or that is no whole file object, is passed over in silence.
+Nothing here ends the run: a stream that is None, closed, full, without a reader, or no complete file object
+is ignored.
 """
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def say(text: str, stream: Any = None, *, end: str = "\n") -> None:
         return
     try:
         print(text, end=end, file=stream, flush=True)
-    except Exception:  # of whatever class: a stream may be anybody's object, and there is no one left to tell
+    except Exception:  # of any class: the stream may be a user's object, and there is no other place for a message
         return
 
 
 def on_terminal(stream: Any) -> bool:
-    """Whether a line can be drawn over; False where the stream cannot tell."""
+    """Whether a line can be overwritten; False where that is not known."""
     try:
         return bool(stream.isatty())
     except Exception:  # it is None, closed, or has no isatty

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class Plain:
 
     def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
         """(loss, output). Nothing is updated if the loss is not finite."""
+        if self.optimizer.needs_closure:
+            return self._by_closure(inputs, target)
         output = self.model(*inputs)
         loss = float(self.criterion(output, target))
         if math.isfinite(loss):
@@ -34,6 +37,28 @@ class Plain:
             self.model.accumulate(self.criterion.backward())
             self.optimizer.step()
         return loss, output
+
+    def _by_closure(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
+        first: list[tuple[float, np.ndarray]] = []
+
+        def closure() -> float:
+            self.optimizer.zero_grad()
+            output = self.model(*inputs)
+            loss = float(self.criterion(output, target))
+            if not first:
+                first.append((loss, output))
+                if not math.isfinite(loss):
+                    raise _NotFinite
+            self.model.accumulate(self.criterion.backward())
+            return loss
+
+        with suppress(_NotFinite):
+            self.optimizer.step(closure)
+        return first[0]
+
+
+class _NotFinite(Exception):
+    """The first loss of a step is not: nothing is updated."""
 
 
 class Recorded:
@@ -62,8 +87,8 @@ class ByLayers:
         self.step = CapturedStep(model, criterion, optimizer)
         x, y = arrays
         if x.ndim > 2 and x.flags.c_contiguous and not transformed and flattens(leaves(model)):
-            x = x.reshape(len(x), -1)  # here once, rather than at each step
-        if y.ndim == 1 and y.dtype.kind in "iu" and y.max() < 2**63:  # larger ones are refused by their number
+            x = x.reshape(len(x), -1)  # once, not at each step
+        if y.ndim == 1 and y.dtype.kind in "iu" and y.max() < 2**63:  # larger labels are refused, and named
             y = y.astype(np.int64, copy=False)
         self.arrays = x, y
 
@@ -85,7 +110,7 @@ Way = Plain | Recorded | ByLayers
 class TrainingStep:
     """``loss, wrong = step(rows)``: one step on these rows of the data. ``path`` says how it runs, and why if plain.
 
-    A way that refuses has changed nothing; the next one takes its place, in the middle of a training, too.
+    A way that refuses has changed nothing; the next one takes its place, also within a training.
     """
 
     def __init__(self, model, criterion, optimizer, arrays, transform: Callable | None, mean: EpochMean,
@@ -127,7 +152,7 @@ class TrainingStep:
         self.way = self._next()
 
     def _next(self) -> Way:
-        """The first way of those left that takes these parts."""
+        """The first of the remaining ways that takes these parts."""
         while self.untried:
             make = self.untried.pop(0)
             try:
@@ -144,7 +169,7 @@ class TrainingStep:
 
 
 class capture_errors_as:
-    """Within it errors that begin with "capture:" begin with the name of the function that the user called."""
+    """Within it errors name the function that the user called, where they would begin with "capture:"."""
 
     def __init__(self, who: str):
         self.who = who

@@ -1,4 +1,4 @@
-"""The parts of one training: what is checked before it, and what is done around its steps."""
+"""Trainer: checks the arguments of a training, and does what there is to do around its steps."""
 from __future__ import annotations
 
 import math
@@ -23,10 +23,10 @@ from .steps import TrainingStep
 
 
 class Trainer:
-    """What ``fit`` was given, checked; what it does before, between and after the steps.
+    """The checked arguments of ``fit``, and what it does before, between and after the steps.
 
-    ``batches`` gives the rows of each batch of an epoch, ``history`` is what the training was like so far,
-    ``interrupt.requested`` whether somebody pressed Ctrl-C.
+    ``batches`` gives the rows of each batch of an epoch, ``history`` is the record so far, and
+    ``interrupt.requested`` says whether Ctrl-C was pressed.
     """
 
     def __init__(self, model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
@@ -49,7 +49,7 @@ class Trainer:
         for_training = transform
         if augment is not None:
             for_training = augmented(transform, transformed(augment, model, alone=len(arrays) == 2))
-        vars(model)["_coding"] = self.mean.coding  # what evaluate takes a target of ones alone for
+        vars(model)["_coding"] = self.mean.coding  # evaluate uses it for a target of ones alone
         self.model, self.optimizer, self.epochs, self.batch_size = model, optimizer, epochs, batch_size
         self.scheduler, self.transform, self.augment, self.captured = scheduler, transform, augment, captured
         self.generator = random.generator(seed)
@@ -61,7 +61,7 @@ class Trainer:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Around the training: callbacks hear of its begin and its end, and Ctrl-C waits for the end of a step."""
+        """Around the training: callbacks are told of its begin and its end, and Ctrl-C waits for the end of a step."""
         lent = _lend_generator([*self.model.modules(), self.augment], self.generator)
         try:
             with self.interrupt:
@@ -70,14 +70,14 @@ class Trainer:
                 yield
                 for watcher in self.watchers:
                     watcher.on_train_end()
-            if self.interrupt.requested:  # after the block, so that Ctrl-C in on_train_end counts, too
+            if self.interrupt.requested:  # after the block: Ctrl-C in on_train_end counts, too
                 self.history.stopped = "interrupted"
         finally:
             for thing in lent:
                 thing.generator = None
 
     def begin_epoch(self, epoch: int) -> None:
-        """Into training mode, and count from zero."""
+        """Set training mode, and count from zero."""
         self.epoch, self.number = epoch, 0
         self.mean.clear()
         self.model.train()
@@ -97,7 +97,7 @@ class Trainer:
             self.scheduler.step()
 
     def end_epoch(self) -> bool:
-        """Validate, step the schedule, record the epoch, ask the callbacks; whether the training is to stop."""
+        """Validate, step the schedule, record the epoch, call the callbacks; whether the training is to stop."""
         history = self.history
         history.path = self.train.path
         if self.interrupt.requested:
@@ -122,7 +122,7 @@ class Trainer:
 
 
 def _lend_generator(things: list, generator) -> list[Dropout | Augmentation]:
-    """Give it to every Dropout, and to the augmentation, that has none; those that got it."""
+    """Set it in every Dropout, and in the augmentation, without a generator; those that were changed."""
     drawing = [thing for thing in things if isinstance(thing, (Dropout, Augmentation))]
     without = [thing for thing in drawing if thing.generator is None]
     for thing in without:

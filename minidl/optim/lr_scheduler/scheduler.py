@@ -1,7 +1,6 @@
-"""What all schedulers share: they write into the optimizer's groups, and their state can be saved.
+"""Scheduler: the base of all schedules. They write into the optimizer's groups, and their state can be saved.
 
-Each attribute has a rule, by which the constructor and load_state_dict check it: what the one refuses, the
-other refuses too.
+Each attribute has a rule, by which both the constructor and load_state_dict check it.
 """
 from __future__ import annotations
 
@@ -15,8 +14,8 @@ from typing import Any, ClassVar
 from ..group import at_least_zero, number
 from ..optimizer import Optimizer
 
-Rule = Callable[[str, Any], Any]  # (what, value) -> the value as it is kept; "StepLR: expected gamma" is a what
-MOST_STEPS = 2 ** 53  # up to which a float counts exactly
+Rule = Callable[[str, Any], Any]  # (what, value) -> the checked value; "StepLR: expected gamma" is a what
+MOST_STEPS = 2 ** 53  # up to here a float counts exactly
 
 
 def between_0_and_1(what: str, value: Any) -> float:
@@ -52,7 +51,7 @@ def not_nan(what: str, value: Any) -> float:
 
 
 def like(old: Any) -> Rule:
-    """The rule of an attribute that has none: the type of the old value, and of the elements of a list."""
+    """The default rule of an attribute: the type of the old value, and of the elements of a list."""
     def form(value: Any) -> Any:
         return [type(x) for x in value] if isinstance(value, list) else type(value)
 
@@ -117,7 +116,7 @@ class LRScheduler:
         return values
 
     def _checked(self, expected: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values as the rules keep them. ``expected`` begins an error message."""
+        """The values as the rules return them. ``expected`` begins an error message."""
         groups, kept = len(self.optimizer.param_groups), {}
         for name, value in values.items():
             if name in self.group_rules:
@@ -158,7 +157,7 @@ class LRScheduler:
         return {name: copy.copy(value) for name, value in vars(self).items() if name not in self.unsaved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what ``state_dict()`` gave; load the optimizer's too.
+        """Continue from a ``state_dict()``; load the optimizer's too.
 
         Numbers may have passed through JSON, which turns 1.0 into 1. Raises TypeError for what is no dict,
         and ValueError for other names, other types and all that the constructor refuses. Nothing has
@@ -183,7 +182,7 @@ class LRScheduler:
 
     @staticmethod
     def _plain(what: str, value: Any) -> None:
-        """Raise ValueError unless it is what state_dict() gives: numbers and strings of Python's own, in lists."""
+        """Raise ValueError unless it is a value of a state_dict(): Python numbers and strings, in lists."""
         for x in value if type(value) is list else [value]:
             if type(x) not in (bool, int, float, str):
                 raise ValueError(f"{what} as a Python number, string or list of numbers, got {value!r}")
