@@ -45,16 +45,18 @@ cdef inline Window window_at(const Geometry* g, Py_ssize_t oy, Py_ssize_t ox) no
 
 
 cdef inline vec first_largest(
-    const Geometry* g, const Window* w, const real* x, Py_ssize_t n, vec* which
+    const Py_ssize_t height, const Py_ssize_t width, const real* x, Py_ssize_t line, Py_ssize_t step, Py_ssize_t n,
+    vec* which
 ) noexcept nogil:
-    """The largest of the window at x, and the number of the tap that it is."""
+    """The largest of height x width taps at x, and the number of the tap that it is. (A window of constant size
+    unrolls.)"""
     cdef vec largest = broadcast(-INFINITY), value, number
     cdef Py_ssize_t ky, kx
     which[0] = broadcast(0)
-    for ky in range(w.height):
-        for kx in range(w.width):
-            value = load_strided(x + (ky * g.dilation_y * g.width + kx * g.dilation_x) * g.channels, 1, n)
-            number = broadcast(<real>(ky * w.width + kx))
+    for ky in range(height):
+        for kx in range(width):
+            value = load_strided(x + ky * line + kx * step, 1, n)
+            number = broadcast(<real>(ky * width + kx))
             which[0] = choose(greater(value, largest), number, choose(not_less(value, value), which[0], number))
             largest = choose(greater(value, largest), value, choose(not_less(value, value), largest, value))
     return largest
@@ -67,20 +69,25 @@ cdef inline vec of_same(vec a, vec b, vec same, vec other) noexcept nogil:
 
 cdef void max_pool(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef const Geometry* g = call.geometry
-    cdef Py_ssize_t n, oy, ox, c, width
+    cdef Py_ssize_t n, oy, ox, c, lanes, line = g.dilation_y * g.width * g.channels, step = g.dilation_x * g.channels
     cdef const real* x
     cdef real* y = call.out.at
     cdef Window w
-    cdef vec which
+    cdef vec which, largest
     for n in range(rows):
         for oy in range(g.out_height):
+            taps_inside(oy * g.stride_y - g.top, g.kernel_height, g.dilation_y, g.height, &w.y, &w.height)
             for ox in range(g.out_width):
-                w = window_at(g, oy, ox)
+                taps_inside(ox * g.stride_x - g.left, g.kernel_width, g.dilation_x, g.width, &w.x, &w.width)
                 x = call.a.at + n * call.a.s0 + (w.y * g.width + w.x) * g.channels
                 c = 0
                 while c < g.channels:
-                    width = min(g.channels - c, LANES)
-                    store_first(y + c, first_largest(g, &w, x + c, width, &which), width)
+                    lanes = min(g.channels - c, LANES)
+                    if w.height == 2 and w.width == 2:
+                        largest = first_largest(2, 2, x + c, line, step, lanes, &which)
+                    else:
+                        largest = first_largest(w.height, w.width, x + c, line, step, lanes, &which)
+                    store_first(y + c, largest, lanes)
                     c += LANES
                 y += g.channels
 
@@ -91,34 +98,47 @@ cdef inline bint divide_the_image(const Geometry* g) noexcept nogil:
             and g.top == g.left == 0 and g.out_height * g.stride_y == g.height and g.out_width * g.stride_x == g.width)
 
 
+cdef inline void give_to_the_largest(
+    const Py_ssize_t height, const Py_ssize_t width, const real* x, real* dx, const real* dy, Py_ssize_t line,
+    Py_ssize_t step, Py_ssize_t lanes, const bint alone
+) noexcept nogil:
+    """dx += dy at the largest of the taps; alone: dx = that, and zero at the others."""
+    cdef Py_ssize_t ky, kx
+    cdef real* at
+    cdef vec which, before, gradient = load_strided(dy, 1, lanes)
+    first_largest(height, width, x, line, step, lanes, &which)
+    for ky in range(height):
+        for kx in range(width):
+            at = dx + ky * line + kx * step
+            before = broadcast(0) if alone else load_strided(at, 1, lanes)
+            store_first(at, of_same(which, broadcast(<real>(ky * width + kx)), before + gradient, before), lanes)
+
+
 cdef void max_pool_backward(Call* call, Py_ssize_t rows) noexcept nogil:
     """out = dx for a = dy and b = x. Where windows divide the image, there is nothing in dx to add to."""
     cdef const Geometry* g = call.geometry
     cdef bint alone = divide_the_image(g)
-    cdef Py_ssize_t n, oy, ox, c, width, ky, kx, at
+    cdef Py_ssize_t n, oy, ox, c, lanes, line = g.dilation_y * g.width * g.channels, step = g.dilation_x * g.channels
     cdef const real* dy = call.a.at
+    cdef const real* x
     cdef real* dx
     cdef Window w
-    cdef vec which, before, gradient
     if not alone:
         memset(call.out.at, 0, rows * call.cols * sizeof(real))
     for n in range(rows):
         for oy in range(g.out_height):
+            taps_inside(oy * g.stride_y - g.top, g.kernel_height, g.dilation_y, g.height, &w.y, &w.height)
             for ox in range(g.out_width):
-                w = window_at(g, oy, ox)
+                taps_inside(ox * g.stride_x - g.left, g.kernel_width, g.dilation_x, g.width, &w.x, &w.width)
+                x = call.b.at + n * call.b.s0 + (w.y * g.width + w.x) * g.channels
+                dx = call.out.at + n * call.out.s0 + (w.y * g.width + w.x) * g.channels
                 c = 0
                 while c < g.channels:
-                    width = min(g.channels - c, LANES)
-                    at = (w.y * g.width + w.x) * g.channels + c
-                    first_largest(g, &w, call.b.at + n * call.b.s0 + at, width, &which)
-                    gradient = load_strided(dy + c, 1, width)
-                    for ky in range(w.height):
-                        for kx in range(w.width):
-                            dx = (call.out.at + n * call.out.s0 + at
-                                  + (ky * g.dilation_y * g.width + kx * g.dilation_x) * g.channels)
-                            before = broadcast(0) if alone else load_strided(dx, 1, width)
-                            store_first(dx, of_same(which, broadcast(<real>(ky * w.width + kx)), before + gradient,
-                                                    before), width)
+                    lanes = min(g.channels - c, LANES)
+                    if alone and w.height == 2 and w.width == 2:
+                        give_to_the_largest(2, 2, x + c, dx + c, dy + c, line, step, lanes, True)
+                    else:
+                        give_to_the_largest(w.height, w.width, x + c, dx + c, dy + c, line, step, lanes, alone)
                     c += LANES
                 dy += g.channels
 
@@ -138,7 +158,8 @@ cdef void max_pool_pick(Call* call, Py_ssize_t rows) noexcept nogil:
                 while c < g.channels:
                     width = min(g.channels - c, LANES)
                     at = (w.y * g.width + w.x) * g.channels + c
-                    first_largest(g, &w, call.b.at + n * call.b.s0 + at, width, &which)
+                    first_largest(w.height, w.width, call.b.at + n * call.b.s0 + at,
+                                  g.dilation_y * g.width * g.channels, g.dilation_x * g.channels, width, &which)
                     found = broadcast(0)
                     for ky in range(w.height):
                         for kx in range(w.width):

@@ -24,13 +24,13 @@ from .compiled.prediction import predict
 from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
 from .functional import *  # noqa: F403
 from .nn.fold import fold
-from .random import manual_seed
+from .random import Generator, manual_seed
 from .training import Evaluation, evaluate, fit
 
 # The public names; the package's other attributes are the modules that they come from.
 __all__ = sorted([
     "autograd", "cuda", "data", "functional", "kernels", "nn", "optim", "training",
-    "CaptureError", "Evaluation", "Parameter", "Tensor",
+    "CaptureError", "Evaluation", "Generator", "Parameter", "Tensor",
     "capture", "device", "evaluate", "fit", "float32", "float64", "fold", "from_numpy", "get_num_threads", "int64",
     "load",
     "long", "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",

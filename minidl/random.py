@@ -9,6 +9,32 @@ import numpy as np
 _stream = np.random.default_rng()
 
 
+class Generator(np.random.Generator):
+    """A numpy.random.Generator as PyTorch's scripts make one: ``Generator().manual_seed(0)``.
+
+    It gives what ``numpy.random.default_rng(0)`` gives. The device may be "cpu" alone (ValueError).
+    """
+
+    def __init__(self, device="cpu"):
+        if str(device) != "cpu":
+            raise ValueError(f"Generator: expected the device 'cpu', got {device!r}")
+        super().__init__(np.random.PCG64())
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Begin anew with this seed; returns the Generator."""
+        self.bit_generator.state = np.random.PCG64(seed).state
+        return self
+
+    def __reduce__(self):
+        return _restored, (self.bit_generator.state,)
+
+
+def _restored(state) -> Generator:
+    made = Generator()
+    made.bit_generator.state = state
+    return made
+
+
 def manual_seed(seed: int) -> np.random.Generator:
     """Restart minidl's own stream, which is used where no seed or generator is given; returns it."""
     global _stream

@@ -108,7 +108,7 @@ X, LABELS, ROWS = numbers((6, 4)), np.array([0, 1, 2, 0, 1, 2]), numbers((6, 3),
     (X.astype(np.float16), TypeError, r"Linear\(4, 5\): expected input of dtype float32, got float16"),
     (X.astype(">f4"), TypeError, r"Linear\(4, 5\): expected input of dtype float32, got >f4"),
     (X.tolist(), TypeError, "expected x as a NumPy array, got list"),
-    (minidl.tensor(X), TypeError, "expected x as a NumPy array, got Tensor"),
+    (minidl.tensor(X, requires_grad=True), TypeError, "expected x as a NumPy array, got Tensor"),
     (None, TypeError, "expected x as a NumPy array, got NoneType"),
 ])
 def test_an_input_that_does_not_fit(x, error, message):

@@ -142,7 +142,7 @@ def test_what_is_no_coding(coding):
         minidl.evaluate(halves((0, 1)), nn.MSELoss(), (X, target_of((0, 1))[:, None]), coding=coding)
 
 
-def test_halfway():
+def test_decision_threshold():
     assert decision_threshold(np.array([0.0, 1])) == decision_threshold(np.array([0])) == 0.5
     assert decision_threshold(np.array([-1.0, 1])) == decision_threshold(np.array([-1])) == 0
     assert decision_threshold(np.array([1]), (-1, 1)) == 0

@@ -61,9 +61,9 @@ class Tape:
     def accumulate(self, tensor, gradient):
         self.note("accumulate", lambda at: tensor.accumulate(np.array(value(gradient, at))), tensor, gradient)
 
-    def accumulate_by(self, operation, inputs, parameter):
+    def accumulate_by(self, operation, inputs, parameter, settings):
         def run(at):
-            operation.add_to(parameter, *[value(x, at) for x in inputs])
+            operation.add_to(parameter, *[value(x, at) for x in inputs], **settings)
 
         self.note(f"accumulate_by {operation.name}", run, inputs, parameter)
 

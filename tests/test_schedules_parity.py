@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import minidl
 import minidl.optim
 from minidl.autograd.parameter import Parameter
 from minidl.optim import lr_scheduler
@@ -151,3 +152,27 @@ def test_warm_restarts_at_fractions_of_an_epoch(settings):
         scheduler.step(epoch)
         their.step(epoch)
         agree(optimizer, reference, i)
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "SequentialLR", "ChainedScheduler", "LambdaLR"])
+def test_fit_steps_them(name):
+    """After each iteration or epoch, as their interval says."""
+    settings = {"max_lr": 0.1, "total_steps": 20} if name == "OneCycleLR" else SETTINGS[name][0]
+    model = minidl.nn.Linear(2, 1, generator=0)
+    optimizer = minidl.optim.SGD(model.parameters(), lr=0.5)
+    scheduler = made(lr_scheduler, optimizer, name, settings)
+    X = np.ones((8, 2), np.float32)
+    history = minidl.fit(model, minidl.nn.MSELoss(), optimizer, (X, X[:, :1]), epochs=5, batch_size=2,
+                         scheduler=scheduler, progress=False)
+    assert history.path == "compiled"
+    reference = torch.optim.SGD([torch.ones(2, requires_grad=True)], lr=0.5)
+    their = made(torch.optim.lr_scheduler, reference, name, settings)
+    expected = []
+    for _ in range(5):
+        for _ in range(4):
+            expected.append(reference.param_groups[0]["lr"])
+            if name == "OneCycleLR":
+                their.step()
+        if name != "OneCycleLR":
+            their.step()
+    np.testing.assert_allclose(history.iteration_lr, expected, rtol=1e-12)

@@ -128,6 +128,20 @@ def rows_of(L, x):
     return L.cat([x.reshape(-1), L.tanh(x.reshape(-1)), x.reshape(-1) * 0.5]).reshape(3, -1)
 
 
+def line(x):
+    """x as a sequence of one channel."""
+    return x.reshape(1, 1, -1)
+
+
+def plane(x):
+    """x as an image of one channel and one line."""
+    return x.reshape(1, 1, 1, -1)
+
+
+def padded(L, N, x):
+    return N.pad(x, (1, 2, 0, 1)) if L is torch else N.zero_pad2d(x, (1, 2, 0, 1))
+
+
 # Of Tensors a and b, in either library L (N: its neural functions). Domains are kept by shifts, sizes by tanh.
 EXPRESSIONS = {
     "abs": lambda L, N, a, b: L.abs(a), "add": lambda L, N, a, b: L.add(a, b), "sub": lambda L, N, a, b: L.sub(a, b),
@@ -169,6 +183,15 @@ EXPRESSIONS = {
     "erf": lambda L, N, a, b: L.erf(a) * b,
     "threshold": lambda L, N, a, b: N.threshold(a * b, 0.1, 0.5),
     "prelu": lambda L, N, a, b: N.prelu(a, 0.3 * b.reshape(-1)[:1]),
+    "conv1d": lambda L, N, a, b: N.conv1d(line(a), L.tanh(line(b))[:, :, :1], stride=2, padding=1).mean(),
+    "conv2d": lambda L, N, a, b: (N.conv2d(plane(a), L.tanh(plane(b))[:, :, :1, :1], padding=(0, 1)) ** 2).mean(),
+    "max_pool1d": lambda L, N, a, b: (N.max_pool1d(line(a), 2, 1, 1) ** 2).mean(),
+    "max_pool2d": lambda L, N, a, b: (N.max_pool2d(plane(a), 1, 1) ** 2).mean() * b,
+    "avg_pool1d": lambda L, N, a, b: (N.avg_pool1d(line(a), 2, 1, 1) ** 2).mean(),
+    "avg_pool2d": lambda L, N, a, b: (N.avg_pool2d(plane(a), 2, 1, 1, True, False) ** 2).mean() + b,
+    "adaptive_avg_pool1d": lambda L, N, a, b: (N.adaptive_avg_pool1d(line(a * b), 3) ** 2).sum(),
+    "adaptive_avg_pool2d": lambda L, N, a, b: (N.adaptive_avg_pool2d(plane(a), 2) ** 2).sum() * b,
+    "zero_pad2d": lambda L, N, a, b: (padded(L, N, plane(a)) ** 3).mean() * b,
     "index": lambda L, N, a, b: (a[..., ::2] ** 2).sum() + (a[[0, -1, 0]] ** 3).mean() if a.ndim else a,
 }
 for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # those that have none yet

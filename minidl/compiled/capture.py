@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import kernels, optim
 from ..autograd import storage
+from ..autograd.tensor import Tensor
 from ..nn.losses import is_composed
 from ..nn.module import Module
 from .batch import Batch, taken
@@ -55,7 +56,13 @@ class CapturedStep(kernels.Shortcut):
         return self._program.wrong if self._counts_wrong else None
 
     def fallback(self, name: str, *given) -> float:
-        """Adapt the program to the model, and the batch to the program, and make the step."""
+        """Adapt the program to the model, and the batch to the program, and make the step. Tensors become arrays."""
+        arrays = tuple([x._data if isinstance(x, Tensor) and not x.requires_grad else x for x in given])
+        if any([isinstance(x, Tensor) for x in given]):
+            try:
+                return getattr(self, "compiled" if name == "step" else "tolerant")(*arrays)
+            except kernels.Refusal:
+                given = arrays
         refusing = self._program
         refusing.enter()  # no other thread runs or adapts the program meanwhile
         try:

@@ -1,10 +1,15 @@
-"""Data: the reports' disk, MNIST, IDX files, splits, batches, and random changes of images."""
+"""Data: the reports' disk, MNIST, IDX files, splits, batches, PyTorch's data sets and loaders, random changes."""
 from .augment import RandomAffine, RandomCrop
 from .batches import Batches
+from .datasets import Dataset, Subset, TensorDataset, random_split
 from .disk import disk
 from .idx import read_idx, write_idx
+from .loader import DataLoader, default_collate
 from .mnist import mnist, scaled
 from .split import Normalizer, one_hot, split
 
-__all__ = ["Batches", "Normalizer", "RandomAffine", "RandomCrop", "disk", "mnist", "one_hot", "read_idx", "scaled",
-           "split", "write_idx"]
+__all__ = [
+    "Batches", "DataLoader", "Dataset", "Normalizer", "RandomAffine", "RandomCrop", "Subset",
+    "TensorDataset", "default_collate", "disk", "mnist", "one_hot", "random_split", "read_idx", "scaled",
+    "split", "write_idx",
+]

@@ -80,21 +80,21 @@ class Compiler:
         names, parts = optimizer.state_of(settings), flat.parts()
         arrays = flat.arrays(names) if parts else []
         own = vars(optimizer)
-        watched: list[tuple] = [
+        guards: list[tuple] = [
             (None, "param_groups", own["param_groups"]), (None, "_flats", own["_flats"]),
             (group, "params", group["params"]), (vars(storage), "_moves", storage.moves())]
-        watched += [(None, name, ABSENT) for name in METHODS] + [(None, "compiled", own.get("compiled", ABSENT))]
-        watched += [(flat.state, name, array) for name, array in zip(names, arrays, strict=False)]
+        guards += [(None, name, ABSENT) for name in METHODS] + [(None, "compiled", own.get("compiled", ABSENT))]
+        guards += [(flat.state, name, array) for name, array in zip(names, arrays, strict=False)]
         described = []
         for part in parts:
             recording, its_chain = self._chain(optimizer, settings, names, part.step, flat.dtype)
-            watched += recording.names
+            guards += recording.names
             spans = [[w, g, *state] for w, g, state in part.spans(*names)]
             described.append((list(part.indices), its_chain, spans))
         members = [(parameter.status, parameter.store.gradients[parameter.start:parameter.start + parameter.numel()])
                    for parameter in flat.parameters]
         return kernels.of(flat.dtype).GroupStep(
-            type(optimizer), watched, [own["param_groups"], group["params"]], group, _raw(group), numbers(settings),
+            type(optimizer), guards, [own["param_groups"], group["params"]], group, _raw(group), numbers(settings),
             flat.counts, members, described, arrays, [gradients for _, gradients in flat.spans], stateful)
 
     def _chain(self, optimizer: Optimizer, settings: dict[str, Any], names: tuple[str, ...], step: int,

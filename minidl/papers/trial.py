@@ -65,8 +65,8 @@ class DiskTrial:
         normalize = data.Normalizer().fit(drawn[0][0]) if self.normalize else np.asarray
         train, validation, test = [
             (normalize(points), self.recipe.targets(labels)) for points, labels in drawn]
-        watchers = [*callbacks, *([EarlyStopping(self.recipe.epochs)] if self.select else [])]
-        history = self.fit(built, train, validation, batches_stream, watchers, progress)
+        observers = [*callbacks, *([EarlyStopping(self.recipe.epochs)] if self.select else [])]
+        history = self.fit(built, train, validation, batches_stream, observers, progress)
         outputs = [built.model.eval()(inputs) for inputs in (train[0], test[0])]
         return Outcome(
             train_error=error_rate(outputs[0], train[1]), test_error=error_rate(outputs[1], test[1]),

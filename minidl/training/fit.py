@@ -21,7 +21,8 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
         nested lists, Tensors without gradient, all that NumPy makes an array of. Inputs are cast once to the
         model's dtype (integers are not, if a model of your own does not take floats); so are targets that the
-        loss compares with outputs. Labels stay integers.
+        loss compares with outputs. Labels stay integers. Or a TensorDataset of
+        these, a Subset of one, or a DataLoader of such, whose batch_size, shuffle, drop_last and generator count.
     criterion : a Loss, a Module, or a function of two Tensors.
     seed : an int or a Generator, for the shuffling, and for Dropout modules and an augmentation without a generator
         of their own; the same seed gives the same weights, bit for bit.
@@ -46,7 +47,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
                       transform, augment, progress, captured)
-    with trainer.watched():
+    with trainer.running():
         for epoch in range(1, epochs + 1):
             trainer.begin_epoch(epoch)
             with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below

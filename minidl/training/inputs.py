@@ -8,6 +8,9 @@ import numpy as np
 from ..compiled.batch import flattens
 from ..compiled.conversion import array_of, as_floats, dtype_of, inputs_of
 from ..compiled.layers import NotCapturable, leaves, widths
+from ..data.batches import Batches
+from ..data.datasets import Dataset, located
+from ..data.loader import DataLoader
 from ..functional import cross_entropy, mse_loss, nll_loss
 from ..nn import Module
 from ..optim.optimizer import Optimizer
@@ -49,6 +52,7 @@ def arrays_of(who: str, data, model: Module, criterion: Module,
     Inputs in the model's dtype (see ``inputs_of``), the first one without a cast where a transform takes it;
     the target as the loss takes it.
     """
+    data = _unpacked(who, data)
     if not isinstance(data, (tuple, list)) or len(data) < 2:
         came = f"{len(data)} arrays" if isinstance(data, (tuple, list)) else type(data).__name__
         raise TypeError(f"{who}: expected a tuple (X, y), got {came}")
@@ -71,6 +75,28 @@ def arrays_of(who: str, data, model: Module, criterion: Module,
     else:
         inputs[1:] = [as_floats(x, dtype) for x in inputs[1:]]
     return [*inputs, _target_of(model, criterion, target, rows=transform is not None or inputs[0].ndim == 2)]
+
+
+def _unpacked(who: str, data):
+    """The arrays of a TensorDataset, a Subset of one, or a loader of such; what else is given, as it is."""
+    dataset = data.dataset if isinstance(data, DataLoader) else data
+    if not isinstance(dataset, Dataset) and not isinstance(data, DataLoader):
+        return data
+    found = located(dataset)
+    if found is None or (isinstance(data, DataLoader) and (data.batches is None or data.collate_fn is not None)):
+        raise TypeError(f"{who}: expected arrays, a TensorDataset or a Subset of one, or their DataLoader without "
+                        f"sampler and collate_fn, got {type(data).__name__} of {type(dataset).__name__}; a loop over "
+                        "the loader trains on any")
+    arrays, rows = found
+    return arrays if rows is None else [array[rows] for array in arrays]
+
+
+def batches_of(data, count: int, batch_size: int, generator) -> Batches:
+    """The batches of an epoch: a loader's own, or shuffled ones of this size."""
+    if not isinstance(data, DataLoader):
+        return Batches(count, batch_size, generator=generator)
+    return Batches(count, data.batch_size or 1, shuffle=data.shuffle, drop_last=data.drop_last,
+                   generator=generator if data.generator is None else data.generator)
 
 
 def gathered(arrays, rows: np.ndarray, transform: Callable | None) -> tuple[list[np.ndarray], np.ndarray]:

@@ -10,14 +10,14 @@ import numpy as np
 
 from .. import random
 from ..data.augment import Augmentation
-from ..data.batches import Batches, positive_int
+from ..data.batches import positive_int
 from ..nn.dropout import Dropout
 from .callbacks import Progress
 from .criterion import as_criterion
 from .epoch_mean import EpochMean
 from .evaluate import evaluated
 from .history import History
-from .inputs import arrays_of, augmented, check_monitors, check_parts, transformed
+from .inputs import arrays_of, augmented, batches_of, check_monitors, check_parts, transformed
 from .interrupt import Interrupt
 from .steps import TrainingStep
 
@@ -53,23 +53,23 @@ class Trainer:
         self.model, self.optimizer, self.epochs, self.batch_size = model, optimizer, epochs, batch_size
         self.scheduler, self.transform, self.augment, self.captured = scheduler, transform, augment, captured
         self.generator = random.generator(seed)
-        self.batches = Batches(len(arrays[0]), batch_size, generator=self.generator)
-        self.watchers = [*callbacks, *([Progress()] if progress else [])]
+        self.batches = batches_of(data, len(arrays[0]), batch_size, self.generator)
+        self.callbacks = [*callbacks, *([Progress()] if progress else [])]
         self.train = TrainingStep(model, self.criterion, optimizer, arrays, for_training, self.mean, captured)
         self.history, self.begin = History(), time.perf_counter()
         self.interrupt = Interrupt()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Around the training: callbacks are told of its begin and its end, and Ctrl-C waits for the end of a step."""
         lent = _lend_generator([*self.model.modules(), self.augment], self.generator)
         try:
             with self.interrupt:
-                for watcher in self.watchers:
-                    watcher.on_train_begin(self.model, self.optimizer, self.epochs)
+                for callback in self.callbacks:
+                    callback.on_train_begin(self.model, self.optimizer, self.epochs)
                 yield
-                for watcher in self.watchers:
-                    watcher.on_train_end()
+                for callback in self.callbacks:
+                    callback.on_train_end()
             if self.interrupt.requested:  # after the block: Ctrl-C in on_train_end counts, too
                 self.history.stopped = "interrupted"
         finally:
@@ -108,7 +108,7 @@ class Trainer:
             self.scheduler.step(*(() if self.scheduler.metric is None else (logs[self.scheduler.metric],)))
         logs["seconds"] = time.perf_counter() - self.begin
         history.append(logs)
-        answers = [watcher.on_epoch_end(self.epoch, dict(logs)) for watcher in self.watchers]
+        answers = [callback.on_epoch_end(self.epoch, dict(logs)) for callback in self.callbacks]
         reasons = [str(answer) for answer in answers if answer]
         history.stopped = reasons[0] if reasons else ""
         return bool(reasons) or self.interrupt.requested
