@@ -189,9 +189,14 @@ def _column_sum(builder, name, operands, settings, output, accumulates: bool = F
 @lowering("matmul")
 def _matmul(builder, name, operands, settings, output):
     a, b = operands
-    if a.ndim != 2 or b.ndim != 2:
-        return False
-    return _product(builder, *(strided(x, x.shape, x.strides) for x in (output, a, b)))
+    if a.ndim == b.ndim == 2:
+        return _product(builder, *(strided(x, x.shape, x.strides) for x in (output, a, b)))
+    stack = output.shape[:-2]
+    a, b = (np.broadcast_to(x, stack + x.shape[-2:]) for x in (a, b))
+    for i in np.ndindex(stack):  # they all lie alike: the first is refused, or none
+        if not _product(builder, *(strided(x[i], x[i].shape, x[i].strides) for x in (output, a, b))):
+            return False
+    return True
 
 
 # Rows

@@ -2,9 +2,20 @@
 
 import sys
 
-from ..autograd import operators
-from . import activations, distances, element_losses, losses, piecewise, smooth
+from ..autograd import methods, operators
+from . import (
+    activations,
+    arrangement,
+    distances,
+    element_losses,
+    losses,
+    piecewise,
+    selection,
+    smooth,
+    statistics,
+)
 from .activations import *  # noqa: F403
+from .arrangement import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .distances import *  # noqa: F403
 from .dropout import dropout
@@ -35,10 +46,12 @@ from .operation import Operation
 from .piecewise import *  # noqa: F403
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
+from .selection import *  # noqa: F403
 from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
 from .smooth import *  # noqa: F403
+from .statistics import *  # noqa: F403
 
-operators.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
+operators.rows = methods.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
 
 __all__ = [
     "Operation", "abs", "add", "all", "any", "argmax", "argmin", "cat", "concat", "concatenate", "div", "dropout",
@@ -46,8 +59,11 @@ __all__ = [
     "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
 ]
 __all__ += activations.__all__
+__all__ += arrangement.__all__
 __all__ += distances.__all__
 __all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += piecewise.__all__
+__all__ += selection.__all__
 __all__ += smooth.__all__
+__all__ += statistics.__all__
