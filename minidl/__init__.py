@@ -21,8 +21,26 @@ from .checkpoint import load, save
 from .compiled.capture import capture
 from .compiled.errors import CaptureError
 from .compiled.prediction import predict
-from .creation import float32, float64, from_numpy, int64, long, ones, randn, zeros
+from .creation import (
+    arange,
+    eye,
+    float32,
+    float64,
+    from_numpy,
+    full,
+    full_like,
+    int64,
+    linspace,
+    long,
+    ones,
+    rand,
+    rand_like,
+    randn,
+    randn_like,
+    zeros,
+)
 from .functional import *  # noqa: F403
+from .functional.elementwise import ones_like, zeros_like
 from .nn.fold import fold
 from .random import Generator, manual_seed
 from .training import Evaluation, evaluate, fit
@@ -34,6 +52,7 @@ __all__ = sorted([
     "capture", "device", "evaluate", "fit", "float32", "float64", "fold", "from_numpy", "get_num_threads", "int64",
     "load",
     "long", "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
+    "arange", "eye", "full", "full_like", "linspace", "ones_like", "rand", "rand_like", "randn_like", "zeros_like",
     *functional.__all__,
 ])
 

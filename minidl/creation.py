@@ -41,6 +41,54 @@ def randn(*size, generator=None, dtype=float32, requires_grad: bool = False) -> 
     return drawn("randn", draw).requires_grad_(requires_grad)
 
 
+def rand(*size, generator=None, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """Samples of the uniform distribution on [0, 1), of the shape ``size``; generator as for randn."""
+    shape = _shape(size)
+
+    def draw():
+        return np.asarray(random.generator(generator).random(shape, dtype))
+
+    return drawn("rand", draw).requires_grad_(requires_grad)
+
+
+def rand_like(x, *, generator=None) -> Tensor:
+    """rand of x's shape and dtype."""
+    return rand(*x.shape, generator=generator, dtype=x.dtype)
+
+
+def randn_like(x, *, generator=None) -> Tensor:
+    """randn of x's shape and dtype."""
+    return randn(*x.shape, generator=generator, dtype=x.dtype)
+
+
+def full(size, fill_value, *, dtype=None, requires_grad: bool = False) -> Tensor:
+    """The number ``fill_value`` in the shape ``size``: float32, int64 or bool, as the number is, unless dtype says."""
+    kind = np.asarray(fill_value).dtype
+    return _filled(np.full(size, fill_value, dtype or (float32 if kind.kind == "f" else kind)), requires_grad)
+
+
+def full_like(x, fill_value) -> Tensor:
+    """full of x's shape and dtype."""
+    return full(x.shape, fill_value, dtype=x.dtype)
+
+
+def arange(start, end=None, step=1, *, dtype=None, requires_grad: bool = False) -> Tensor:
+    """start, start + step, ... below end; from 0 if one number is given. int64 for integers, else float32."""
+    start, end = (0, start) if end is None else (start, end)
+    array = np.arange(start, end, step)
+    return _filled(array.astype(dtype or (int64 if array.dtype.kind in "iu" else float32)), requires_grad)
+
+
+def linspace(start, end, steps: int, *, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """``steps`` numbers at equal distances, from start to end, both included."""
+    return _filled(np.linspace(start, end, steps).astype(dtype), requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype=float32, requires_grad: bool = False) -> Tensor:
+    """The identity matrix (n, n), or (n, m) with ones on the diagonal."""
+    return _filled(np.eye(n, m, dtype=dtype), requires_grad)
+
+
 def _filled(array: np.ndarray, requires_grad: bool) -> Tensor:
     constant(array)
     return Tensor(array, requires_grad)

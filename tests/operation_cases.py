@@ -14,6 +14,7 @@ from minidl.functional.shapes import ARRAY
 A, B, POSITIVE = numbers((3, 4)), numbers((3, 4), seed=1), np.abs(numbers((3, 4), seed=2)) + np.float32(0.5)
 BASE = np.where(np.arange(4) == 1, 0, POSITIVE).astype(np.float32)  # the derivative of 0^b is of its own
 BIAS, LABELS, ROW = numbers(3, seed=3), np.array([0, 1, 2]), {"dim": -1}
+COLUMNS = np.array([[0, 3, 3], [1, 1, 2], [2, 0, 1]])
 ALONG = {"dim": 1, "keepdim": False}
 BOTH = (A, B)
 IMAGES, TAPS = numbers((2, 4, 5, 3), seed=5), numbers((6, 2, 3, 2), seed=6)  # for two groups
@@ -99,6 +100,11 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "kl_div": ((A, SHARES[1]), {}), "kl_div by logarithms": (BOTH, {"log_target": True}),
     "binary_cross_entropy_with_logits": (BOTH, {}),
     "binary_cross_entropy_with_logits by weights": ((A, SHARES[1], POSITIVE, POSITIVE[0]), {}),
+    "gather": ((A, COLUMNS), {"dim": 1}), "gather_gradient": ((B[:, :3].copy(), A, COLUMNS), {"dim": 1}),
+    "scatter_add": ((A, COLUMNS, B[:, :3].copy()), {"dim": 1}), "expand": ((A,), {"shape": (2, 3, 4)}),
+    "tril": ((A,), {"diagonal": 0}), "triu": ((A,), {"diagonal": 0}), "cumsum": ((A,), {"dim": 1}),
+    "amax": ((A,), {"dim": 1}), "amin": ((A,), {"dim": 0}),
+    "over_weight": ((A, POSITIVE), {}),
     "cross_entropy_gradient": ((A, LABELS, np.array(0.3, np.float32)), {}),
 }
 OPERATIONS = [o for o in gc.get_objects() if issubclass(type(o), Operation) and o.derivatives]

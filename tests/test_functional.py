@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 
 import enumerated
+import function_cases
 import numpy as np
 import pytest
 import pytorch_twins
@@ -121,6 +122,7 @@ ROWS = [
     ("empty features", lambda L, a, b: L.linear(a, b), (2, 2, 0), (4, 0)),
     ("broadcast with empty", lambda L, a, b: a * b, (0, 3), (1, 3)),
 ]
+ROWS += function_cases.ROWS
 # Activations and losses that have no row yet
 LISTED = {row[0].split()[0] for row in ROWS} | {"cross_entropy", "nll_loss"}
 FOUND = {enumerated.function_of(kind): kind
@@ -206,6 +208,8 @@ def test_every_operation_has_a_row():
 class Theirs:
     """torch and torch.nn.functional as one library, as minidl.functional is."""
 
+    is_torch = True
+
     def __getattr__(self, name):
         return pytorch_twins.function(name)
 
@@ -223,6 +227,26 @@ def agree(function, reference, arrays, dtype, tolerance) -> None:
     for a, b in zip(mine, other, strict=True):
         assert a.grad.dtype == dtype
         np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_second_derivative_as_in_pytorch(row):
+    """The gradient of the squares of the gradients, in float64."""
+    torch = pytest.importorskip("torch")
+    arrays, reference = samples(row[2:]), Theirs()
+    mine, other = leaves(arrays), [torch.tensor(array, requires_grad=True) for array in arrays]
+    y, ty = row[1](F, *mine), row[1](reference, *other)
+    w = np.random.default_rng(9).standard_normal(y.shape)
+    theirs = torch.autograd.grad(ty, other, torch.from_numpy(np.asarray(w)), create_graph=True, allow_unused=True)
+    ours = minidl.autograd.grad(y, mine, minidl.tensor(np.asarray(w)), create_graph=True, allow_unused=True)
+    squares = sum([(dx * dx).sum() for dx in theirs if dx is not None and dx.requires_grad])
+    total = sum([(dx * dx).sum() for dx in ours if dx is not None and dx.requires_grad])
+    none = [None] * len(arrays)
+    expected = torch.autograd.grad(squares, other, allow_unused=True) if isinstance(squares, torch.Tensor) else none
+    found = minidl.autograd.grad(total, mine, allow_unused=True) if isinstance(total, Tensor) else none
+    for a, b, array in zip(found, expected, arrays, strict=True):
+        np.testing.assert_allclose(0 * array if a is None else a.data, 0 * array if b is None else b.numpy(force=True),
+                                   rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .methods import Methods
 from .tape import recording
 
 rows: Any = None  # the package functional
@@ -19,7 +20,7 @@ def _is_input(x) -> bool:
     return isinstance(x, (Operators, np.ndarray, np.generic, int, float))
 
 
-class Operators:
+class Operators(Methods):
     """What can be computed of a Tensor. See ``functional`` for what each operation is."""
 
     __slots__ = ()

@@ -234,6 +234,31 @@ class Tensor(Operators):
         """Divide by another, in place."""
         return self._change(self / other, same_dtype=True)
 
+    def clamp_(self, min=None, max=None) -> Tensor:
+        """Bring every element within [min, max], in place."""
+        return self._change(self.clamp(min, max), same_dtype=True)
+
+    def masked_fill_(self, mask, value) -> Tensor:
+        """Set the elements where the mask is true to a number, in place."""
+        return self._change(self.masked_fill(mask, value), same_dtype=True)
+
+    def squeeze_(self, dim: int | None = None) -> Tensor:
+        """Drop the axis ``dim``, or all axes, of length one, of this Tensor itself; the elements stay where they are.
+
+        RuntimeError for one that requires a gradient, or is held by a module as a Parameter.
+        """
+        return self._reshape_in_place(operators.rows.squeeze(self.detach(), dim))
+
+    def unsqueeze_(self, dim: int) -> Tensor:
+        """Give this Tensor itself a new axis of length one at ``dim``. RuntimeError as for squeeze_."""
+        return self._reshape_in_place(operators.rows.unsqueeze(self.detach(), dim))
+
+    def _reshape_in_place(self, view: Tensor) -> Tensor:
+        if self.requires_grad or type(self) is not Tensor:
+            raise RuntimeError("a Tensor that requires grad, or a Parameter, does not change its shape in place")
+        self._data = view._data
+        return self
+
     def _change(self, values, same_dtype: bool = False) -> Tensor:
         """Overwrite the array, and return the Tensor."""
         if recording() and (self.requires_grad or (isinstance(values, Tensor) and values.requires_grad)):

@@ -2,9 +2,10 @@
 
 import sys
 
-from ..autograd import operators
+from ..autograd import methods, operators
 from . import (
     activations,
+    arrangement,
     attention,
     distances,
     element_losses,
@@ -12,9 +13,12 @@ from . import (
     losses,
     normalization,
     piecewise,
+    selection,
     smooth,
+    statistics,
 )
 from .activations import *  # noqa: F403
+from .arrangement import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .casts import clone, contiguous, detach, to
 from .convolution import conv1d, conv2d
@@ -58,10 +62,12 @@ from .pooling import (
 )
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
+from .selection import *  # noqa: F403
 from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
 from .smooth import *  # noqa: F403
+from .statistics import *  # noqa: F403
 
-operators.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
+operators.rows = methods.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
 
 __all__ = [
     "Operation", "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "add", "all", "any", "argmax", "argmin",
@@ -70,6 +76,7 @@ __all__ = [
     "pow", "reshape", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where", "zero_pad2d",
 ]
 __all__ += activations.__all__
+__all__ += arrangement.__all__
 __all__ += attention.__all__
 __all__ += embeddings.__all__
 __all__ += distances.__all__
@@ -77,4 +84,6 @@ __all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += normalization.__all__
 __all__ += piecewise.__all__
+__all__ += selection.__all__
 __all__ += smooth.__all__
+__all__ += statistics.__all__

@@ -7,46 +7,17 @@
 """
 from __future__ import annotations
 
-import math
-
-from .elementwise import abs, div, exp, log, sqrt, where
+from .elementwise import div, sqrt, where
 from .loss_sums import check_reduction
-from .reductions import max, mean, sum
+from .reductions import mean, sum
+from .statistics import norm
 
 __all__ = ["cosine_embedding_loss", "cosine_similarity", "pairwise_distance", "triplet_margin_loss"]
 
 
-def norm_along(x, p: float, dim, keepdim: bool = False):
-    """(Σ |x|^p)^(1/p) along one axis or several: the largest |x| for p infinite; its derivative at 0 is 0."""
-    if p == 2:
-        return _root(sum(x * x, dim, keepdim))
-    size = abs(x)
-    if p == 1:
-        return sum(size, dim, keepdim)
-    if p == 0:
-        return sum(where(size > 0, size / size, 0.0), dim, keepdim)
-    if math.isinf(p):
-        if p < 0:
-            return -norm_along(-size, -p, dim, keepdim)
-        return max(size, dim, keepdim).values
-    return _power(sum(_power(size, p), dim, keepdim), 1 / p)
-
-
-def _root(x):
-    """√x, whose derivative at 0 is 0."""
-    zero = x == 0
-    return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
-
-
-def _power(x, p: float):
-    """x^p for x of at least 0, whose derivative at 0 is 0."""
-    zero = x == 0
-    return where(zero, 0.0, exp(log(where(zero, 1.0, x)) * p))
-
-
 def pairwise_distance(x1, x2, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False):
     """The p-norm of x1 - x2 + eps along the last axis, of vectors or rows of them."""
-    return norm_along(x1 - x2 + eps, p, -1, keepdim)
+    return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def cosine_similarity(x1, x2, dim: int = 1, eps: float = 1e-8):
