@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.shadow import owner_of
 from ..optim.optimizer import Optimizer
 from .nesting import Place
-from .recorder import Line, Recorder, _owner
+from .recorder import Line, Recorder
 
 PRODUCTS = ("linear", "matmul", "linear_input_gradient", "linear_weight_gradient")
 
@@ -35,7 +36,7 @@ class Names:
         return f"{self._name(value)}[{', '.join(map(str, value.shape))}]"
 
     def _name(self, array: np.ndarray) -> str:
-        owner = _owner(array)
+        owner = owner_of(array)
         root = self.recorder.roots[id(owner)]
         kind = root.key[0]
         if kind == "argument":

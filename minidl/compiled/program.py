@@ -8,9 +8,10 @@ import numpy as np
 from .. import arrays, kernels
 from ..autograd import storage
 from ..kernels.replay import Replay
+from ..kernels.shadow import owner_of
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
-from .recorder import Line, Recorder, _owner
+from .recorder import Line, Recorder
 
 
 class Builder:
@@ -33,11 +34,11 @@ class Builder:
         last: dict[int, int] = {}
         for number, line in enumerate(self.lines):
             for array in _arrays(line):
-                last[id(_owner(array))] = number
-        lasting = {id(_owner(array)) for array in self.results}
+                last[id(owner_of(array))] = number
+        lasting = {id(owner_of(array)) for array in self.results}
         for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
-                lasting.update(id(_owner(array)) for array in _arrays(line))
+                lasting.update(id(owner_of(array)) for array in _arrays(line))
         for argument in self.recorder.arguments:
             if argument is not None:
                 self._moved[id(argument)] = arena.place(argument.nbytes)
@@ -50,13 +51,13 @@ class Builder:
                 ends.setdefault(number, []).append(key)
         for number, line in enumerate(self.lines):
             for array in _arrays(line):
-                key = id(_owner(array))
+                key = id(owner_of(array))
                 if roots[key].key[0] == "line" and key not in self._moved:
                     self._moved[key] = arena.place(roots[key].array.nbytes)
             for key in ends.get(number, ()):
                 arena.free(self._moved[key])
         for array in self.results:
-            key = id(_owner(array))
+            key = id(owner_of(array))
             if key not in self._moved and roots[key].key[0] == "line":
                 self._moved[key] = arena.place(roots[key].array.nbytes)
         arena.allocate()
@@ -66,7 +67,7 @@ class Builder:
 
     def array(self, array: np.ndarray) -> np.ndarray:
         """The program's array in place of one of the recording."""
-        owner = _owner(array)
+        owner = owner_of(array)
         offset = self._moved.get(id(owner))
         if offset is None:
             return array
@@ -86,7 +87,7 @@ class Builder:
 
     def owns(self, array: np.ndarray) -> bool:
         """Whether the program alone writes to this array's memory."""
-        return _owner(array) is self.arena.memory
+        return owner_of(array) is self.arena.memory
 
     # Instructions
 
@@ -245,12 +246,12 @@ def _arrays(line: Line) -> list[np.ndarray]:
 
 def _needed(recorder: Recorder, results: list[np.ndarray]) -> list[Line]:
     """The lines, without operations whose output no later line reads."""
-    read = {id(_owner(array)) for array in results}
+    read = {id(owner_of(array)) for array in results}
     lines = []
     for line in reversed(recorder.lines):
         if line.what == "operation" and not any(
-                id(_owner(x)) in read for x in line.outputs):
+                id(owner_of(x)) in read for x in line.outputs):
             continue
         lines.append(line)
-        read.update(id(_owner(array)) for array in _arrays(line))
+        read.update(id(owner_of(array)) for array in _arrays(line))
     return lines[::-1]

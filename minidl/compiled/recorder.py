@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,10 +18,14 @@ import numpy as np
 from ..autograd.parameter import Parameter
 from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
+from ..kernels.shadow import Gaps, Root, first_written, owner_of
 from .errors import CaptureError
 
 WAYS_OUT = ("give it to the step as an argument, draw it with minidl (minidl.randn, Dropout), or keep it where the "
             "function finds it at each call (a global, an attribute)")
+GAPS = ("capture: the function uses a part of an array whose elements do not lie side by side: make it contiguous")
+NONE: Mapping = MappingProxyType({})  # settings
+SAME = ("constant", "values", "gradients")  # roots that are not verified as a whole: nobody writes there, or many do
 
 
 class Line(NamedTuple):
@@ -35,17 +40,8 @@ class Line(NamedTuple):
     what: str
     operation: Any = None
     operands: tuple = ()
-    settings: Mapping = MappingProxyType({})
+    settings: Mapping = NONE
     outputs: tuple = ()
-
-
-class Root:
-    """Memory that operands lie in: its array, what it is, and a copy of its content after the lines so far."""
-
-    __slots__ = ("array", "key", "shadow")
-
-    def __init__(self, array: np.ndarray, key: tuple):
-        self.array, self.key, self.shadow = array, key, array.copy(order="K")
 
 
 class Recorder:
@@ -56,11 +52,13 @@ class Recorder:
         self.lines: list[Line] = []
         self.signature: list[tuple] = []
         self.roots: dict[int, Root] = {}
+        self.whole: list[tuple[Root, np.ndarray]] = []  # those that nobody but the recorded lines writes to
         self.parameters: dict[int, Parameter] = {}
         self.places: list[tuple[Parameter, int]] = []
         self.in_place: list[str] = []  # what is called in its place, by name
         self.undo: list[Callable[[], None]] = []
-        self.streams: dict[Any, tuple[Callable[[], Any], str]] = {}
+        self.before: dict[int, np.ndarray] = {}  # values and gradients of the stores, for that
+        self.streams: dict[Any, tuple[Callable[[], Any], Any]] = {}
         self.settled: set[int] = set()  # parameters whose gradient the step has set or cleared
         self.asked: dict[int, tuple[Parameter, bool]] = {}  # others that the function has asked for a gradient
         self.arguments: list[np.ndarray | None] = []
@@ -85,12 +83,18 @@ class Recorder:
         """An operation on Tensors, arrays and numbers has made ``output``."""
         if self.paused:
             return
-        operands = tuple([self.operand(x, operation.name) for x in inputs])
-        settings = {name: self._setting(value, operation.name) for name, value in settings.items()}
-        if id(_owner(output._data)) in self.roots:  # a view of what is known already
+        name = operation.name
+        operands, told = self._operands(inputs, name)
+        made, told_settings = output._data, ()
+        if settings:
+            settings = {key: self._setting(value, name) for key, value in settings.items()}
+            told_settings = self.told(settings)
+        owner = owner_of(made)
+        if id(owner) in self.roots:  # a view of what is known already
             return
-        self._append(Line("operation", operation, operands, settings, (output._data,)),
-                     ("operation", operation.name, self.told(operands), self.told(settings)))
+        self._root(owner, ("line", len(self.lines), 0))
+        self.lines.append(Line("operation", operation, operands, settings or NONE, (made,)))
+        self.signature.append(("operation", name, told, told_settings, made.shape, made.dtype))
 
     def call(self, name: str, function: Callable, inputs, outputs, listed: bool = True) -> None:
         """A Python function on arrays has made the outputs (None: none there) of the inputs.
@@ -99,11 +103,15 @@ class Recorder:
         """
         if self.paused:
             return
-        operands = tuple([self.operand(x, name) for x in inputs])
+        operands, told = self._operands(inputs, name)
         made = tuple([x._data if isinstance(x, Tensor) else x for x in outputs])
         self._refresh()  # a module's own backward adds to its parameters' gradients
-        self._append(Line("function" if listed else "draw", function, operands, {}, made),
-                     ("function", name, self.told(operands)))
+        arrays = [x for x in made if x is not None]
+        for n, array in enumerate(arrays):
+            if id(owner_of(array)) not in self.roots:
+                self._root(owner_of(array), ("line", len(self.lines), n))
+        self.lines.append(Line("function" if listed else "draw", function, operands, NONE, made))
+        self.signature.append(("function", name, told, *[(x.shape, x.dtype) for x in arrays]))
         if listed and name not in self.in_place:
             self.in_place.append(name)
 
@@ -150,7 +158,7 @@ class Recorder:
         """CaptureError where Python takes a value out of a Tensor."""
         if self.paused:
             return
-        root = self.roots.get(id(_owner(tensor._data)))
+        root = self.roots.get(id(owner_of(tensor._data)))
         if root is None or root.key[0] != "constant":
             raise CaptureError(
                 f"capture: {how} takes a value out of a Tensor while the step is recorded, which would stay the same "
@@ -159,17 +167,15 @@ class Recorder:
 
     def _write(self, what: str, operation, operands, target: np.ndarray) -> None:
         """Something was added to an array, or copied over it."""
-        operands = tuple([self.operand(x, what) for x in operands])
-        self._verify(target, skip=True)
-        root = self.roots[id(_owner(target))]
+        operands, told = self._operands(operands, what)
+        root = self._root_of(target, what)
         if root.key[0] == "argument":
             raise CaptureError(
                 "capture: the function writes into an argument, which at a later call is a copy of what was given: "
                 "clone() it first")
-        _shadow_of(target, root)[...] = target
-        self.lines.append(Line(what, operation, operands, {}, (target,)))
-        name = getattr(operation, "name", None)
-        self.signature.append((what, name, self.told(operands), self._place(target)))
+        _take(root, target)
+        self.lines.append(Line(what, operation, operands, NONE, (target,)))
+        self.signature.append((what, getattr(operation, "name", None), told, root.told(target)))
 
     def mark(self, what: str, parameter: Tensor) -> None:
         """"reached", "cleared" or "changed"."""
@@ -181,9 +187,9 @@ class Recorder:
 
     def finite(self, number: Tensor) -> None:
         """The step ends here unless this number is finite."""
-        operand = self.operand(number, "finite")
-        self.lines.append(Line("finite", None, (operand,)))
-        self.signature.append(("finite", self.told((operand,))))
+        operands, told = self._operands((number,), "finite")
+        self.lines.append(Line("finite", None, operands))
+        self.signature.append(("finite", told))
 
     @contextmanager
     def calling(self, function: Callable[[], Any], name: str, put_back: Callable[[], None] | None = None,
@@ -210,18 +216,18 @@ class Recorder:
         """Take parameters, gradients and streams of random numbers as they are now."""
         for parameter in self.parameters.values():
             for array in (parameter._data, parameter._grad):
-                _shadow_of(array, self.roots[id(_owner(array))])[...] = array
+                _take(self.roots[id(owner_of(array))], array)
         for key, (stream, _) in self.streams.items():
-            self.streams[key] = stream, repr(stream())
+            self.streams[key] = stream, stream()
 
     def stream(self, key, state: Callable[[], Any]) -> None:
-        """A generator that the function sees; ``state()`` tells where its stream is."""
+        """A generator that the function sees; ``state()`` tells where its stream is, as something to compare."""
         if key not in self.streams:
-            self.streams[key] = state, repr(state())
+            self.streams[key] = state, state()
 
     def leaf(self, tensor: Tensor, gradient: Tensor) -> bool:
         """A leaf that is no Parameter receives a gradient; True if it outlives the step, and replays add to it, too."""
-        root = self.roots.get(id(_owner(tensor._data)))
+        root = self.roots.get(id(owner_of(tensor._data)))
         if self.paused or root is None or root.key[0] != "outside":
             return False
 
@@ -244,16 +250,10 @@ class Recorder:
 
     # How operands are identified
 
-    def _append(self, line: Line, signature: tuple) -> None:
-        arrays = [x for x in line.outputs if x is not None]
-        for n, array in enumerate(arrays):
-            if id(_owner(array)) not in self.roots:
-                self._root(_owner(array), ("line", len(self.lines), n))
-        self.lines.append(line)
-        self.signature.append((*signature, *[(x.shape, x.dtype.str) for x in arrays]))
-
     def _root(self, array: np.ndarray, key: tuple) -> Root:
         root = self.roots[id(array)] = Root(array, key)
+        if key[0] not in SAME:
+            self.whole.append((root, array))
         return root
 
     def _parameter(self, parameter: Parameter) -> None:
@@ -262,34 +262,42 @@ class Recorder:
         self.parameters[id(parameter)] = parameter
         self.places.append((parameter, parameter.start))
         store, status = parameter.store, parameter.status
-        flags = status.has_grad
         for array, kind in ((store.values, "values"), (store.gradients, "gradients")):
             if id(array) not in self.roots:
                 self._root(array, (kind, id(array)))
-        begin, end = parameter.start, parameter.start + parameter.numel()
-        values, gradients = store.values[begin:end].copy(), store.gradients[begin:end].copy()
+                self.before[id(array)] = array.copy()
+        self.undo.append(partial(self._put_back, store, parameter.start, parameter.numel(), status, status.has_grad))
 
-        def put_back():
-            store.values[begin:end], store.gradients[begin:end] = values, gradients
-            status.has_grad = flags
+    def _put_back(self, store, begin: int, size: int, status, has_grad: bool) -> None:
+        """A parameter's value and gradient as they were before the step."""
+        for array in (store.values, store.gradients):
+            array[begin:begin + size] = self.before[id(array)][begin:begin + size]
+        status.has_grad = has_grad
 
-        self.undo.append(put_back)
+    def _operands(self, inputs, who: str) -> tuple[tuple, tuple]:
+        """Arrays and numbers, and a key to compare them by."""
+        found, told = [], []
+        for x in inputs:
+            x = self.operand(x, who)
+            found.append(x)
+            told.append(self.told(x))
+        return tuple(found), tuple(told)
 
     def operand(self, x, who: str):
         """An operand as an array or a number; CaptureError for an array that is made anew at each call."""
-        if isinstance(x, Parameter):
-            self._parameter(x)
         if isinstance(x, Tensor):
+            if isinstance(x, Parameter):
+                self._parameter(x)
             x = x._data
-        if isinstance(x, np.generic):
+        elif isinstance(x, np.generic):
             x = np.asarray(x) if x.dtype.kind not in "fiub" else x.item()
         if isinstance(x, np.ndarray):
-            self._verify(x, who=who)
+            self._verify(x, who)
         return x
 
-    def _verify(self, array: np.ndarray, who: str = "", skip: bool = False) -> None:
-        """Check that the array is known, and holds what the recorded lines left in it."""
-        owner = _owner(array)
+    def _root_of(self, array: np.ndarray, who: str) -> Root:
+        """The root of an array; CaptureError for one that is made anew at each call."""
+        owner = owner_of(array)
         root = self.roots.get(id(owner))
         if root is None:
             if not self.knows(array):
@@ -297,15 +305,19 @@ class Recorder:
                     f"capture: {who}: the function makes an array of shape {array.shape} outside minidl, which would "
                     f"stay the same at each later call: {WAYS_OUT}")
             root = self._root(owner, ("outside", id(owner)))
-        elif not skip and not _same(array, root):
+        return root
+
+    def _verify(self, array: np.ndarray, who: str) -> None:
+        """Check that the array is known, and holds what the recorded lines left in it."""
+        if not _same(self._root_of(array, who), array):
             raise CaptureError(
                 f"capture: {who}: an array of shape {array.shape} was written to outside minidl, which a later call "
                 "would not do: write it with operations on Tensors (within no_grad() for a parameter or a gradient)")
 
     def _verify_all(self) -> None:
-        for root in list(self.roots.values()):
-            if root.key[0] not in ("constant", "values", "gradients"):
-                self._verify(root.array, "before the end of the step")
+        i = first_written(self.whole)
+        if i >= 0:
+            self._verify(self.whole[i][1], "before the end of the step")
         for parameter in self.parameters.values():
             self._verify(parameter._data, f"before the end of the step: {parameter.described()}")
             self._verify(parameter._grad, f"before the end of the step: the gradient of {parameter.described()}")
@@ -314,7 +326,7 @@ class Recorder:
     def drawing(self) -> None:
         """Check that only minidl drew from the generators that the function sees."""
         for stream, state in self.streams.values():
-            if repr(stream()) != state:
+            if stream() != state:
                 raise CaptureError(
                     "capture: the function draws random numbers outside minidl, which would stay the same at each "
                     f"later call: {WAYS_OUT}")
@@ -329,17 +341,12 @@ class Recorder:
     def told(self, value):
         """A key to compare recordings by."""
         if isinstance(value, np.ndarray):
-            return self._place(value)
+            return self.roots[id(owner_of(value))].told(value)
         if isinstance(value, (tuple, list)):
             return tuple([self.told(item) for item in value])
         if isinstance(value, dict):
             return tuple([(name, self.told(item)) for name, item in value.items()])
         return type(value).__name__, repr(value)
-
-    def _place(self, array: np.ndarray) -> tuple:
-        owner = _owner(array)
-        offset = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
-        return self.roots[id(owner)].key, offset, array.shape, array.strides, array.dtype.str
 
     # The end
 
@@ -358,26 +365,17 @@ class Recorder:
             put_back()
 
 
-def _owner(array: np.ndarray) -> np.ndarray:
-    """The array whose memory it views, or itself."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+def _same(root: Root, array: np.ndarray) -> bool:
+    """Whether a part of a root holds what its copy holds. CaptureError where that has gaps."""
+    try:
+        return root.same(array)
+    except Gaps:
+        raise CaptureError(GAPS) from None
 
 
-def _shadow_of(array: np.ndarray, root: Root) -> np.ndarray:
-    """The part of a root's copy that belongs to this view of its array. CaptureError where that has gaps."""
-    owner, shadow = root.array, root.shadow
-    if array is owner:
-        return shadow
-    flat = shadow.T if shadow.flags.f_contiguous and not shadow.flags.c_contiguous else shadow
-    if shadow.strides != owner.strides or not flat.flags.c_contiguous:
-        raise CaptureError("capture: the function uses a part of an array whose elements do not lie side by side: "
-                           "make it contiguous")
-    offset = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
-    return np.ndarray(array.shape, array.dtype, flat, offset, array.strides)
-
-
-def _same(array: np.ndarray, root: Root) -> bool:
-    """Whether an array equals the copy that its root has."""
-    return array.tobytes() == _shadow_of(array, root).tobytes()
+def _take(root: Root, array: np.ndarray) -> None:
+    """This part of a root is what the recorded lines left in it."""
+    try:
+        root.take(array)
+    except Gaps:
+        raise CaptureError(GAPS) from None
