@@ -20,6 +20,9 @@ A thread may have a recorder. It is told, in the order of time, what the thread 
                                                      True: in an array of its own, in which it adds it itself
     read(tensor, how)                                its values are about to be read by Python
     asked_for_gradient(parameter)                    Python asks whether it has a gradient
+
+It may also have ``walking(tensor)``, a context manager around a backward() that begins at this Tensor with 1 and makes
+no graph. Where that gives True, the recorder knows what will be done: the walk computes with arrays, and tells nothing.
 """
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import storage
+from ..kernels.ledger import address_of, owner_of
 
 LINE = 64  # bytes of a cache line
 
@@ -51,14 +52,11 @@ class Arena:
 
 def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray | None:
     """A view from an array's first element on, with another shape and strides; None where its memory has gaps."""
-    owner = array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
+    owner = owner_of(array)
     flat = owner.T if owner.flags.f_contiguous and not owner.flags.c_contiguous else owner
     if not flat.flags.c_contiguous or 0 in shape:
         return None
-    offset = array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
-    return np.ndarray(shape, array.dtype, np.asarray(flat), offset, strides)
+    return np.ndarray(shape, array.dtype, np.asarray(flat), address_of(array) - address_of(flat), strides)
 
 
 def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.ndarray] | None:

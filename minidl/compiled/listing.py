@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.shadow import owner_of
+from ..kernels.ledger import Line, address_of, owner_of
 from ..optim.optimizer import Optimizer
 from .nesting import Place
-from .recorder import Line, Recorder
+from .recorder import Recorder
 
 PRODUCTS = ("linear", "matmul", "linear_input_gradient", "linear_weight_gradient")
 
@@ -129,6 +129,21 @@ def multiply_adds(line: Line) -> int:
     return output.size * inner
 
 
+def _works(listing) -> list[int]:
+    """The multiply-adds of each line; those of a product that is done with an earlier one count there."""
+    works: list[int] = []
+    first: dict[int, int] = {}  # by the address of the weight
+    for line, begin, end, _ in listing:
+        work = multiply_adds(line)
+        if work and begin == end:
+            works[first[address_of(line.operands[1])]] += work
+            work = 0
+        elif work:
+            first[address_of(line.operands[1])] = len(works)
+        works.append(work)
+    return works
+
+
 def _where(line: Line) -> str:
     """Where a line runs that is no kernel of the program."""
     owner = getattr(line.operation, "__self__", None)  # none of a user's own step()
@@ -143,12 +158,15 @@ def shown(listing, names: Names, seconds: np.ndarray | None = None, peak: float 
     wide = max((len(text) for text, *_ in texts), default=0)
     wide = min(wide, 96)
     lines = []
-    for (text, begin, end, compiled), (line, *_) in zip(texts, listing, strict=True):
+    works = _works(listing)
+    for (text, begin, end, compiled), (line, *_), adds in zip(texts, listing, works, strict=True):
         note = where = "" if compiled else _where(line)
-        if seconds is not None:
+        if begin == end and multiply_adds(line):
+            note = "with those above"
+        elif seconds is not None:
             taken = float(seconds[begin:end].sum())
             note = f"{1e6 * taken:9.2f} µs"
-            work = 2 * multiply_adds(line)
+            work = 2 * adds
             if work and taken > 0:
                 note += f"  {work / taken / 1e9:7.2f} GFLOP/s  {100 * work / taken / peak:5.1f} % of the peak"
             elif where:

@@ -1,17 +1,16 @@
 """How a recording is made into a program: each line in turn becomes instructions, over arrays of one memory block."""
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import arrays, kernels
 from ..autograd import storage
+from ..kernels.ledger import Line, address_of, owner_of, span_of
 from ..kernels.replay import Replay
-from ..kernels.shadow import owner_of
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
-from .recorder import Line, Recorder
+from .products import Joined, Reordered, joined, reordered
+from .recorder import Recorder
 
 
 class Builder:
@@ -25,6 +24,9 @@ class Builder:
         self.numbers: dict[tuple, np.ndarray] = {}
         self.listing: list[tuple[Line, int, int, bool]] = []  # with the instructions that it became
         self._moved: dict[int, int] = {}  # the offsets of roots
+        self._joined = {number: group for group in joined(self.lines, recorder.roots) for number in group.numbers}
+        self._reordered = {one.first: one for one in reordered(self.lines)}
+        self._rows: dict[tuple, tuple[np.ndarray, int]] = {}  # copies of weights, and the last lines that read them
         self._lay_out()
 
     # Where arrays lie
@@ -33,12 +35,12 @@ class Builder:
         roots, arena = self.recorder.roots, self.arena
         last: dict[int, int] = {}
         for number, line in enumerate(self.lines):
-            for array in _arrays(line):
-                last[id(owner_of(array))] = number
+            for key in line.owners:
+                last[key] = number
         lasting = {id(owner_of(array)) for array in self.results}
         for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
-                lasting.update(id(owner_of(array)) for array in _arrays(line))
+                lasting.update(line.owners)
         for argument in self.recorder.arguments:
             if argument is not None:
                 self._moved[id(argument)] = arena.place(argument.nbytes)
@@ -49,13 +51,27 @@ class Builder:
         for key, number in last.items():
             if roots[key].key[0] == "line" and key not in lasting:
                 ends.setdefault(number, []).append(key)
+        groups: dict[int, Joined] = {}  # by the output
+        done: dict[int, list[Reordered]] = {}
         for number, line in enumerate(self.lines):
-            for array in _arrays(line):
-                key = id(owner_of(array))
+            if number in self._joined and self._joined[number].first == number:
+                self._place_together(self._joined[number], groups)
+            if number in self._reordered:
+                one = self._reordered[number]
+                one.offset = arena.place(one.weight.nbytes)
+                done.setdefault(one.last, []).append(one)
+            for key in line.owners:
                 if roots[key].key[0] == "line" and key not in self._moved:
                     self._moved[key] = arena.place(roots[key].array.nbytes)
             for key in ends.get(number, ()):
-                arena.free(self._moved[key])
+                if key not in groups:
+                    arena.free(self._moved[key])
+                    continue
+                groups[key].alive -= 1
+                if groups[key].alive == 0:
+                    arena.free(groups[key].offset)
+            for one in done.get(number, ()):
+                arena.free(one.offset)
         for array in self.results:
             key = id(owner_of(array))
             if key not in self._moved and roots[key].key[0] == "line":
@@ -65,15 +81,22 @@ class Builder:
             if key in self._moved and root.key[0] == "constant":
                 self.array(root.array)[...] = root.array
 
+    def _place_together(self, group: Joined, groups: dict[int, Joined]) -> None:
+        """The outputs of products that are one product lie one behind the other."""
+        outputs = [self.lines[number].outputs[0] for number in group.numbers]
+        group.offset = offset = self.arena.place(sum([output.nbytes for output in outputs]))
+        group.alive = len(outputs)
+        for output in outputs:
+            self._moved[id(output)], groups[id(output)] = offset, group
+            offset += output.nbytes
+
     def array(self, array: np.ndarray) -> np.ndarray:
         """The program's array in place of one of the recording."""
         owner = owner_of(array)
         offset = self._moved.get(id(owner))
         if offset is None:
             return array
-        begin = owner.__array_interface__["data"][0]
-        return self.arena.array(offset + array.__array_interface__["data"][0] - begin, array.shape, array.dtype,
-                                array.strides)
+        return self.arena.array(offset + address_of(array) - address_of(owner), array.shape, array.dtype, array.strides)
 
     def number(self, value, dtype) -> np.ndarray:
         """A number as an array of one element, rounded to the element type."""
@@ -96,7 +119,10 @@ class Builder:
         fresh = _fresh(self.lines)
         for number, line in enumerate(self.lines):
             begin, compiled = len(self.program), True
-            if line.what == "operation":
+            self._reorder(number)
+            if number in self._joined and self._join(number):
+                pass
+            elif line.what == "operation":
                 compiled = self._operation(line)
             elif line.what == "accumulate":
                 compiled = self._accumulate(line, number in fresh)
@@ -139,6 +165,37 @@ class Builder:
 
         self.program.call(call)
         return False
+
+    def _join(self, number: int) -> bool:
+        """At the first line of products that are one, that product; False if it has no kernel."""
+        group = self._joined[number]
+        if number != group.first:
+            return True
+        lines = [self.lines[i] for i in group.numbers]
+        x, *layer = [self._moved_in(operand) for operand in lines[0].operands]
+        output = self.array(lines[0].outputs[0])
+        rows = sum([len(line.operands[0]) for line in lines])
+        whole = [strided(array, (rows, array.shape[1]), (array.shape[1] * array.itemsize, array.itemsize))
+                 for array in (x, output)]
+        if whole[0] is not None and whole[1] is not None and lower(self, "linear", [whole[0], *layer], {}, whole[1]):
+            return True
+        for i in group.numbers:
+            del self._joined[i]
+        return False
+
+    def _reorder(self, number: int) -> None:
+        """Before the first line that reads a weight's columns, copy it, so that rows are read."""
+        self._rows = {key: found for key, found in self._rows.items() if found[1] >= number}
+        one = self._reordered.get(number)
+        if one is not None:
+            weight = self.array(one.weight)
+            rows = self.arena.array(one.offset, weight.shape, weight.dtype)
+            if lower(self, "clone", [weight], {}, rows):
+                self._rows[address_of(weight), weight.shape, weight.strides] = rows, one.last
+
+    def by_rows(self, weight: np.ndarray) -> np.ndarray:
+        """The weight, or the copy of it that lies by rows, if there is one now."""
+        return self._rows.get((address_of(weight), weight.shape, weight.strides), (weight, 0))[0]
 
     def _call_function(self, line: Line) -> None:
         operands = [self._moved_in(x) for x in line.operands]
@@ -212,35 +269,13 @@ def _fresh(lines: list[Line]) -> set[int]:
         if line.what == "call" or line.what == "function":  # which may read all gradients
             waiting.clear()
         elif line.what == "zero":
-            waiting[_span(line.outputs[0])] = number
-        elif line.what == "accumulate" and (zero := waiting.pop(_span(line.outputs[0]), None)) is not None:
+            waiting[span_of(line.outputs[0])] = number
+        elif line.what == "accumulate" and (zero := waiting.pop(span_of(line.outputs[0]), None)) is not None:
             found |= {zero, number}
         elif line.what in ("operation", "draw", "accumulate", "overwrite", "finite"):
-            touched = [_span(array) for array in _arrays(line)]
+            touched = [span_of(array) for array in line.arrays]
             for key in [key for key in waiting if any(a[0] < key[1] and key[0] < a[1] for a in touched)]:
                 del waiting[key]
-    return found
-
-
-def _span(array: np.ndarray) -> tuple[int, int]:
-    """The first and the last address of an array."""
-    return np.lib.array_utils.byte_bounds(array)
-
-
-def _arrays(line: Line) -> list[np.ndarray]:
-    """All arrays that a line reads or writes."""
-    found: list[np.ndarray] = []
-
-    def collect(value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            found.append(value)
-        elif isinstance(value, (tuple, list)):
-            for item in value:
-                collect(item)
-
-    collect(line.operands)
-    collect(list(line.settings.values()))
-    collect(line.outputs)
     return found
 
 
@@ -253,5 +288,5 @@ def _needed(recorder: Recorder, results: list[np.ndarray]) -> list[Line]:
                 id(owner_of(x)) in read for x in line.outputs):
             continue
         lines.append(line)
-        read.update(id(owner_of(array)) for array in _arrays(line))
+        read.update(line.owners)
     return lines[::-1]
