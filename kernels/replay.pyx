@@ -402,7 +402,7 @@ cdef class Replay:
             s1 = size
         if written and (not array.flags.writeable or s1 != size):
             raise ValueError("expected an output to write to, whose columns have stride one")
-        matrix.at, matrix.s0, matrix.s1 = <real*><size_t>array.ctypes.data, s0 // size, s1 // size
+        matrix.at, matrix.s0, matrix.s1 = <real*>(<ArrayHead*><PyObject*>array).data, s0 // size, s1 // size
         owner = array
         while isinstance(owner.base, NDARRAY):
             owner = owner.base

@@ -56,6 +56,8 @@ def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...])
     flat = owner.T if owner.flags.f_contiguous and not owner.flags.c_contiguous else owner
     if not flat.flags.c_contiguous or 0 in shape:
         return None
+    if array.shape == shape and array.strides == strides and type(array) is np.ndarray:
+        return array
     return np.ndarray(shape, array.dtype, np.asarray(flat), address_of(array) - address_of(flat), strides)
 
 
@@ -64,7 +66,12 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
 
     The first is the output: its columns have stride one. None where two axes do not describe all of them.
     """
-    views = [np.broadcast_to(array, shape) for array in arrays]
+    if all([array.shape == shape and array.flags.c_contiguous for array in arrays]):  # as one row
+        n = arrays[0].size
+        rows = [strided(array, (1, n), (n * array.itemsize, array.itemsize)) for array in arrays]
+        found = [row for row in rows if row is not None]
+        return found if len(found) == len(rows) else None
+    views = [array if array.shape == shape else np.broadcast_to(array, shape) for array in arrays]
     axes = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: -abs(views[0].strides[i]))
     lengths: list[int] = []
     steps: list[list[int]] = [[] for _ in arrays]

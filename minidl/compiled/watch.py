@@ -118,7 +118,7 @@ class Watch:
                 self._visit_object((*function.args, *function.keywords.values()), frozenset())
                 function = function.func
             else:
-                names = frozenset(_names(function.__func__)) if isinstance(function.__func__, FunctionType) else ()
+                names = _names(function.__func__) if isinstance(function.__func__, FunctionType) else ()
                 self._visit_object(function.__self__, frozenset(names))
                 self._visit_class(type(function.__self__), frozenset(names), 0)
                 function = function.__func__
@@ -126,7 +126,7 @@ class Watch:
             self._visit_function(function)
         else:
             self._visit_object(function, frozenset(("forward", "__call__")))
-        names = frozenset(_names(function)) if isinstance(function, FunctionType) else frozenset()
+        names = _names(function) if isinstance(function, FunctionType) else frozenset()
         for value in self.arguments:
             self._visit_object(value, names)
 
@@ -152,7 +152,7 @@ class Watch:
                 if isinstance(function, FunctionType) and function.__code__ is code:
                     self._visit_function(function)
         if isinstance(first, Module) or id(first) in self.seen:
-            names = frozenset(_code_names(code))
+            names = _code_names(code)
             self._visit_object(first, names)
             if not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
                 self._visit_class(type(first), names, 0)
@@ -182,7 +182,7 @@ class Watch:
         if code in self.functions:
             return
         self.functions.add(code)
-        names = frozenset(_names(function))
+        names = _names(function)
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
             self.guards.attribute(function, name, f"the {name.strip('_')} of {function.__qualname__}")
         self._visit_code(code, function.__globals__)
@@ -202,7 +202,7 @@ class Watch:
             return
         self.codes[code] = namespace
         self.nested.update(_inside(code))
-        names = frozenset(_code_names(code))
+        names = _code_names(code)
         for name in names:
             if self._new("name", id(namespace), name):
                 self.guards.name(namespace, name, f"the global {name!r}")
@@ -242,7 +242,7 @@ class Watch:
             if not _is_library(value.__code__.co_filename):
                 self._visit_function(value)
         elif isinstance(value, MethodType):
-            self._visit_object(value.__self__, names | frozenset(_names(value.__func__)), depth + 1)
+            self._visit_object(value.__self__, names | _names(value.__func__), depth + 1)
             self._visit_object(value.__func__, names, depth + 1)
         elif isinstance(value, functools.partial):
             self._visit_object((value.func, *value.args, *value.keywords.values()), names, depth + 1)
@@ -494,10 +494,10 @@ def _slots_of(kind: type) -> tuple:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _names(function) -> list[str]:
+def _names(function) -> frozenset[str]:
     """The names in the code of a function."""
     code = getattr(function, "__code__", None)
-    return [] if code is None else _code_names(code)
+    return frozenset() if code is None else _code_names(code)
 
 
 def _inside(code: CodeType) -> list[CodeType]:
@@ -506,12 +506,13 @@ def _inside(code: CodeType) -> list[CodeType]:
     return found + [inner for constant in found for inner in _inside(constant)]
 
 
-def _code_names(code: CodeType) -> list[str]:
+@functools.lru_cache(1024)
+def _code_names(code: CodeType) -> frozenset[str]:
     """The names in a piece of code and in the functions inside it, and texts that might be names of attributes."""
-    found = list(code.co_names)
+    found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found += _code_names(constant)
+            found |= _code_names(constant)
         elif isinstance(constant, str) and constant.isidentifier():
-            found.append(constant)
-    return found
+            found.add(constant)
+    return frozenset(found)
