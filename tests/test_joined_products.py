@@ -100,8 +100,64 @@ def test_neighbouring_rows_are_one_product():
     apart = minidl.capture(step)
     (x, _), *_ = batches(16)
     joined(x), apart(x)
-    assert str(joined).count("with those above") == TIMES - 1
-    assert str(apart).count("with those above") == TIMES - 2  # the first two, and the last three
+    assert str(joined).count("with the first") == TIMES - 1
+    assert str(apart).count("with the first") == TIMES - 2  # the first two, and the last three
+
+
+def test_sums_of_one_gradient_are_one_product():
+    step, _ = recurrent(16, 16, nothing)
+    captured = minidl.capture(step)
+    captured(*batches(16)[0])
+    assert str(captured).count("with the last") == TIMES - 2  # all but the last, and the first state, a constant
+
+
+@pytest.mark.parametrize("between", ["nothing", "read", "double", "clear"])
+def test_a_gradient_that_is_read_or_changed_between(between):
+    minidl.manual_seed(1)
+    w = nn.Linear(16, 16)
+    frozen = nn.Linear(FEATURES, 16)
+
+    def step(x):
+        w.weight.grad = None
+        (F.tanh(w(F.tanh(frozen(x[0])))) ** 2).sum().backward()
+        total = minidl.zeros(1)
+        if between == "read":
+            with minidl.no_grad():
+                total = total + w.weight * 2
+        elif between == "double":
+            w.zero_grad()
+        elif between == "clear":
+            w.weight.grad = None
+        (F.tanh(w(F.tanh(frozen(x[1])))) ** 3).sum().backward()
+        return total
+
+    def gradients(function):
+        w.zero_grad()
+        found = []
+        for x, _ in batches(16):
+            function(x)
+            found.append((w.weight.gradient.tobytes(), w.bias.gradient.tobytes()))
+        return found
+
+    assert gradients(minidl.capture(step)) == gradients(lambda x: step(minidl.tensor(x)))
+
+
+@pytest.mark.parametrize("same", [0, 1, 2])
+def test_a_gradient_that_is_the_input_itself(same):
+    minidl.manual_seed(1)
+    w, frozen = nn.Linear(16, 16, bias=False), nn.Linear(FEATURES, 16)
+
+    def step(x):
+        w.weight.grad = None
+        for t in range(3):
+            with minidl.no_grad():
+                h, g = F.tanh(frozen(x[t])), F.tanh(frozen(x[t + 1]) * 2)
+            w(h).backward(h if t == same else g)
+        return w.weight * 1
+
+    plain = [step(minidl.tensor(x)).detach().numpy().tobytes() for x, _ in batches(16)]
+    captured = minidl.capture(step)
+    assert [captured(x).detach().numpy().tobytes() for x, _ in batches(16)] == plain
 
 
 def test_rows_in_another_order_are_products_of_their_own():
@@ -115,6 +171,6 @@ def test_rows_in_another_order_are_products_of_their_own():
     (x, _), *_ = batches(16)
     for _ in range(3):
         given = step(x).detach().numpy()
-    assert "with those above" not in str(step)
+    assert "with the first" not in str(step)
     expected = w(minidl.tensor(x[3])) + w(minidl.tensor(x[1])) + w(minidl.tensor(x[0]))
     assert given.tobytes() == expected.detach().numpy().tobytes()

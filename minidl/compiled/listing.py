@@ -130,18 +130,24 @@ def multiply_adds(line: Line) -> int:
 
 
 def _works(listing) -> list[int]:
-    """The multiply-adds of each line; those of a product that is done with an earlier one count there."""
-    works: list[int] = []
-    first: dict[int, int] = {}  # by the address of the weight
-    for line, begin, end, _ in listing:
-        work = multiply_adds(line)
-        if work and begin == end:
-            works[first[address_of(line.operands[1])]] += work
-            work = 0
-        elif work:
-            first[address_of(line.operands[1])] = len(works)
-        works.append(work)
+    """The multiply-adds of each line; those of a product that is done with another one count there."""
+    works = [multiply_adds(line) for line, *_ in listing]
+    for n, (line, begin, end, _) in enumerate(listing):
+        if works[n] and begin == end:
+            forward = line.what == "operation"  # else the sum of all is done at the last
+            there = (range(n - 1, -1, -1) if forward else range(n + 1, len(listing)))
+            other = next(i for i in there if works[i] and listing[i][1] < listing[i][2] and _joins(line, listing[i][0]))
+            works[n], works[other] = 0, works[other] + works[n]
     return works
+
+
+def _joins(line: Line, other: Line) -> bool:
+    """Whether two products have one operation, and one weight or one gradient."""
+    if line.operation is not other.operation:
+        return False
+    if line.what == "operation":
+        return address_of(line.operands[1]) == address_of(other.operands[1])
+    return address_of(line.outputs[0]) == address_of(other.outputs[0])
 
 
 def _where(line: Line) -> str:
@@ -162,7 +168,7 @@ def shown(listing, names: Names, seconds: np.ndarray | None = None, peak: float 
     for (text, begin, end, compiled), (line, *_), adds in zip(texts, listing, works, strict=True):
         note = where = "" if compiled else _where(line)
         if begin == end and multiply_adds(line):
-            note = "with those above"
+            note = "with the first" if line.what == "operation" else "with the last"
         elif seconds is not None:
             taken = float(seconds[begin:end].sum())
             note = f"{1e6 * taken:9.2f} µs"

@@ -9,7 +9,7 @@ from ..kernels.ledger import Line, address_of, owner_of, span_of
 from ..kernels.replay import Replay
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
-from .products import Joined, Reordered, joined, reordered
+from .products import Block, Reordered, joined, reordered, stacked
 from .recorder import Recorder
 
 
@@ -25,6 +25,9 @@ class Builder:
         self.listing: list[tuple[Line, int, int, bool]] = []  # with the instructions that it became
         self._moved: dict[int, int] = {}  # the offsets of roots
         self._joined = {number: group for group in joined(self.lines, recorder.roots) for number in group.numbers}
+        self._stacked = {number: group for group in stacked(
+            self.lines, recorder.roots, {id(self.lines[number].outputs[0]) for number in self._joined})
+            for number in group.numbers}
         self._reordered = {one.first: one for one in reordered(self.lines)}
         self._rows: dict[tuple, tuple[np.ndarray, int]] = {}  # copies of weights, and the last lines that read them
         self._lay_out()
@@ -38,6 +41,17 @@ class Builder:
             for key in line.owners:
                 last[key] = number
         lasting = {id(owner_of(array)) for array in self.results}
+        groups: dict[int, Block] = {}  # by the array
+        for stack in self._stacked.values():
+            for operands in stack.operands:
+                if id(operands[0]) not in groups:
+                    groups.update(dict.fromkeys(map(id, operands), Block(operands)))
+                for array in operands:
+                    last[id(array)] = max(last[id(array)], stack.last)
+        for joined_ in self._joined.values():
+            if joined_.first in self._joined and id(self.lines[joined_.first].outputs[0]) not in groups:
+                outputs = [self.lines[number].outputs[0] for number in joined_.numbers]
+                groups.update(dict.fromkeys(map(id, outputs), Block(outputs)))
         for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
                 lasting.update(line.owners)
@@ -51,18 +65,18 @@ class Builder:
         for key, number in last.items():
             if roots[key].key[0] == "line" and key not in lasting:
                 ends.setdefault(number, []).append(key)
-        groups: dict[int, Joined] = {}  # by the output
         done: dict[int, list[Reordered]] = {}
         for number, line in enumerate(self.lines):
-            if number in self._joined and self._joined[number].first == number:
-                self._place_together(self._joined[number], groups)
             if number in self._reordered:
                 one = self._reordered[number]
                 one.offset = arena.place(one.weight.nbytes)
                 done.setdefault(one.last, []).append(one)
             for key in line.owners:
                 if roots[key].key[0] == "line" and key not in self._moved:
-                    self._moved[key] = arena.place(roots[key].array.nbytes)
+                    if key in groups:
+                        self._place_together(groups[key])
+                    else:
+                        self._moved[key] = arena.place(roots[key].array.nbytes)
             for key in ends.get(number, ()):
                 if key not in groups:
                     arena.free(self._moved[key])
@@ -81,14 +95,12 @@ class Builder:
             if key in self._moved and root.key[0] == "constant":
                 self.array(root.array)[...] = root.array
 
-    def _place_together(self, group: Joined, groups: dict[int, Joined]) -> None:
-        """The outputs of products that are one product lie one behind the other."""
-        outputs = [self.lines[number].outputs[0] for number in group.numbers]
-        group.offset = offset = self.arena.place(sum([output.nbytes for output in outputs]))
-        group.alive = len(outputs)
-        for output in outputs:
-            self._moved[id(output)], groups[id(output)] = offset, group
-            offset += output.nbytes
+    def _place_together(self, block: Block) -> None:
+        """Arrays of products that are one product lie one behind the other."""
+        block.offset = offset = self.arena.place(sum([array.nbytes for array in block.arrays]))
+        for array in block.arrays:
+            self._moved[id(array)] = offset
+            offset += array.nbytes
 
     def array(self, array: np.ndarray) -> np.ndarray:
         """The program's array in place of one of the recording."""
@@ -125,7 +137,7 @@ class Builder:
             elif line.what == "operation":
                 compiled = self._operation(line)
             elif line.what == "accumulate":
-                compiled = self._accumulate(line, number in fresh)
+                compiled = self._stack(number, fresh) or self._accumulate(line, number in fresh)
             elif line.what == "overwrite":
                 self._copy(self.array(line.outputs[0]), line.operands[0])
             elif line.what == "call":
@@ -182,6 +194,22 @@ class Builder:
         for i in group.numbers:
             del self._joined[i]
         return False
+
+    def _stack(self, number: int, fresh: set[int]) -> bool:
+        """At the last line of products that add to one gradient, their sum; False for another line."""
+        stack = self._stacked.get(number)
+        if stack is None or number != stack.last:
+            return stack is not None
+        target = self.lines[number].outputs[0]
+        matrices = [strided(self.array(first), (stack.rows, first.shape[1]), (first.shape[1] * first.itemsize,
+                                                                              first.itemsize))
+                    for first, *_ in stack.operands]
+        if _LOWERINGS["linear_weight_gradient"](self, "linear_weight_gradient", matrices, {}, target,
+                                                accumulates=stack.first not in fresh):
+            return True
+        for i in stack.numbers:  # one after the other
+            self._accumulate(self.lines[i], i in fresh)
+        return True
 
     def _reorder(self, number: int) -> None:
         """Before the first line that reads a weight's columns, copy it, so that rows are read."""
