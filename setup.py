@@ -81,7 +81,8 @@ EXTENSIONS = [  # the longest first, so that the last does not keep one core alo
     *(extension(dtype, macros=macros) for dtype, macros in DTYPES.items()),
     *(extension(f"{target}_{dtype}", flags, [*macros, *INLINED])
       for target, flags in reversed(TARGETS.items()) for dtype, macros in DTYPES.items()),
-    extension("replay"), extension("memory"), extension("shortcut"), extension("cpu", macros=BUILT)]
+    extension("replay"), extension("memory"), extension("ledger"), extension("shortcut"),
+    extension("cpu", macros=BUILT)]
 
 if __name__ == "__main__":
     setup(

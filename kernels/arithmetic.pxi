@@ -58,7 +58,10 @@ cdef void divide(Call* call, Py_ssize_t rows) noexcept nogil:
     binary_call(vdivide, call, rows)
 
 cdef void copy(Call* call, Py_ssize_t rows) noexcept nogil:
-    unary_call(vcopy, call, rows)
+    if call.a.s0 == 1 and call.a.s1 != 1:  # the transpose, block by block
+        pack(call.a.at, 1, call.a.s1, rows, call.cols, call.out.at, call.out.s0)
+    else:
+        unary_call(vcopy, call, rows)
 
 cdef void negative(Call* call, Py_ssize_t rows) noexcept nogil:
     unary_call(vnegative, call, rows)

@@ -6,6 +6,7 @@ runs, since there is a weak reference to its owner. Labels are checked where the
 writes to. A program that is running refuses a second call.
 """
 
+import builtins
 from types import CellType
 
 import numpy
@@ -291,7 +292,7 @@ cdef class Guards:
         """
         cdef Guard* guard = &self.guards[i]
         holder, key, before = self.held[i]
-        if guard.value is NULL:
+        if guard.value is NULL or (guard.kind == NAME and not dict.__contains__(holder, key)):
             return False
         if guard.kind == NAME:
             now = dict.get(holder, key)
@@ -413,7 +414,7 @@ cdef class Replay:
             s1 = size
         if written and (not array.flags.writeable or s1 != size):
             raise ValueError("expected an output to write to, whose columns have stride one")
-        matrix.at, matrix.s0, matrix.s1 = <real*><size_t>array.ctypes.data, s0 // size, s1 // size
+        matrix.at, matrix.s0, matrix.s1 = <real*>(<ArrayHead*><PyObject*>array).data, s0 // size, s1 // size
         owner = array
         while isinstance(owner.base, NDARRAY):
             owner = owner.base
@@ -903,16 +904,32 @@ cdef extern from "Python.h":
     void PyEval_SetProfile(Py_tracefunc function, PyObject* me) noexcept
     const int PyTrace_CALL, PyTrace_C_CALL
     void Py_DECREF(PyObject* o) noexcept
+    bint PyCFunction_CheckExact(object function) noexcept
+    PyObject* PyCFunction_GetSelf(object function) noexcept
+
+cdef object BUILTINS = builtins
+
+
+cdef enum:
+    CALLED = 4  # a flag of interest: code that called() has looked at
+
+
+cdef inline bint is_builtin(PyObject* function) noexcept:
+    """Whether it is a function of the module builtins, such as len."""
+    return PyCFunction_CheckExact(<object>function) and PyCFunction_GetSelf(<object>function) == <PyObject*>BUILTINS
 
 
 cdef class Profiler:
     """Calls ``called(frame)`` and ``called_in_c(frame, function)`` for the calls that this thread makes.
 
+    called() gives whether it has looked at the frame: if begun ``again``, it is not told of the same code once more.
+
     interest(code) says for which: 1 where code is called, 2 where it calls C, 3 both, 0 neither. It is called once for
-    each code object, and code without interest costs no Python.
+    each code object, and code without interest costs no Python. Calls in C of Python's builtins are not told.
     """
 
     cdef object interest, called, called_in_c
+    cdef bint again             # without the code that was called before
     cdef dict known             # by the address of the code: the interest, and the code; then those asked last
     cdef PyObject* codes[1024]
     cdef int interests[1024]
@@ -929,18 +946,29 @@ cdef class Profiler:
             self.codes[place], self.interests[place] = code, <int>(<tuple>found)[0]
         return self.interests[place]
 
+    cdef int tell(self, frame, PyObject* code) except -1:
+        """That this code is called."""
+        cdef int interest = self.interest_in(code)
+        if not interest & CALLED or not self.again:
+            if self.called(frame) and not interest & CALLED:
+                self.known[<size_t>code] = interest | CALLED, <object>code
+                self.interests[(<size_t>code >> 5) % 1024] = interest | CALLED
+                self.codes[(<size_t>code >> 5) % 1024] = code
+        return 0
+
     def __call__(self, frame, event, arg):
         """Called once by sys.setprofile, where it has been removed and put back."""
         code = frame.f_code
         cdef int interest = self.interest_in(<PyObject*>code)
-        self.begin()
+        self.begin(self.again)
         if event == "call" and interest & 1:
-            self.called(frame)
+            self.tell(frame, <PyObject*>code)
         elif event == "c_call" and interest & 2:
             self.called_in_c(frame, arg)
 
-    def begin(self):
-        """Begin to profile; sys.setprofile ends it."""
+    def begin(self, bint again=False):
+        """Begin to profile; sys.setprofile ends it. again: without the code that was looked at before."""
+        self.again = again
         PyEval_SetProfile(on_event, <PyObject*>self)
 
 
@@ -953,8 +981,8 @@ cdef int on_event(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) e
     cdef int interest = self.interest_in(code)
     if what == PyTrace_CALL:
         if interest & 1:
-            self.called(<object><PyObject*>frame)
-    elif interest & 2:
+            self.tell(<object><PyObject*>frame, code)
+    elif interest & 2 and not is_builtin(arg):
         self.called_in_c(<object><PyObject*>frame, <object>arg)
     return 0
 

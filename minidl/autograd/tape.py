@@ -23,6 +23,9 @@ A thread may have a recorder. Its methods are called, in order of time, for what
     only_plain(why)                                  what comes next is no part of a recorded step, which runs plain
     ignoring                                         an attribute: whether labels that a loss is to ignore were met
     gradient_queried(parameter)                    Python asks whether it has a gradient
+
+It may also have ``walking(tensor)``, a context manager around a backward() that begins at this Tensor with 1 and makes
+no graph. Where that gives True, the recorder knows what will be done: the walk computes with arrays, and tells nothing.
 """
 from __future__ import annotations
 

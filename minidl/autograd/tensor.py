@@ -157,7 +157,16 @@ class Tensor(Operators):
         if not self.requires_grad:
             raise RuntimeError("backward: this Tensor does not require grad and was not recorded")
         retain = create_graph if retain_graph is None else retain_graph
-        if not create_graph and active_recorder() is None:
+        recorder = active_recorder()
+        walking = None if create_graph or gradient is not None else getattr(recorder, "walking", None)
+        if walking is None:
+            self._walk(gradient, retain, create_graph, recorder is not None)
+        else:
+            with walking(self) as foreseen:
+                self._walk(None, retain, False, not foreseen)
+
+    def _walk(self, gradient, retain: bool, create_graph: bool, recorded: bool) -> None:
+        if not create_graph and not recorded:
             start = self._gradient(gradient)
             if self.node is None:
                 self.accumulate(start)

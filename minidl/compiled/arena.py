@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 
 from ..autograd import storage
+from ..kernels.ledger import address_of, owner_of
 
 LINE = 64  # bytes of a cache line
 
@@ -60,14 +61,13 @@ def in_memory_order(array: np.ndarray) -> np.ndarray:
 
 def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray | None:
     """A view from an array's first element on, with another shape and strides; None where its memory has gaps."""
-    owner = array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
+    owner = owner_of(array)
     flat = in_memory_order(owner)
     if not flat.flags.c_contiguous or 0 in shape:
         return None
-    offset = array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
-    return np.ndarray(shape, array.dtype, np.asarray(flat), offset, strides)
+    if array.shape == shape and array.strides == strides and type(array) is np.ndarray:
+        return array
+    return np.ndarray(shape, array.dtype, np.asarray(flat), address_of(array) - address_of(flat), strides)
 
 
 def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.ndarray] | None:
@@ -75,7 +75,12 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
 
     The first is the output: its columns have stride one. None where two axes cannot describe all of them.
     """
-    views = [np.broadcast_to(array, shape) for array in arrays]
+    if all([array.shape == shape and array.flags.c_contiguous for array in arrays]):  # as one row
+        n = arrays[0].size
+        rows = [strided(array, (1, n), (n * array.itemsize, array.itemsize)) for array in arrays]
+        found = [row for row in rows if row is not None]
+        return found if len(found) == len(rows) else None
+    views = [array if array.shape == shape else np.broadcast_to(array, shape) for array in arrays]
     axes = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: -abs(views[0].strides[i]))
     lengths: list[int] = []
     steps: list[list[int]] = [[] for _ in arrays]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.ledger import Line, address_of, owner_of
 from ..optim.optimizer import Optimizer
 from .nesting import Place
-from .recorder import Line, Recorder, _owner
+from .recorder import Recorder
 
 PRODUCTS = ("linear", "matmul", "linear_input_gradient", "linear_weight_gradient")
 
@@ -35,7 +36,7 @@ class Names:
         return f"{self._name(value)}[{', '.join(map(str, value.shape))}]"
 
     def _name(self, array: np.ndarray) -> str:
-        owner = _owner(array)
+        owner = owner_of(array)
         root = self.recorder.roots[id(owner)]
         kind = root.key[0]
         if kind == "argument":
@@ -128,6 +129,27 @@ def multiply_adds(line: Line) -> int:
     return output.size * inner
 
 
+def _works(listing) -> list[int]:
+    """The multiply-adds of each line; those of a product that is done with another one count there."""
+    works = [multiply_adds(line) for line, *_ in listing]
+    for n, (line, begin, end, _) in enumerate(listing):
+        if works[n] and begin == end:
+            forward = line.what == "operation"  # else the sum of all is done at the last
+            there = (range(n - 1, -1, -1) if forward else range(n + 1, len(listing)))
+            other = next(i for i in there if works[i] and listing[i][1] < listing[i][2] and _joins(line, listing[i][0]))
+            works[n], works[other] = 0, works[other] + works[n]
+    return works
+
+
+def _joins(line: Line, other: Line) -> bool:
+    """Whether two products have one operation, and one weight or one gradient."""
+    if line.operation is not other.operation:
+        return False
+    if line.what == "operation":
+        return address_of(line.operands[1]) == address_of(other.operands[1])
+    return address_of(line.outputs[0]) == address_of(other.outputs[0])
+
+
 def _where(line: Line) -> str:
     """What runs a line that has no kernel."""
     owner = getattr(line.operation, "__self__", None)  # none of a user's own step()
@@ -142,12 +164,15 @@ def shown(listing, names: Names, seconds: np.ndarray | None = None, peak: float 
     wide = max((len(text) for text, *_ in texts), default=0)
     wide = min(wide, 96)
     lines = []
-    for (text, begin, end, compiled), (line, *_) in zip(texts, listing, strict=True):
+    works = _works(listing)
+    for (text, begin, end, compiled), (line, *_), adds in zip(texts, listing, works, strict=True):
         note = where = "" if compiled else _where(line)
-        if seconds is not None:
+        if begin == end and multiply_adds(line):
+            note = "with the first" if line.what == "operation" else "with the last"
+        elif seconds is not None:
             taken = float(seconds[begin:end].sum())
             note = f"{1e6 * taken:9.2f} µs"
-            work = 2 * multiply_adds(line)
+            work = 2 * adds
             if work and taken > 0:
                 note += f"  {work / taken / 1e9:7.2f} GFLOP/s  {100 * work / taken / peak:5.1f} % of the peak"
             elif where:

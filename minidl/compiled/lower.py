@@ -190,7 +190,7 @@ def _linear(builder, name, operands, settings, output):
 
 @lowering("linear_input_gradient")
 def _linear_input(builder, name, operands, settings, output):
-    g, weight = operands[:2]
+    g, weight = operands[0], builder.by_rows(operands[1])
     return _product(builder, rows_of(output), in_order(builder, g), strided(weight, weight.shape, weight.strides))
 
 

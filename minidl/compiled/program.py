@@ -1,17 +1,17 @@
 """Builder: makes a program of a recording; each line becomes instructions over arrays of one memory block."""
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import arrays, kernels
 from ..autograd import storage
+from ..kernels.ledger import Line, address_of, owner_of, span_of
 from ..kernels.replay import Replay
 from . import lower_images, lower_sequences  # noqa: F401  their lowerings are registered by then
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
-from .recorder import Line, Recorder, _owner
+from .products import Block, Reordered, joined, reordered, stacked
+from .recorder import Recorder
 
 
 class Builder:
@@ -25,6 +25,12 @@ class Builder:
         self.numbers: dict[tuple, np.ndarray] = {}
         self.listing: list[tuple[Line, int, int, bool]] = []  # with the instructions that it became
         self._moved: dict[int, int] = {}  # the offsets of roots
+        self._joined = {number: group for group in joined(self.lines, recorder.roots) for number in group.numbers}
+        self._stacked = {number: group for group in stacked(
+            self.lines, recorder.roots, {id(self.lines[number].outputs[0]) for number in self._joined})
+            for number in group.numbers}
+        self._reordered = {one.first: one for one in reordered(self.lines)}
+        self._rows: dict[tuple, tuple[np.ndarray, int]] = {}  # copies of weights, and the last lines that read them
         self._lay_out()
 
     # The memory of the arrays
@@ -33,12 +39,23 @@ class Builder:
         roots, arena = self.recorder.roots, self.arena
         last: dict[int, int] = {}
         for number, line in enumerate(self.lines):
-            for array in _arrays(line):
-                last[id(_owner(array))] = number
-        lasting = {id(_owner(array)) for array in self.results}
+            for key in line.owners:
+                last[key] = number
+        lasting = {id(owner_of(array)) for array in self.results}
+        groups: dict[int, Block] = {}  # by the array
+        for stack in self._stacked.values():
+            for operands in stack.operands:
+                if id(operands[0]) not in groups:
+                    groups.update(dict.fromkeys(map(id, operands), Block(operands)))
+                for array in operands:
+                    last[id(array)] = max(last[id(array)], stack.last)
+        for joined_ in self._joined.values():
+            if joined_.first in self._joined and id(self.lines[joined_.first].outputs[0]) not in groups:
+                outputs = [self.lines[number].outputs[0] for number in joined_.numbers]
+                groups.update(dict.fromkeys(map(id, outputs), Block(outputs)))
         for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
-                lasting.update(id(_owner(array)) for array in _arrays(line))
+                lasting.update(line.owners)
         for argument in self.recorder.arguments:
             if argument is not None:
                 self._moved[id(argument)] = arena.place(argument.nbytes)
@@ -49,15 +66,29 @@ class Builder:
         for key, number in last.items():
             if roots[key].key[0] == "line" and key not in lasting:
                 ends.setdefault(number, []).append(key)
+        done: dict[int, list[Reordered]] = {}
         for number, line in enumerate(self.lines):
-            for array in _arrays(line):
-                key = id(_owner(array))
+            if number in self._reordered:
+                one = self._reordered[number]
+                one.offset = arena.place(one.weight.nbytes)
+                done.setdefault(one.last, []).append(one)
+            for key in line.owners:
                 if roots[key].key[0] == "line" and key not in self._moved:
-                    self._moved[key] = arena.place(roots[key].array.nbytes)
+                    if key in groups:
+                        self._place_together(groups[key])
+                    else:
+                        self._moved[key] = arena.place(roots[key].array.nbytes)
             for key in ends.get(number, ()):
-                arena.free(self._moved[key])
+                if key not in groups:
+                    arena.free(self._moved[key])
+                    continue
+                groups[key].alive -= 1
+                if groups[key].alive == 0:
+                    arena.free(groups[key].offset)
+            for one in done.get(number, ()):
+                arena.free(one.offset)
         for array in self.results:
-            key = id(_owner(array))
+            key = id(owner_of(array))
             if key not in self._moved and roots[key].key[0] == "line":
                 self._moved[key] = arena.place(roots[key].array.nbytes)
         arena.allocate()
@@ -65,15 +96,20 @@ class Builder:
             if key in self._moved and root.key[0] == "constant":
                 self.array(root.array)[...] = root.array
 
+    def _place_together(self, block: Block) -> None:
+        """Arrays of products that are one product lie one behind the other."""
+        block.offset = offset = self.arena.place(sum([array.nbytes for array in block.arrays]))
+        for array in block.arrays:
+            self._moved[id(array)] = offset
+            offset += array.nbytes
+
     def array(self, array: np.ndarray) -> np.ndarray:
         """The program's array in place of one of the recording."""
-        owner = _owner(array)
+        owner = owner_of(array)
         offset = self._moved.get(id(owner))
         if offset is None:
             return array
-        begin = owner.__array_interface__["data"][0]
-        return self.arena.array(offset + array.__array_interface__["data"][0] - begin, array.shape, array.dtype,
-                                array.strides)
+        return self.arena.array(offset + address_of(array) - address_of(owner), array.shape, array.dtype, array.strides)
 
     def number(self, value, dtype) -> np.ndarray:
         """A number as an array of one element, rounded to the element type."""
@@ -91,7 +127,7 @@ class Builder:
 
     def owns(self, array: np.ndarray) -> bool:
         """Whether the program alone writes to this array's memory."""
-        return _owner(array) is self.arena.memory
+        return owner_of(array) is self.arena.memory
 
     # Instructions
 
@@ -100,10 +136,13 @@ class Builder:
         overwriting = _overwriting(self.lines)
         for number, line in enumerate(self.lines):
             begin, compiled = len(self.program), True
-            if line.what == "operation":
+            self._reorder(number)
+            if number in self._joined and self._join(number):
+                pass
+            elif line.what == "operation":
                 compiled = self._operation(line)
             elif line.what == "accumulate":
-                compiled = self._accumulate(line, number in overwriting)
+                compiled = self._stack(number, overwriting) or self._accumulate(line, number in overwriting)
             elif line.what == "overwrite":
                 self._copy(self.array(line.outputs[0]), line.operands[0])
             elif line.what == "call":
@@ -143,6 +182,53 @@ class Builder:
 
         self.program.call(call)
         return False
+
+    def _join(self, number: int) -> bool:
+        """At the first line of products that are one, that product; False if it has no kernel."""
+        group = self._joined[number]
+        if number != group.first:
+            return True
+        lines = [self.lines[i] for i in group.numbers]
+        x, *layer = [self._moved_in(operand) for operand in lines[0].operands]
+        output = self.array(lines[0].outputs[0])
+        rows = sum([len(line.operands[0]) for line in lines])
+        whole = [strided(array, (rows, array.shape[1]), (array.shape[1] * array.itemsize, array.itemsize))
+                 for array in (x, output)]
+        if whole[0] is not None and whole[1] is not None and lower(self, "linear", [whole[0], *layer], {}, whole[1]):
+            return True
+        for i in group.numbers:
+            del self._joined[i]
+        return False
+
+    def _stack(self, number: int, fresh: set[int]) -> bool:
+        """At the last line of products that add to one gradient, their sum; False for another line."""
+        stack = self._stacked.get(number)
+        if stack is None or number != stack.last:
+            return stack is not None
+        target = self.lines[number].outputs[0]
+        matrices = [strided(self.array(first), (stack.rows, first.shape[1]), (first.shape[1] * first.itemsize,
+                                                                              first.itemsize))
+                    for first, *_ in stack.operands]
+        if _LOWERINGS["linear_weight_gradient"](self, "linear_weight_gradient", matrices, {}, target,
+                                                accumulates=stack.first not in fresh):
+            return True
+        for i in stack.numbers:  # one after the other
+            self._accumulate(self.lines[i], i in fresh)
+        return True
+
+    def _reorder(self, number: int) -> None:
+        """Before the first line that reads a weight's columns, copy it, so that rows are read."""
+        self._rows = {key: found for key, found in self._rows.items() if found[1] >= number}
+        one = self._reordered.get(number)
+        if one is not None:
+            weight = self.array(one.weight)
+            rows = self.arena.array(one.offset, weight.shape, weight.dtype)
+            if lower(self, "clone", [weight], {}, rows):
+                self._rows[address_of(weight), weight.shape, weight.strides] = rows, one.last
+
+    def by_rows(self, weight: np.ndarray) -> np.ndarray:
+        """The weight, or the copy of it that lies by rows, if there is one now."""
+        return self._rows.get((address_of(weight), weight.shape, weight.strides), (weight, 0))[0]
 
     def _call_function(self, line: Line) -> None:
         operands = [self._moved_in(x) for x in line.operands]
@@ -217,46 +303,24 @@ def _overwriting(lines: list[Line]) -> set[int]:
         if line.what == "call" or line.what == "function":  # which may read all gradients
             waiting.clear()
         elif line.what == "zero":
-            waiting[_span(line.outputs[0])] = number
-        elif line.what == "accumulate" and (zero := waiting.pop(_span(line.outputs[0]), None)) is not None:
+            waiting[span_of(line.outputs[0])] = number
+        elif line.what == "accumulate" and (zero := waiting.pop(span_of(line.outputs[0]), None)) is not None:
             found |= {zero, number}
         elif line.what in ("operation", "draw", "accumulate", "overwrite", "finite"):
-            touched = [_span(array) for array in _arrays(line)]
+            touched = [span_of(array) for array in line.arrays]
             for key in [key for key in waiting if any(a[0] < key[1] and key[0] < a[1] for a in touched)]:
                 del waiting[key]
     return found
 
 
-def _span(array: np.ndarray) -> tuple[int, int]:
-    """The first and the last address of an array."""
-    return np.lib.array_utils.byte_bounds(array)
-
-
-def _arrays(line: Line) -> list[np.ndarray]:
-    """All arrays that a line reads or writes."""
-    found: list[np.ndarray] = []
-
-    def collect(value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            found.append(value)
-        elif isinstance(value, (tuple, list)):
-            for item in value:
-                collect(item)
-
-    collect(line.operands)
-    collect(list(line.settings.values()))
-    collect(line.outputs)
-    return found
-
-
 def _needed(recorder: Recorder, results: list[np.ndarray]) -> list[Line]:
     """The lines, without operations whose output no later line reads."""
-    read = {id(_owner(array)) for array in results}
+    read = {id(owner_of(array)) for array in results}
     lines = []
     for line in reversed(recorder.lines):
         if line.what == "operation" and not any(
-                id(_owner(x)) in read for x in line.outputs):
+                id(owner_of(x)) in read for x in line.outputs):
             continue
         lines.append(line)
-        read.update(id(_owner(array)) for array in _arrays(line))
+        read.update(line.owners)
     return lines[::-1]

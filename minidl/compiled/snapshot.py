@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random as python_random
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -12,8 +13,10 @@ from .. import random
 from ..autograd.parameter import Parameter
 from ..autograd.tape import unseen
 from ..autograd.tensor import Tensor
+from ..kernels.replay import Guards
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from .streams import global_stream
 from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict
 
 # What an optimizer computes anew from its groups
@@ -31,34 +34,48 @@ class Snapshot:
     """
 
     def __init__(self, *things: Any):
-        self._undo: list[Callable[[], None]] = []
+        self.things = things
+        self.parameters: list[Parameter] = []
+        self.optimizers: list[Optimizer] = []
+        self._structure = Guards()  # that lists, dictionaries and objects hold what they held
+        self._fixed: list[Callable[[], None]] = []  # puts that back
+        self._keep: list[Callable[[], Callable[[], None]]] = [_generators]  # keep values; give what restores them
         self._seen: dict[int, Any] = {}
-        for generator in (random.generator(), np.random.mtrand._rand):
-            self._visit(generator, 0)
-        before = python_random.getstate()
-        self._undo.append(lambda: python_random.setstate(before))
         for thing in things:
             self._visit(thing, 0)
+        self._undo = self._fixed + [keep() for keep in self._keep]
+
+    def renewed(self, *things: Any) -> Snapshot:
+        """A snapshot of now: where the things hold the same objects, this one with the values of now."""
+        same = len(things) == len(self.things) and all(a is b for a, b in zip(things, self.things, strict=True))
+        if not same or self._structure.changed() >= 0:
+            return Snapshot(*things)
+        self._undo = self._fixed + [keep() for keep in self._keep]
+        return self
 
     def put_back(self) -> None:
         for undo in self._undo:
             undo()
+
+    def forget(self) -> None:
+        """Let go of the values, until it is renewed."""
+        self._undo = []
 
     def _visit(self, thing: Any, depth: int) -> None:
         if id(thing) in self._seen or depth > DEPTH:
             return
         self._seen[id(thing)] = thing
         if isinstance(thing, Parameter):
-            self._parameter(thing)
+            self.parameters.append(thing)
+            self._keep.append(partial(_parameter, thing))
         elif isinstance(thing, Tensor):
-            self._tensor(thing)
+            self._keep.append(partial(_tensor, thing))
         elif isinstance(thing, np.ndarray):
-            self._array(thing)
+            self._keep.append(partial(_array, thing))
         elif isinstance(thing, np.random.Generator):
-            self._bits(thing.bit_generator)
+            self._keep.append(partial(_bits, thing.bit_generator))
         elif isinstance(thing, np.random.RandomState):
-            before = thing.get_state()
-            self._undo.append(lambda: thing.set_state(before))
+            self._keep.append(lambda: partial(thing.set_state, thing.get_state()))
         elif isinstance(thing, (list, tuple)):
             self._items(thing, depth)
         elif isinstance(thing, dict):
@@ -66,7 +83,8 @@ class Snapshot:
         elif isinstance(thing, Module):
             self._entries(vars(thing), FORGOTTEN, depth)
         elif isinstance(thing, Optimizer):
-            self._undo.extend(flat.undo() for flat in thing.flats())
+            self.optimizers.append(thing)
+            self._keep.append(partial(_state, thing))
             self._entries(vars(thing), DERIVED, depth)
         elif isinstance(thing, MethodType):
             self._visit(thing.__self__, depth + 1)
@@ -76,40 +94,6 @@ class Snapshot:
         elif not isinstance(thing, type) and not _is_library(_file_of(type(thing))):
             self._entries(_own_dict(thing), frozenset(), depth)
 
-    def _parameter(self, parameter: Parameter) -> None:
-        values, gradients, has_grad = parameter._data.copy(), parameter._grad.copy(), parameter.status.has_grad
-
-        def undo():
-            if not (_equal(parameter._data, values) and _equal(parameter._grad, gradients)):
-                parameter._data[...], parameter._grad[...] = values, gradients
-                parameter.status.advance()
-            parameter.status.has_grad = has_grad
-
-        self._undo.append(undo)
-
-    def _tensor(self, tensor: Tensor) -> None:
-        data, values, grad = tensor._data, tensor._data.copy(), tensor.grad
-
-        def undo():
-            tensor._data, tensor.grad = data, grad
-            if data.flags.writeable:
-                data[...] = values
-
-        self._undo.append(undo)
-
-    def _array(self, array: np.ndarray) -> None:
-        if array.flags.writeable and not array.dtype.hasobject:
-            values = array.copy()
-            self._undo.append(lambda: np.copyto(array, values))
-
-    def _bits(self, generator: Any) -> None:
-        before = generator.state
-
-        def undo():
-            generator.state = before
-
-        self._undo.append(undo)
-
     def _items(self, things: list | tuple, depth: int) -> None:
         before = list(things)
         if isinstance(things, list):
@@ -117,7 +101,8 @@ class Snapshot:
                 if not _same(things, before):
                     things[:] = before
 
-            self._undo.append(undo)
+            self._fixed.append(undo)
+            self._structure.items(things, "items")
         for thing in before:
             self._visit(thing, depth + 1)
 
@@ -132,20 +117,28 @@ class Snapshot:
                     del entries[name]
                 entries.update(before)
 
-        self._undo.append(undo)
-        for value in before.values():
+        self._fixed.append(undo)
+        self._structure.size(entries, "entries")
+        for name, value in before.items():
+            self._structure.name(entries, name, "an entry")
             self._visit(value, depth + 1)
 
     def _function(self, function: FunctionType, depth: int) -> None:
         """What a function of the user's names: its closure, its globals, the functions that it calls."""
         if _is_library(function.__code__.co_filename):
             return
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            self._structure.attribute(function, name, name)
         for cell in function.__closure__ or ():
             try:
-                self._visit(cell.cell_contents, depth + 1)
+                value = cell.cell_contents
             except ValueError:  # not yet assigned
+                self._structure.value(partial(_is_assigned, cell), "a variable")
                 continue
+            self._structure.cell(cell, "a variable")
+            self._visit(value, depth + 1)
         for name in _names(function):
+            self._structure.name(function.__globals__, name, "a global")
             if name in function.__globals__:
                 self._visit(function.__globals__[name], depth + 1)
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
@@ -155,7 +148,76 @@ class Snapshot:
 def put_back_if_refused(recorder, *things: Any) -> None:
     """Put these back if the recording fails, so that the function can then run plain, with the same bits."""
     with unseen():  # this is not a part of the function
-        recorder.undo.append(Snapshot(*things).put_back)
+        before = recorder.snapshot
+        now = recorder.snapshot = Snapshot(*things) if before is None else before.renewed(*things)
+        recorder.undo.append(now.put_back)
+        recorder.covered.update(id(parameter.status) for parameter in now.parameters)
+        recorder.covered.update(id(flat) for optimizer in now.optimizers for flat in optimizer.flats())
+
+
+# What keeps the values of one thing, and gives the function that puts them back
+
+
+def _generators() -> Callable[[], None]:
+    """NumPy's and Python's global generators, and minidl's own."""
+    undo = global_stream.undo(), _bits(random.generator().bit_generator), partial(
+        python_random.setstate, python_random.getstate())
+
+    def put_back():
+        for each in undo:
+            each()
+
+    return put_back
+
+
+def _bits(generator: Any) -> Callable[[], None]:
+    return partial(setattr, generator, "state", generator.state)
+
+
+def _state(optimizer: Optimizer) -> Callable[[], None]:
+    undo = [flat.undo() for flat in optimizer.flats()]
+
+    def put_back():
+        for each in undo:
+            each()
+
+    return put_back
+
+
+def _parameter(parameter: Parameter) -> Callable[[], None]:
+    values, gradients, has_grad = parameter._data.copy(), parameter._grad.copy(), parameter.status.has_grad
+
+    def undo():
+        if not (_equal(parameter._data, values) and _equal(parameter._grad, gradients)):
+            parameter._data[...], parameter._grad[...] = values, gradients
+            parameter.status.advance()
+        parameter.status.has_grad = has_grad
+
+    return undo
+
+
+def _tensor(tensor: Tensor) -> Callable[[], None]:
+    data, values, grad = tensor._data, tensor._data.copy(), tensor.grad
+
+    def undo():
+        tensor._data, tensor.grad = data, grad
+        if data.flags.writeable:
+            data[...] = values
+
+    return undo
+
+
+def _array(array: np.ndarray) -> Callable[[], None]:
+    if array.flags.writeable and not array.dtype.hasobject:
+        return partial(np.copyto, array, array.copy())
+    return lambda: None
+
+
+def _is_assigned(cell) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 def _same(these, those) -> bool:

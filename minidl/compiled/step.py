@@ -39,17 +39,24 @@ RUNNING = "capture: this step is running already: it was called again from withi
 class Recording:
     """One run of the function by Python, and the program made of it: ``replay``, and ``result()`` for its output.
 
-    nesting : the arguments, with a Place for each array. arrays : those, of which copies are taken. ignoring : whether
-    earlier batches had labels that a loss is to ignore.
+    nesting : the arguments, with a Place for each array. arrays : those, of which copies are taken.
+    earlier : a run that this one is to be compared with, or None. ignoring : whether earlier batches had labels that
+    a loss is to ignore.
     """
 
-    def __init__(self, function: Callable, nesting: tuple, arrays: list[np.ndarray], ignoring: bool = False):
+    def __init__(self, function: Callable, nesting: tuple, arrays: list[np.ndarray], earlier: Recording | None = None,
+                 ignoring: bool = False):
         self.arrays = [np.array(array, order="C") for array in arrays]
         self.nesting = nesting
-        statics: list[Any] = []
-        told(nesting, statics)
-        with without_collector(), Watch(function, statics) as self.watch:
-            self.recorder = recorder = self.watch.recorder
+        watch = None if earlier is None else earlier.watch  # it has looked up what the function names
+        if watch is None or not watch.renewed():
+            statics: list[Any] = []
+            told(nesting, statics)
+            watch = Watch(function, statics)
+        self.watch = watch
+        with without_collector(), watch:
+            self.recorder = recorder = watch.recorder
+            recorder.earlier = None if earlier is None else earlier.recorder
             recorder.ignoring = ignoring
             for array in self.arrays:
                 recorder.argument(array)
@@ -68,7 +75,7 @@ class Recording:
                 raise
             finally:
                 recording_ends()
-        self.watch.forget()
+        recorder.close()
 
     def _told(self) -> tuple:
         """A key to compare recordings by."""
@@ -84,6 +91,7 @@ class Recording:
         self.replay.guards.name(vars(storage), "_moves", "where parameters lie")  # guard MOVES
         self.replay.guards.attribute(thread, "depth", "whether operations are put on the tape")
         self.replay.guards.take(self.watch.guards)
+        self.replay.guards.take(self.watch.settled())
         self.results = [builder.array(array) for array in self.tensors]
         args, named = self.nesting
         self.flat = not named and all(type(x) is Place or not isinstance(x, (tuple, list, dict)) for x in args)
@@ -201,7 +209,7 @@ class RecordedStep(ReplayedCall):
         """Run the function as Python and record it; kept: the recording to compare with, or None."""
         self.program = None
         try:
-            new = Recording(self.called(), nesting, arrays, self.ignoring)
+            new = Recording(self.called(), nesting, arrays, kept, self.ignoring)
         except PlainOnly as refusal:
             self.reason = str(refusal)
             self._kept.clear()
@@ -209,6 +217,7 @@ class RecordedStep(ReplayedCall):
             return self.called()(*args, **named)
         self.ignoring = new.recorder.ignoring
         if kept is not None and new.signature == kept.signature:
+            kept.watch.recorder, kept.recorder.snapshot = kept.recorder, new.recorder.snapshot
             kept.replay.replays += 1
             kept.replay.next_check *= 2
             self._shortcut(kept)
@@ -219,6 +228,9 @@ class RecordedStep(ReplayedCall):
                 self.reason = ("the function does not do the same at each call, though nothing that it is seen to read "
                                f"has changed: {_difference(kept.signature[0], new.signature[0])}")
                 self._kept.clear()
+                return new.recorded_output()
+            if new.recorder.foreseen:  # some of its lines are those of the earlier run, on other arrays
+                self._kept.pop(key)
                 return new.recorded_output()
         new.build()
         self._kept[key] = new

@@ -18,6 +18,8 @@ import random as python_random
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
@@ -28,11 +30,13 @@ from .. import random as own_random
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder
 from ..autograd.tensor import Tensor
+from ..kernels.ledger import owner_of
 from ..kernels.replay import Guards, Profiler, ReplayedCall
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .errors import CaptureError
 from .recorder import Recorder
+from .streams import global_stream, told_state
 
 OWN = str(Path(__file__).resolve().parents[1])
 NN = f"{OWN}{os.sep}nn{os.sep}"
@@ -51,8 +55,8 @@ class Watch:
 
     def __init__(self, function, objects=()):
         self.function, self.arguments = function, objects
-        self.recorder = Recorder(self.knows)
-        self.codes: set[CodeType] = set()
+        self.recorder = Recorder(self.knows, self._resting)
+        self.codes: dict[CodeType, dict] = {}  # with their globals
         self.functions: set[CodeType] = set()
         self.nested: set[CodeType] = set()  # of functions that are made anew at each call
         self.modules: list[tuple[Module, set]] = []  # with the names of their attributes
@@ -60,19 +64,61 @@ class Watch:
         self.arrays: dict[int, tuple[np.ndarray, tuple]] = {}  # arrays among it, with what they held
         self.caches: list = []
         self.guards, self.effects = Guards(), Guards()
+        self.streams: dict[Any, Callable[[], Any]] = {}  # of random numbers: where they are
+        self.again = False  # it ran before: what the same code names need not be looked up
         self._guarded: set[tuple] = set()
+        self._profiler = Profiler(_interest, self._called, self._called_in_c)
+
+    def renewed(self) -> bool:
+        """Get ready to watch the function once more; False, if what was found has changed since, of whatever kind."""
+        for guards, whatever in ((self.guards, False), (self.effects, True)):
+            while (i := guards.changed()) >= 0:
+                if not guards.renew(i, whatever):
+                    return False
+        if any(vars(module).keys() - names - FORGOTTEN for module, names in self.modules):
+            return False
+        self.arrays = {key: (array, _content(array)) for key, (array, _) in self.arrays.items()}
+        snapshot, self.recorder, self.again = self.recorder.snapshot, Recorder(self.knows, self._resting), True
+        self.recorder.snapshot = snapshot
+        for key, state in self.streams.items():
+            self.recorder.stream(key, state)
+        return True
 
     def __enter__(self) -> Watch:
-        self.recorder.stream("numpy", lambda: [np.asarray(part).tobytes() for part in np.random.get_state()])
-        self.effects.name(vars(own_random), "_stream", "minidl's own stream of random numbers (manual_seed)")
-        self.recorder.stream("own", lambda: own_random.generator().bit_generator.state)
+        if not self.again:
+            self._stream("numpy", global_stream)
+            self.effects.name(vars(own_random), "_stream", "minidl's own stream of random numbers (manual_seed)")
+            self._stream("own", lambda: told_state(own_random.generator()))
+            self._visit_entry()
+        self._before, self._caller = sys.getprofile(), sys._getframe(1).f_code
+        self._profiler.begin(self.again)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        sys.setprofile(self._before)
+
+    @contextmanager
+    def _resting(self):
+        """Within it nobody is told of calls: of what is called in its place, or does what it did before."""
+        sys.setprofile(None)
+        try:
+            yield
+        finally:
+            self._profiler.begin(self.again)
+
+    def _stream(self, key, state: Callable[[], Any]) -> None:
+        self.streams[key] = state
+        self.recorder.stream(key, state)
+
+    def _visit_entry(self) -> None:
+        """Look up what the function that is recorded names, and what its arguments are."""
         function = self.function
         while isinstance(function, (MethodType, functools.partial)):
             if isinstance(function, functools.partial):
                 self._visit_object((*function.args, *function.keywords.values()), frozenset())
                 function = function.func
             else:
-                names = frozenset(_names(function.__func__)) if isinstance(function.__func__, FunctionType) else ()
+                names = _names(function.__func__) if isinstance(function.__func__, FunctionType) else ()
                 self._visit_object(function.__self__, frozenset(names))
                 self._visit_class(type(function.__self__), frozenset(names), 0)
                 function = function.__func__
@@ -80,22 +126,16 @@ class Watch:
             self._visit_function(function)
         else:
             self._visit_object(function, frozenset(("forward", "__call__")))
-        names = frozenset(_names(function)) if isinstance(function, FunctionType) else frozenset()
+        names = _names(function) if isinstance(function, FunctionType) else frozenset()
         for value in self.arguments:
             self._visit_object(value, names)
-        self._before = sys.getprofile()
-        self._profiler = Profiler(_interest, self._called, self._called_in_c)  # kept as long as it is at work
-        self._profiler.begin()
-        return self
-
-    def __exit__(self, *exception) -> None:
-        sys.setprofile(self._before)
 
     # While it runs
 
-    def _called(self, frame: FrameType) -> None:
+    def _called(self, frame: FrameType) -> bool:
+        """Look up what the code of a function that begins names; whether it did."""
         if active_recorder() is None:  # within a function that is called in its place
-            return
+            return False
         code = frame.f_code
         own = code.co_filename.startswith(OWN)
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
@@ -104,17 +144,19 @@ class Watch:
         if own:  # minidl's own: only the settings of its modules matter
             if isinstance(first, Module):
                 self._visit_object(first, frozenset())
-            return
+            return True
+        self.recorder.own = False
         self._visit_code(code, frame.f_globals)
         if code.co_freevars and code not in self.functions and code not in self.nested:
             for function in gc.get_referrers(code):
                 if isinstance(function, FunctionType) and function.__code__ is code:
                     self._visit_function(function)
         if isinstance(first, Module) or id(first) in self.seen:
-            names = frozenset(_code_names(code))
+            names = _code_names(code)
             self._visit_object(first, names)
             if not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
                 self._visit_class(type(first), names, 0)
+        return True
 
     def _called_in_c(self, frame: FrameType, function) -> None:
         if active_recorder() is None:
@@ -140,7 +182,7 @@ class Watch:
         if code in self.functions:
             return
         self.functions.add(code)
-        names = frozenset(_names(function))
+        names = _names(function)
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
             self.guards.attribute(function, name, f"the {name.strip('_')} of {function.__qualname__}")
         self._visit_code(code, function.__globals__)
@@ -158,9 +200,9 @@ class Watch:
     def _visit_code(self, code: CodeType, namespace: dict) -> None:
         if code in self.codes:
             return
-        self.codes.add(code)
+        self.codes[code] = namespace
         self.nested.update(_inside(code))
-        names = frozenset(_code_names(code))
+        names = _code_names(code)
         for name in names:
             if self._new("name", id(namespace), name):
                 self.guards.name(namespace, name, f"the global {name!r}")
@@ -180,7 +222,7 @@ class Watch:
         if isinstance(value, Tensor):
             self._visit_tensor(value)
         elif isinstance(value, np.ndarray):
-            self.arrays.setdefault(id(value), (value, (value.shape, value.dtype, value.tobytes())))
+            self.arrays.setdefault(id(value), (value, _content(value)))
         elif isinstance(value, (tuple, list)):
             if isinstance(value, list):
                 self.guards.items(value, f"the items of a {text}")
@@ -200,7 +242,7 @@ class Watch:
             if not _is_library(value.__code__.co_filename):
                 self._visit_function(value)
         elif isinstance(value, MethodType):
-            self._visit_object(value.__self__, names | frozenset(_names(value.__func__)), depth + 1)
+            self._visit_object(value.__self__, names | _names(value.__func__), depth + 1)
             self._visit_object(value.__func__, names, depth + 1)
         elif isinstance(value, functools.partial):
             self._visit_object((value.func, *value.args, *value.keywords.values()), names, depth + 1)
@@ -211,7 +253,7 @@ class Watch:
         elif isinstance(value, type):
             self._visit_class(value, names, depth)
         elif isinstance(value, np.random.Generator):
-            self.recorder.stream(id(value), lambda: value.bit_generator.state)
+            self._stream(id(value), lambda: told_state(value))
         elif isinstance(value, (BuiltinFunctionType, np.ufunc, ReplayedCall, contextvars.ContextVar)):
             pass
         elif hasattr(type(value), "__next__"):
@@ -337,6 +379,13 @@ class Watch:
 
     def knows(self, array: np.ndarray) -> bool:
         """Whether the function finds the array, or one whose memory it views, at each call."""
+        if self._found(array):
+            return True
+        if self.again:  # the same code may have found other objects: look up anew all that it names
+            self._look_again()
+        return self.again and self._found(array)
+
+    def _found(self, array: np.ndarray) -> bool:
         owner: Any = array
         while isinstance(owner, np.ndarray):
             if id(owner) in self.seen:
@@ -344,10 +393,20 @@ class Watch:
             owner = owner.base
         return False
 
+    def _look_again(self) -> None:
+        codes = self.codes
+        self._guarded, self.codes, self.functions, self.nested = set(), {}, set(), set()
+        self._visit_entry()
+        for code, namespace in codes.items():
+            self._visit_code(code, namespace)
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and frame.f_code is not self._caller:
+            if _interest(frame.f_code) & 1:
+                self._called(frame)
+            frame = frame.f_back
+
     def end(self) -> None:
-        """Guard the arrays that were found. CaptureError if the function itself changed what it reads."""
-        for cache in self.caches:
-            self.guards.value(lambda cache=cache: cache.cache_info()[1::2], f"the cache of {cache.__name__}")
+        """CaptureError if the function itself changed what it reads."""
         for guards in (self.guards, self.effects):
             i = guards.changed()
             if i >= 0:
@@ -357,29 +416,33 @@ class Watch:
             if new:
                 self._refuse(f"{type(module).__name__}.{min(new)}")
         used = self.recorder.roots
-        for array, (shape, dtype, content) in self.arrays.values():
-            owner = array
-            while isinstance(owner.base, np.ndarray):
-                owner = owner.base
-            if id(owner) not in used:
-                if (array.shape, array.dtype, array.tobytes()) != (shape, dtype, content):
-                    self._refuse("the elements of an array")
-                if type(array) is np.ndarray and array.dtype != object:
-                    self.guards.content(array, "the elements of an array")
+        for array, content in self.arrays.values():
+            if id(owner_of(array)) not in used and _content(array) != content:
+                self._refuse("the elements of an array")
+
+    def settled(self) -> Guards:
+        """Guards of what only the end of the recording tells: the arrays that were found, gradients, caches."""
+        guards, used = Guards(), self.recorder.roots
+        for cache in self.caches:
+            guards.value(lambda cache=cache: cache.cache_info()[1::2], f"the cache of {cache.__name__}")
+        for array, _ in self.arrays.values():
+            if id(owner_of(array)) not in used and type(array) is np.ndarray and array.dtype != object:
+                guards.content(array, "the elements of an array")
         for root in used.values():
             if root.key[0] == "outside" and type(root.array) is np.ndarray:
-                self.guards.place(root.array, "where an array lies")
+                guards.place(root.array, "where an array lies")
         for parameter, flag in self.recorder.queried.values():
-            self.guards.reached(parameter.status, flag, f"whether {parameter.described()} has a gradient")
+            guards.reached(parameter.status, flag, f"whether {parameter.described()} has a gradient")
+        return guards
 
     def _refuse(self, text: str) -> None:
         raise CaptureError(
             f"capture: the function changes {text}, which it reads: a later call would not do so. Keep such state in "
             "a Tensor that it changes in place, return it, or change it outside the step")
 
-    def forget(self) -> None:
-        """Release all that was found; the guards hold what they need."""
-        self.seen, self.arrays, self.modules = {}, {}, []
+
+def _content(array: np.ndarray) -> tuple:
+    return array.shape, array.dtype, array.tobytes()
 
 
 def _dict_of(kind: type) -> dict | None:
@@ -431,10 +494,10 @@ def _slots_of(kind: type) -> tuple:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _names(function) -> list[str]:
+def _names(function) -> frozenset[str]:
     """The names in the code of a function."""
     code = getattr(function, "__code__", None)
-    return [] if code is None else _code_names(code)
+    return frozenset() if code is None else _code_names(code)
 
 
 def _inside(code: CodeType) -> list[CodeType]:
@@ -443,12 +506,13 @@ def _inside(code: CodeType) -> list[CodeType]:
     return found + [inner for constant in found for inner in _inside(constant)]
 
 
-def _code_names(code: CodeType) -> list[str]:
+@functools.lru_cache(1024)
+def _code_names(code: CodeType) -> frozenset[str]:
     """The names in a piece of code and in the functions inside it, and texts that might be names of attributes."""
-    found = list(code.co_names)
+    found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found += _code_names(constant)
+            found |= _code_names(constant)
         elif isinstance(constant, str) and constant.isidentifier():
-            found.append(constant)
-    return found
+            found.add(constant)
+    return frozenset(found)

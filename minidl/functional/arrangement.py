@@ -12,7 +12,7 @@ from .products import matmul
 from .reductions import sum
 from .shapes import _flat, index, permute, reshape
 
-__all__ = ["bmm", "chunk", "einsum", "expand", "flip", "outer", "repeat", "split", "tril", "triu"]
+__all__ = ["chunk", "einsum", "expand", "flip", "outer", "repeat", "split", "tril", "triu"]
 
 _expand = Operation("expand", lambda x, shape: np.broadcast_to(x, shape), lambda g, y, x, shape: g, reads=("",),
                     views=True)
@@ -86,17 +86,10 @@ def outer(a, b):
     return reshape(a, (-1, 1)) * b
 
 
-def bmm(a, b):
-    """The matrix products of two batches: (B, M, K) (B, K, N) -> (B, M, N)."""
-    if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0]:
-        raise ValueError(f"bmm: expected (B, M, K) and (B, K, N), got {tuple(a.shape)} and {tuple(b.shape)}")
-    return matmul(a, b)
-
-
 def einsum(equation: str, *operands):
     """Products and sums over axes that letters name (Einstein 1916): "bij,bjk->bik" is a product of batches.
 
-    Two operands at a time are multiplied as matrices. Without "->" the letters that appear once are saved, sorted.
+    Two operands at a time are multiplied as matrices. Without "->" the letters that appear once are kept, sorted.
     ValueError for letters that do not fit, and for "..." and a letter twice in one operand, which it does not take.
     """
     left, arrow, right = equation.replace(" ", "").partition("->")

@@ -224,7 +224,7 @@ class Optimizer:
         recorder: Any = active_recorder()
         flats = self.flats()
         recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
-        undo = [flat.undo() for flat in flats]
+        undo = [flat.undo() for flat in flats if id(flat) not in recorder.covered]
 
         def put_back():
             for each in undo:
