@@ -117,7 +117,7 @@ class Members:
         """Into another dtype, float32 or float64, in place: parameters, gradients and buffers of floats.
 
         The device may be "cpu" alone. Returns the module. An optimizer's state follows at its next step.
-        Raises TypeError for another dtype, and ValueError for another device.
+        Raises TypeError for another dtype or device.
         """
         asked = conversion.asked_for(type(self).__name__, args, dtype, device)
         if asked is not None:
