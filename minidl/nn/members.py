@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from .module import Module
 
 
-class Found(list):
-    """A list of which next() gives the first item: scripts ask ``next(model.parameters())`` of PyTorch's iterator."""
-
-    def __next__(self) -> Any:
-        if not self:
-            raise StopIteration
-        return self[0]
-
-
 class Members:
     """The base of Module that holds these methods."""
 
