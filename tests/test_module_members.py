@@ -225,10 +225,9 @@ def test_a_cast_is_noticed_by_what_was_compiled():
 def test_there_is_one_device(device):
     with pytest.raises(ValueError, match="expected 'cpu', the one that there is"):
         minidl.device(device)
-    with pytest.raises(ValueError, match="expected 'cpu'"):
-        model().to(device)
-    with pytest.raises(ValueError, match="expected 'cpu'"):
-        minidl.ones(2).to(device)
+    for to in (model().to, minidl.ones(2).to):
+        with pytest.raises(TypeError, match=f"to: expected .* the device 'cpu', got '{device}'"):
+            to(device)
 
 
 def test_scripts_that_choose_a_device():
@@ -236,8 +235,7 @@ def test_scripts_that_choose_a_device():
     assert str(device) == "cpu" == device.type and device == minidl.ones(2).device == "cpu"
     assert repr(device) == "device(type='cpu')" and {device: 1}[minidl.device("cpu:0")] == 1
     net = model().to(device)
-    first = next(net.parameters())
-    assert first is net[0].weight and first.device == device and next(nn.Tanh().parameters(), None) is None
+    assert net[0].weight.device == device
     x = minidl.ones(3, 4).to(device)
     assert net(x).device == device
     with pytest.raises(TypeError, match=r"Sequential\.to: expected float32, float64 or the device 'cpu', got 'fast'"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def asked_for(who: str, given: tuple, dtype, device) -> np.dtype | None:
     """The dtype that the arguments of to() ask for, or None; they may name the CPU, too, or be a Tensor like which.
 
-    Raises TypeError for a dtype that no Parameter has, and ValueError for another device.
+    Raises TypeError for a dtype that no Parameter has, and for another device.
     """
     for x in (*given, dtype, device):
         if x is None or is_cpu(x):

@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from .module import Module
 
 
-class Found(list):
-    """A list of which next() gives the first item: scripts ask ``next(model.parameters())`` of PyTorch's iterator."""
-
-    def __next__(self) -> Any:
-        if not self:
-            raise StopIteration
-        return self[0]
-
-
 class Members:
     """The base of Module that holds these methods."""
 
@@ -117,7 +108,7 @@ class Members:
         """Into another dtype, float32 or float64, in place: parameters, gradients and buffers of floats.
 
         The device may be "cpu" alone. Returns the module. An optimizer's state follows at its next step.
-        Raises TypeError for another dtype, and ValueError for another device.
+        Raises TypeError for another dtype or device.
         """
         asked = conversion.asked_for(type(self).__name__, args, dtype, device)
         if asked is not None:

@@ -26,7 +26,7 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
-from .members import Found, Members
+from .members import Members
 
 ndarray = np.ndarray  # as one name, which predict looks up at each call
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
@@ -305,8 +305,8 @@ class Module(Members):
                     yield f"{name}.{own_name}" if name else own_name, value
 
     def parameters(self) -> list[Parameter]:
-        """The Parameters of the module and all below it; each learns its dotted name. next() gives the first."""
-        found: list[Parameter] = Found()
+        """The Parameters of the module and all below it; each learns its dotted name."""
+        found = []
         for name, parameter in self.named_parameters():
             parameter.name = name
             found.append(parameter)
