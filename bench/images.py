@@ -15,7 +15,7 @@ from workers import Workers  # noqa: E402
 import minidl  # noqa: E402
 from minidl.kernels import replay  # noqa: E402
 
-TURNS, BATCHES = 15, (4, 16, 128)
+TURNS, BATCHES = 5, (4, 16, 128)
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ class Jit:
 class Scan(Jit):
     """Several steps a call, through ``lax.scan``."""
 
-    steps = 10
+    steps = 3
 
     def function(self):
         def run(state, x, y):

@@ -38,6 +38,14 @@ ROWS = [
     ("matmul row", lambda L, a, b: L.matmul(a, b), (3,), (2, 3, 4)),
     ("matmul column", lambda L, a, b: L.matmul(a, b), (2, 4, 3), (3,)),
     ("matmul transposed", lambda L, a, b: L.matmul(a.T, b.T), (3, 2), (4, 3)),
+    ("conv1d", lambda L, a, b: L.conv1d(a, b, padding=1, stride=2), (2, 3, 7), (4, 3, 3)),
+    ("conv2d", lambda L, a, b, c: L.conv2d(a, b, c, (1, 2), 1, 2, 2), (2, 4, 5, 6), (6, 2, 3, 2), (6,)),
+    ("max_pool1d", lambda L, a: L.max_pool1d(a, 2), (2, 3, 7)),
+    ("max_pool2d", lambda L, a: L.max_pool2d(a, 3, 2, 1), (2, 3, 5, 6)),
+    ("avg_pool1d", lambda L, a: L.avg_pool1d(a, 2), (2, 3, 7)),
+    ("avg_pool2d", lambda L, a: L.avg_pool2d(a, 3, 2, 1), (2, 3, 5, 6)),
+    ("adaptive_avg_pool1d", lambda L, a: L.adaptive_avg_pool1d(a, 3), (2, 3, 7)),
+    ("adaptive_avg_pool2d", lambda L, a: L.adaptive_avg_pool2d(a, (2, 3)), (2, 3, 5, 7)),
     ("neg", lambda L, a: -L.neg(-a), S),
     ("abs", lambda L, a: abs(a) + L.abs(a), S),
     ("sqrt", lambda L, a: L.sqrt(a * a + 1), S),
@@ -194,6 +202,10 @@ def test_finite_differences_of_cross_entropy_with_probabilities():
 
 def test_finite_differences_of_dropout():
     check_slopes(lambda x: F.dropout(x, 0.4, generator=5) * x, samples([S]))
+
+
+def test_finite_differences_of_zero_padding():
+    check_slopes(lambda x: F.zero_pad2d(x, (1, -1, 0, 2)) * 2, samples([(2, 3, 4, 5)]))
 
 
 def test_every_operation_has_a_row():
