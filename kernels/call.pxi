@@ -106,7 +106,7 @@ cdef enum:
     RECURRENT = 2048   # whole sequences: see recurrent.pxi
     STACK = 4096       # a product of stacks of matrices
     TABLE_ROWS = 8192  # rows of a table by their labels
-    NORMALIZES = 16384 # rows or columns, with a weight and a bias
+    NORMALIZES = 16384  # rows or columns, with a weight and a bias
     GIVES_BYTES = 1024  # an output of bytes
     WINDOWS = 2048     # over windows, which a geometry describes
     BY_NAME = 512      # its callable is written out, since no other operation takes what it takes

@@ -5,7 +5,8 @@
 #     lstm   i, f, o = sigmoid, u = tanh of the quarters of z = a + h W^T;      c' = f c + i u;  h' = o tanh c'
 #     gru    q = b + h W^T;  r, z = sigmoid(a + q);  n = tanh(a_n + r q_n);      h' = n + z (h - n)
 #
-# N sequences (rows), T steps (settings.all[0]), which run backwards if settings.all[1]; W (gates H, H), a (T N, gates H).
+# N sequences (rows), T steps (settings.all[0]), which run backwards if settings.all[1]; W (gates H, H), a (T N, gates
+# H).
 # The work, which is the output, lies flat: h in T + 1 places (N, H), of which the first (the last, if the steps run
 # backwards) is h0; of lstm c in as many; then for each step the gates (N, gates H) and what else is kept. The
 # derivative runs the other way; it writes T + 1 places: the gradients of the initial states, then those of a for each

@@ -64,6 +64,27 @@ SIGNATURES = {
     nn.Hardsigmoid: "(inplace=False)", nn.Hardswish: "(inplace=False)",
     nn.Threshold: "(threshold, value, inplace=False)", nn.PReLU: "(num_parameters=1, init=0.25, dtype=None)",
     nn.Softmax: "(dim=-1)", nn.LogSoftmax: "(dim=-1)",
+    nn.BatchNorm2d: "(num_features, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, dtype=None)",
+    nn.LayerNorm: "(normalized_shape, eps=1e-05, elementwise_affine=True, bias=True, dtype=None)",
+    nn.RMSNorm: "(normalized_shape, eps=None, elementwise_affine=True, dtype=None)",
+    nn.GroupNorm: "(num_groups, num_channels, eps=1e-05, affine=True, dtype=None)",
+    nn.Embedding: "(num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, dtype=None, *, "
+                  "generator=None)",
+    nn.RNN: "(input_size, hidden_size, num_layers=1, nonlinearity='tanh', bias=True, batch_first=False, dropout=0.0, "
+            "bidirectional=False, dtype=None, *, generator=None)",
+    nn.LSTM: "(input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, "
+             "dtype=None, *, generator=None)",
+    nn.GRUCell: "(input_size, hidden_size, bias=True, dtype=None, *, generator=None)",
+    nn.MultiheadAttention: "(embed_dim, num_heads, dropout=0.0, bias=True, add_bias_kv=False, add_zero_attn=False, "
+                           "kdim=None, vdim=None, batch_first=False, dtype=None, *, generator=None)",
+    nn.TransformerEncoderLayer: "(d_model, nhead, dim_feedforward=2048, dropout=0.1, activation='relu', "
+                                "layer_norm_eps=1e-05, batch_first=False, norm_first=False, bias=True, dtype=None, *, "
+                                "generator=None)",
+    nn.TransformerEncoder: "(encoder_layer, num_layers, norm=None, enable_nested_tensor=True, mask_check=True)",
+    functional.layer_norm: "(x, normalized_shape, weight=None, bias=None, eps=1e-05)",
+    functional.embedding: "(input, weight, padding_idx=None)",
+    functional.scaled_dot_product_attention: "(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, "
+                                             "scale=None, *, generator=None)",
     nn.Flatten: "(start_dim=1, end_dim=-1)",
     nn.Loss: "(reduction='mean')", nn.MSELoss: "(reduction='mean')",
     nn.CrossEntropyLoss: "(weight=None, *, ignore_index=-100, reduction='mean', label_smoothing=0.0)",

@@ -52,9 +52,10 @@ def _number(i: int) -> Callable:
 
 def _start(x, again: bool):
     """Where the composition begins for an input: itself by another name, or a leaf if nobody differentiates again."""
-    if not isinstance(x, (Tensor, np.ndarray)):
+    if isinstance(x, np.ndarray):
+        return Tensor(x, requires_grad=x.dtype in FLOATS)
+    if not isinstance(x, Tensor):
         return x
-    if again and isinstance(x, Tensor):
-        return reshape(x, x.shape) if x.requires_grad else x.detach().requires_grad_(x.dtype in FLOATS)
-    array = x._data if isinstance(x, Tensor) else x
-    return Tensor(array, requires_grad=array.dtype in FLOATS)
+    if again and x.requires_grad:
+        return reshape(x, x.shape)
+    return x.detach().requires_grad_(x.dtype in FLOATS)

@@ -104,7 +104,7 @@ class Operation:
     def derivative(self, i: int) -> Callable:
         """The derivative for input i."""
         common = self.common
-        if common is None:
+        if common is None or self.derivatives[i] is no_derivative:
             return self.derivatives[i]
         return lambda g, y, *inputs, **settings: self.derivatives[i](
             g, common(g, y, *inputs, **settings), *inputs, **settings)
