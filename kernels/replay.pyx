@@ -544,7 +544,7 @@ cdef class Replay:
                 raise ValueError(f"{name}: expected no bias")
             self.bind(&ins.call.start, c, dtype, 1, g.out_channels, True)
             ins.call.start.s0 = 0
-        self.kept.append(held)
+        self.references.append(held)
         ins.call.geometry, ins.call.cols = <const Geometry*><size_t>held.ctypes.data, out.shape[1]
         ins.call.depth = out.shape[0]
         return g.kernel_height * g.kernel_width * g.out_channels // g.groups
@@ -576,7 +576,7 @@ cdef class Replay:
         if step % size:
             raise ValueError("expected strides of whole elements, and these aligned")
         self.bind(matrix, array[0], dtype, rows, cols, written)
-        self.kept.append(array)
+        self.references.append(array)
         return step // size if count > 1 else 0
 
     cdef int table_rows(self, const Operation* operation, str name, dtype, out, a, labels, double setting,
