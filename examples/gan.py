@@ -33,6 +33,7 @@ def network(inputs, outputs):
 G, D = network(NOISE, 2), network(2, 1)
 of_G = optim.Adam(G.parameters(), lr=1e-3, betas=(0.5, 0.999))
 of_D = optim.Adam(D.parameters(), lr=1e-3, betas=(0.5, 0.999))
+schedulers = [optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=args.steps) for optimizer in (of_G, of_D)]
 
 
 @minidl.capture
@@ -50,8 +51,9 @@ def train_step(real):
 
 
 for i in range(args.steps):
-    of_D.param_groups[0]["lr"] = of_G.param_groups[0]["lr"] = 1e-3 * (1 - i / args.steps)
     loss_D, loss_G = train_step(data(BATCH))
+    for scheduler in schedulers:
+        scheduler.step()
     if (i + 1) % max(1, args.steps // 5) == 0:
         print(f"step {i + 1}: discriminator {loss_D.item():.3f}, generator {loss_G.item():.3f}")
 

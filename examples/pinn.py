@@ -17,6 +17,7 @@ DAMPING, FREQUENCY, DURATION = 0.4, 4.0, 3.0
 args = options(__doc__, steps=20_000)
 model = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
 optimizer = optim.Adam(model.parameters(), lr=5e-3)
+scheduler = optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=args.steps)
 
 
 def derivative(y, x):
@@ -45,10 +46,10 @@ def exact(t):
 rng = np.random.default_rng(args.seed)
 losses = []
 for i in range(args.steps):
-    optimizer.param_groups[0]["lr"] = 5e-3 * (1 - i / args.steps)
     t = rng.uniform(0, DURATION, (64, 1)).astype(np.float32)
     t[0] = 0
     losses.append(train_step(t).item())
+    scheduler.step()
     if (i + 1) % max(1, args.steps // 6) == 0:
         print(f"step {i + 1}: loss {losses[-1]:.2e}")
 

@@ -28,6 +28,7 @@ rng = np.random.default_rng(args.seed)
 env = CartPole(CARTS, args.seed)
 actor, critic = network(2), network(1)
 optimizer = optim.Adam([*actor.parameters(), *critic.parameters()], lr=2e-3)
+scheduler = optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=args.steps)
 
 
 @minidl.capture
@@ -70,11 +71,11 @@ def greedy(states):
 
 scores = []
 for i in range(args.steps):
-    optimizer.param_groups[0]["lr"] = 2e-3 * (1 - i / args.steps)
     rollout = collect()
     for _ in range(EPOCHS):
         for rows in Batches(CARTS * HORIZON, BATCH, generator=rng):
             learn(*(x[rows] for x in rollout))
+    scheduler.step()
     if i % 3 == 2:
         scores.append(returns(greedy).mean())
         print(f"rollout {i + 1}: mean return {scores[-1]:.1f}")
