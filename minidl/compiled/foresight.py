@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..autograd.backward import _order, _outputs
 from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
-from ..autograd.backward import _order, _outputs
 from ..functional.applied import Applied
 from ..functional.operation import Operation
 from ..kernels.ledger import owner_of
