@@ -9,6 +9,7 @@ cdef struct Facts:  # of a parameter; kernels/memory.pyx keeps them
     int has_grad
 
 
+@cython.binding(False)
 cdef class Layer:
     """The kernels of a linear layer for its arrays: weight (O, I), bias (O,) and their gradients; None without bias.
 

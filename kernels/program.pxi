@@ -56,6 +56,7 @@ cdef struct Followed:  # a parameter of the model, whether it was trained when t
     long long version
 
 
+@cython.binding(False)
 cdef class Program:
     """A list of kernel calls over arrays of up to ``capacity`` rows.
 

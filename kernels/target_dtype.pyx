@@ -1,5 +1,8 @@
-# The arithmetic, in the order of its needs. A target's module is this text, compiled with its flags; Python finds
-# its table alone there.
+"""The kernels of one target in one element type: the arithmetic, in the order of its needs.
+
+setup.py compiles this text for each target and each element type, as modules whose names say which: avx2_f32. Python
+finds their table alone there.
+"""
 include "types.pxi"
 include "call.pxi"
 include "gemm.pxi"
