@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 from glob import glob
+from pathlib import Path
 
 from Cython.Compiler import Options
 
@@ -20,6 +21,9 @@ if "Cython.Compiler.MemoryView" not in sys.modules:  # which reads it once
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+
+# What only introspection of functions uses is a tenth of a module. python_dtype.pyx asks for it, to name its own.
+Options.get_directive_defaults()["binding"] = False
 
 DEBUG = os.environ.get("MINIDL_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("MINIDL_SANITIZE", "")
@@ -35,12 +39,21 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": True,
+    "auto_pickle": False,  # nothing here can be pickled
 }
 SLOW = DEBUG or SANITIZE
-FLAGS = ["-O1" if SLOW else "-O3", "-g" if SLOW else "-g0", "-ffp-contract=off", "-fno-math-errno",
-         "-pthread", "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
-# What Python calls does no arithmetic: as fast with -O2, built in half the time, and no loop of it needs aligning.
-PYTHON_FLAGS = ["-O2", "-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"] if GNU and not SLOW else []
+FLAGS = ["-g" if SLOW else "-g0", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-Wno-unused-function",
+         "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
+# Functions are inlined where the source says so, else no more than with -O2: more only adds code. Large loops, too,
+# are written twice if a branch in them is always taken or never.
+TARGET_FLAGS = ["-O1"] if SLOW else [
+    "-O3", "--param", "max-inline-insns-auto=15", "--param", "inline-min-speedup=30",
+    "--param", "early-inlining-insns=6", "--param", "max-unswitch-insns=100"] if GNU else []
+# What Python calls does no arithmetic: as fast with -O1, which takes half the time of -O2, if small functions
+# are inlined all the same, and large helpers of Cython are not. No loop of it needs aligning.
+PYTHON_FLAGS = ["-O1"] if SLOW else [
+    "-O1", "-finline-small-functions", "--param", "max-inline-insns-single=40", "-fno-align-functions",
+    "-fno-align-jumps", "-fno-align-loops"] if GNU else []
 # What only a debugger reads, and the padding between segments, are a sixth of the size.
 SMALLER = ["-fno-asynchronous-unwind-tables"] if GNU and not SLOW else []
 LINK = ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform == "linux" and not SLOW else []
@@ -56,12 +69,28 @@ if os.environ.get("MINIDL_TARGETS"):
     TARGETS = {target: TARGETS[target] for target in chosen}
 
 
-def extension(name, flags=PYTHON_FLAGS, macros=()):
+def extension(name, source=None, flags=PYTHON_FLAGS, macros=()):
+    """The module of this name, from a .pyx of the same name, or from a C file."""
     return Extension(
-        f"minidl.kernels.{name}", [f"kernels/{name}.pyx"], extra_compile_args=[*FLAGS, *SMALLER, *SANITIZERS, *flags],
-        extra_link_args=[*SANITIZERS, *LINK],
-        define_macros=[*macros, ("MINIDL_DEBUG", str(int(DEBUG)))],
+        f"minidl.kernels.{name}", [source or f"kernels/{name}.pyx"],
+        extra_compile_args=[*FLAGS, *SMALLER, *SANITIZERS, *flags], extra_link_args=[*SANITIZERS, *LINK],
+        define_macros=[*macros, ("MINIDL_DEBUG", str(int(DEBUG)))], include_dirs=["kernels"],
         depends=sorted(glob("kernels/*.pxi") + glob("kernels/*.h")))
+
+
+def translated(extensions):
+    """The same extensions, made from C: what Cython writes for their .pyx."""
+    return cythonize(extensions, include_path=["kernels"], compiler_directives=DIRECTIVES, force=DEBUG,
+                     build_dir=GENERATED, nthreads=THREADS)
+
+
+def named(of, name):
+    """The C of an extension, as that of the module of this name: several are made from one text."""
+    source = Path(of.sources[0])
+    copy, content = source.with_stem(name), source.read_text().replace(source.stem, name)
+    if not copy.exists() or copy.read_text() != content:
+        copy.write_text(content)
+    return str(copy)
 
 
 class ParallelBuild(build_ext):
@@ -72,21 +101,27 @@ class ParallelBuild(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
 
+GENERATED = "build/cython"
 THREADS = os.cpu_count() or 1 if sys.platform == "linux" else 0  # to translate: elsewhere a child begins anew
 BUILT = [(f"MINIDL_BUILT_{target.upper()}", "1") for target in TARGETS]
 DTYPES = {dtype: [(f"MINIDL_{dtype.upper()}", "1")] for dtype in ("f32", "f64")}
 # The loops are written to be inlined with constant sizes.
 INLINED = [("CYTHON_INLINE", "inline __attribute__((always_inline))")] if GNU else []
-EXTENSIONS = [  # the longest first, so that the last does not keep one core alone
-    *(extension(dtype, macros=macros) for dtype, macros in DTYPES.items()),
-    *(extension(f"{target}_{dtype}", flags, [*macros, *INLINED])
-      for target, flags in reversed(TARGETS.items()) for dtype, macros in DTYPES.items()),
-    extension("replay"), extension("memory"), extension("ledger"), extension("shortcut"),
-    extension("cpu", macros=BUILT)]
+
+
+def extensions():
+    """All modules, the longest first, so that the last does not keep one core alone."""
+    python, arithmetic, replay, *small = translated([
+        extension("python_dtype"), extension("target_dtype"), extension("replay"), extension("memory"),
+        extension("ledger"), extension("shortcut"), extension("cpu", macros=BUILT)])
+    return [
+        *(extension(dtype, named(python, dtype), macros=macros) for dtype, macros in DTYPES.items()),
+        replay,
+        *(extension(name, named(arithmetic, name), [*TARGET_FLAGS, *flags], [*macros, *INLINED])
+          for target, flags in reversed(TARGETS.items()) for dtype, macros in DTYPES.items()
+          for name in [f"{target}_{dtype}"]),
+        *small]
+
 
 if __name__ == "__main__":
-    setup(
-        ext_modules=cythonize(
-            EXTENSIONS, include_path=["kernels"], compiler_directives=DIRECTIVES, force=DEBUG,
-            build_dir="build/cython", nthreads=THREADS),
-        cmdclass={"build_ext": ParallelBuild})
+    setup(ext_modules=extensions(), cmdclass={"build_ext": ParallelBuild})

@@ -26,7 +26,7 @@ def build(target: str) -> Path:
                         include_path=[str(kernels)], compiler_directives=settings["DIRECTIVES"])[0].sources
     extension = Extension(
         NAME, sources, include_dirs=[str(kernels)], depends=[str(path) for path in kernels.glob("*.h")],
-        extra_compile_args=[*settings["FLAGS"], *settings["TARGETS"][target]],
+        extra_compile_args=[*settings["FLAGS"], *settings["TARGET_FLAGS"], *settings["TARGETS"][target]],
         define_macros=[("CYTHON_INLINE", "inline __attribute__((always_inline))")])
     command = Distribution({"ext_modules": [extension]}).get_command_obj("build_ext")
     command.build_lib = command.build_temp = str(CACHE / target)

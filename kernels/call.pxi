@@ -103,13 +103,13 @@ cdef enum:
     GIVES_NUMBER = 64  # a sum over the batch, in one order: one thread computes it
     ELEMENTWISE = 128  # knows no neighbours: may finish a product, panel by panel
     PRODUCT = 256      # a product that can be finished
-    RECURRENT = 2048   # whole sequences: see recurrent.pxi
+    BY_NAME = 512      # its callable is written out, since no other operation takes what it takes
+    GIVES_BYTES = 1024  # an output of bytes
+    WINDOWS = 2048     # over windows, which a geometry describes
     STACK = 4096       # a product of stacks of matrices
     TABLE_ROWS = 8192  # rows of a table by their labels
     NORMALIZES = 16384  # rows or columns, with a weight and a bias
-    GIVES_BYTES = 1024  # an output of bytes
-    WINDOWS = 2048     # over windows, which a geometry describes
-    BY_NAME = 512      # its callable is written out, since no other operation takes what it takes
+    RECURRENT = 32768  # whole sequences: see recurrent.pxi
 
 cdef struct Operation:
     const char* name

@@ -52,6 +52,7 @@ cdef fused_action fused_named(Operations table, str name) except NULL:
     raise KeyError(name)
 
 
+@cython.binding(False)
 cdef class Chain:
     """A recorded update rule.
 

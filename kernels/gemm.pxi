@@ -141,7 +141,7 @@ cdef void any_column(
         column(1, True, width, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
 
 
-cdef void pack(
+cdef inline void copy_packed(
     const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
 ) noexcept nogil:
     """out[k, j] = x[k, j] for k < depth, j < width; rows of out are os0 apart, x has any strides."""
@@ -178,6 +178,13 @@ cdef void pack(
         for j in range(width):
             out[k * os0 + j] = x[k * xs0 + j * xs1]
         k += 1
+
+
+cdef void pack(
+    const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
+) noexcept nogil:
+    """copy_packed(), once for all strides."""
+    copy_packed(x, xs0, xs1, depth, width, out, os0)
 
 
 # What is done to each panel of C once its sums are complete, while it is in the first-level cache.

@@ -31,6 +31,7 @@ cdef struct Part:    # parameters that have seen the same number of updates
     Py_ssize_t leader, begin, end  # its first parameter, and its spans
 
 
+@cython.binding(False)
 cdef class GroupStep:
     """The update of one parameter group by chains, which checks in each step that nothing it was made from has changed.
 

@@ -9,6 +9,7 @@ cdef struct Facts:  # of a parameter; its Status in kernels/memory.pyx holds the
     int has_grad
 
 
+@cython.binding(False)
 cdef class Layer:
     """The kernels of a linear layer for its arrays: weight (O, I), bias (O,) and their gradients; None without bias.
 

@@ -3,6 +3,7 @@
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 
+@cython.binding(False)
 cdef class Operations:
     """The table of a target's module, a capsule. ImportError for that of another build."""
 

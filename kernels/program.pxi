@@ -56,6 +56,7 @@ cdef struct ParameterGuard:  # a parameter of the model, whether it was trained 
     long long version
 
 
+@cython.binding(False)
 cdef class Program:
     """A list of kernel calls over arrays of up to ``capacity`` rows.
 

@@ -158,6 +158,42 @@ INLINE void store_part(real *p, vec v, ptrdiff_t n) {
 #endif
 }
 
+/* The first n lanes at p, p + step, ...; zero behind them. These loops stand in every elementwise kernel, so they stay
+   loops: unrolled, or made of vectors, they are most of its code, and no faster. Nor are they functions, of which a
+   call would push the vectors out of the registers. */
+#ifdef __GNUC__
+#define STAYS_A_LOOP __asm__ volatile("")
+#else
+#define STAYS_A_LOOP
+#endif
+INLINE vec gather(const real *p, ptrdiff_t step, ptrdiff_t n) {
+  real lanes[LANES];
+  if (n == LANES) {
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i++, p += step) {
+      lanes[i] = *p;
+      STAYS_A_LOOP;
+    }
+    return load(lanes);
+  }
+  store(lanes, broadcast(0));
+#pragma GCC unroll 1
+  for (ptrdiff_t i = 0; i < n; i++) {
+    lanes[i] = p[i * step];
+    STAYS_A_LOOP;
+  }
+  return load(lanes);
+}
+INLINE void scatter(real *p, ptrdiff_t step, vec v, ptrdiff_t n) {
+  real lanes[LANES];
+  store(lanes, v);
+#pragma GCC unroll 1
+  for (ptrdiff_t i = 0; i < n; i++) {
+    p[i * step] = lanes[i];
+    STAYS_A_LOOP;
+  }
+}
+
 /* The LANES x LANES matrix of these vectors, transposed: each round interleaves the upper half with the
    lower, and after log2(LANES) rounds rows have become columns. */
 #if defined(__GNUC__)

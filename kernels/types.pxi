@@ -21,20 +21,18 @@ cdef extern from "simd.h" nogil:
     vec root_of(vec v) noexcept
     void transpose(vec* rows) noexcept
     void prefetch(const real* p) noexcept
+    vec gather(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept
+    void scatter(real* p, Py_ssize_t step, vec v, Py_ssize_t n) noexcept
     vec fma "fma_"(vec a, vec b, vec c) noexcept
 
 
 cdef inline vec load_strided(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
     """The n <= LANES elements at p, p + step, ...; zeros beyond. A step of 0 gives one in all lanes."""
-    cdef real lanes[16]
-    cdef Py_ssize_t i
     if step == 1:
         return load(p) if n == LANES else load_part(p, n)
     if step == 0:
         return broadcast(p[0])
-    for i in range(LANES):
-        lanes[i] = p[i * step] if i < n else 0
-    return load(lanes)
+    return gather(p, step, n)
 
 
 cdef inline void store_first(real* p, vec v, Py_ssize_t n) noexcept nogil:
@@ -47,11 +45,7 @@ cdef inline void store_first(real* p, vec v, Py_ssize_t n) noexcept nogil:
 
 cdef inline void store_strided(real* p, Py_ssize_t step, vec v, Py_ssize_t n) noexcept nogil:
     """Store the first n <= LANES lanes at p, p + step, ..."""
-    cdef real lanes[16]
-    cdef Py_ssize_t i
     if step == 1:
         store_first(p, v, n)
-        return
-    store(lanes, v)
-    for i in range(n):
-        p[i * step] = lanes[i]
+    else:
+        scatter(p, step, v, n)

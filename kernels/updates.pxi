@@ -16,6 +16,7 @@ cdef struct Setting:  # the object that was read last; Update.read holds it
     PyObject* value
 
 
+@cython.binding(False)
 cdef class Update:
     """The calls that update one parameter group, and the Python objects that hold their settings.
 

@@ -125,8 +125,8 @@ def where(said: str) -> str:
             return lines[-1].strip()[:120]
         python = [line.split("/")[-1] for line in lines if line.strip().startswith("File")]
         return "; ".join(python[:2])
-    entry = re.search(r"__pyx_p[fw]_\w*?_[fF]?[36][24]_\d+(\w+)", said)
-    inner = re.search(r"#0 0x\w+ in (?:__pyx_f_\w*?_f[36][24]_)?(\w+)", said)
+    entry = re.search(r"__pyx_p[fw]_\w*?f(?:32|64)_\d+(\w+)", said)
+    inner = re.search(r"#0 0x\w+ in (?:__pyx_f_\w*?f(?:32|64)_)?(\w+)", said)
     return " in ".join([error[1] or error[2], *(found[1] for found in (inner, entry) if found)])
 
 

@@ -1,5 +1,8 @@
-# The arithmetic: each file uses those before it. A target's module is this text, compiled with the target's flags; it
-# shows Python its table of operations alone.
+"""The kernels of one target in one element type: the arithmetic, in the order of its needs.
+
+setup.py compiles this text for each target and each element type, as modules whose names say which: avx2_f32. Python
+finds their table alone there.
+"""
 include "types.pxi"
 include "call.pxi"
 include "gemm.pxi"

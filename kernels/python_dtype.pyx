@@ -1,4 +1,11 @@
-# What Python calls, for one element type: functions that check their arguments and run the actions in a target's table.
+# cython: binding=True
+"""What Python calls of the kernels in one element type, whichever target's they are.
+
+It checks what it is given, and runs the actions of a target by its table. setup.py compiles this text for each
+element type, as the modules f32 and f64.
+"""
+
+cimport cython
 
 cdef extern from "real.h" nogil:
     ctypedef float real  # to Cython; the C compiler knows its width

@@ -1,2 +1,0 @@
-"""The kernels for any processor in float32."""
-include "all.pxi"

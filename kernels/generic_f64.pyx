@@ -1,2 +1,0 @@
-"""The kernels for any processor in float64."""
-include "all.pxi"
