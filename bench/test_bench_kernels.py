@@ -193,4 +193,7 @@ def test_kernel(timed, name, size, rival):
 
 
 def test_no_kernel_is_left_out():
-    assert set(kernels.of(np.float32).OPERATIONS) == set(KERNELS)
+    """Those over windows, and ``turned`` between their layouts, are timed within LeNet-5's step: bench.images."""
+    module = kernels.of(np.float32)
+    windows = {name for name in module.OPERATIONS if "geometry" in getattr(module, name).__doc__}
+    assert set(module.OPERATIONS) - windows - {"turned"} == set(KERNELS)

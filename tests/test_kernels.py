@@ -122,7 +122,8 @@ SEQUENCES = ("rnn", "lstm", "gru", "layer_norm", "batch_norm")  # of which test_
 # Functions with a derivative that stand nowhere here: the setting, if there is one, is 1.3
 LISTED = {kernel.name for kernel in ELEMENTWISE} | {"softmax", "log_softmax", *SEQUENCES}
 for _name, _function in vars(kernels.of(np.float32)).items():
-    if f"{_name}_backward" in kernels.of(np.float32).OPERATIONS and _name not in LISTED:
+    if (f"{_name}_backward" in kernels.of(np.float32).OPERATIONS and _name not in LISTED
+            and "geometry" not in _function.__doc__):  # those over windows: test_window_kernels.py
         _settings = (1.3,) if "double setting" in _function.__doc__ else ()
         ELEMENTWISE += elementwise(_name, settings=_settings), derivative(_name, *_settings)
 ROWS = (

@@ -160,7 +160,8 @@ def test_losses_are_their_twins(target, dtype, n, c):
 def test_an_output_of_none_is_made(target, dtype, shape):
     module, rng = kernels.load(target, dtype), np.random.default_rng(0)
     x = rng.uniform(0.1, 1, shape).astype(dtype)
-    for name in [name for name in module.OPERATIONS if f"{name}_backward" in module.OPERATIONS]:
+    for name in [name for name in module.OPERATIONS if f"{name}_backward" in module.OPERATIONS
+                 and "geometry" not in getattr(module, name).__doc__]:
         settings = (1.3,) if "double setting" in getattr(module, name).__doc__ else ()
         for kernel, inputs in ((name, (x,)), (f"{name}_backward", (x, x))):
             given = np.empty_like(x)
