@@ -252,12 +252,17 @@ RECURRENT = {name: compiled(name) for layer in ("rnn", "lstm", "gru") for name i
 NORMALIZATIONS = {name: compiled(name) for over in ("layer_norm", "batch_norm") for name in (over, f"{over}_backward")}
 
 
+def _plain(row: np.ndarray | None) -> np.ndarray | None:
+    """A row of stride one, or None."""
+    return row if row is None else np.ascontiguousarray(row)
+
+
 def normalized(name: str, x: np.ndarray, weight, bias, eps: float) -> np.ndarray:
     """layer_norm of the rows or batch_norm of the columns of a matrix: y, and of batch_norm the moments behind it."""
     if x.dtype not in FLOATS:
         raise unsupported(name, x)
     y = np.empty((len(x) + 2 * (name == "batch_norm"), x.shape[1]), x.dtype)
-    NORMALIZATIONS[name][x.dtype](np.ascontiguousarray(x), weight, bias, y, eps)
+    NORMALIZATIONS[name][x.dtype](np.ascontiguousarray(x), _plain(weight), _plain(bias), y, eps)
     return y
 
 
@@ -265,7 +270,7 @@ def normalized_backward(name: str, g: np.ndarray, x: np.ndarray, weight, eps: fl
     """The gradients of x, of the weight and of the bias, one below the other: (N, C) -> (N + 2, C)."""
     out = np.empty((len(x) + 2, x.shape[1]), x.dtype)
     NORMALIZATIONS[f"{name}_backward"][x.dtype](
-        np.ascontiguousarray(g), np.ascontiguousarray(x), weight, out, eps)
+        np.ascontiguousarray(g), np.ascontiguousarray(x), _plain(weight), out, eps)
     return out
 
 

@@ -46,6 +46,14 @@ ROWS = [
     ("avg_pool2d", lambda L, a: L.avg_pool2d(a, 3, 2, 1), (2, 3, 5, 6)),
     ("adaptive_avg_pool1d", lambda L, a: L.adaptive_avg_pool1d(a, 3), (2, 3, 7)),
     ("adaptive_avg_pool2d", lambda L, a: L.adaptive_avg_pool2d(a, (2, 3)), (2, 3, 5, 7)),
+    ("bmm", lambda L, a, b: L.bmm(a, b), (3, 2, 4), (3, 4, 5)),
+    ("scaled_dot_product_attention", lambda L, a, b: L.scaled_dot_product_attention(a, b, b), (2, 3, 4), (2, 5, 4)),
+    ("embedding", lambda L, a: L.embedding(index_of(L, a), a), (4, 3)),
+    ("embedding_bag", lambda L, a: L.embedding_bag(index_of(L, a), a), (4, 3)),
+    ("layer_norm", lambda L, a, b: L.layer_norm(a, (4,), b, b, 0.1), (2, 3, 4), (4,)),
+    ("rms_norm", lambda L, a, b: L.rms_norm(a, (4,), b, 0.1), (2, 3, 4), (4,)),
+    ("group_norm", lambda L, a, b: L.group_norm(a, 2, b, b, 0.1), (3, 4, 5), (4,)),
+    ("batch_norm", lambda L, a, b: L.batch_norm(a, None, None, b, b, training=True, eps=0.1), (5, 4), (4,)),
     ("neg", lambda L, a: -L.neg(-a), S),
     ("abs", lambda L, a: abs(a) + L.abs(a), S),
     ("sqrt", lambda L, a: L.sqrt(a * a + 1), S),
@@ -143,6 +151,14 @@ for _name, _kind in FOUND.items():
     else:
         ROWS += [(f"{_name} {_settings}", lambda L, a, name=_name, how=_settings: getattr(L, name)(a, **how), S)
                  for _settings in ({}, enumerated.away_from_defaults(_kind))]
+
+
+def index_of(L, a):
+    """Bags of two numbers, as L takes them."""
+    index = np.array([[0, 2], [2, 2], [3, 1]])
+    return pytest.importorskip("torch").from_numpy(index) if isinstance(L, Theirs) else index
+
+
 NAMES = [row[0] for row in ROWS]
 LABELS = np.array([1, 0, 3, 3, 2])
 LABELLED = [("nll_loss", reduction) for reduction in ("mean", "sum", "none")] + [

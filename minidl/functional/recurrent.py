@@ -133,8 +133,9 @@ class _Sequence:
         work = np.empty(self.states * slab + self.kept * steps * n * h, a.dtype)
         for k, state in enumerate(states):
             self._slab(work, k, steps, n, h)[steps if settings["reverse"] else 0] = state
+        row = np.ascontiguousarray(bias[0]) if bias else None
         arrays.RECURRENT[self.name][a.dtype](
-            arrays.as_matrix(a), weight, bias[0] if bias else None, work, steps, *map(_number, settings.values()))
+            np.ascontiguousarray(arrays.as_matrix(a)), weight, row, work, steps, *map(_number, settings.values()))
         return work
 
     @staticmethod
