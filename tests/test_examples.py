@@ -32,14 +32,14 @@ class Goal(NamedTuple):
 
 GOALS = {
     "char_rnn": Goal(1000, 1.9, 0.9, True),  # nats a character; 2.32 with the character before alone
-    "dqn": Goal(4000, 150, 300),           # mean return; a random policy has about 20, the best 500
+    "dqn": Goal(4000, 150, 300),  # mean return; a random policy has about 20, the best 500
     "forecast": Goal(500, 0.1, 0.03, True),  # error 20 values ahead, in standard deviations of the series
-    "gan": Goal(3000, 0.6, 0.9),           # share of the points that lie near a cluster
+    "gan": Goal(3000, 0.6, 0.9),  # share of the points that lie near a cluster
     "gpt": Goal(500, 2.25, 1.1, True),
     "pinn": Goal(8000, 1e-2, 1e-3, True),  # root mean square error of a solution between -0.8 and 1
     "polynomial": Goal(2000, 1.01, 1.001, True),  # squared error over that of least squares
     "ppo": Goal(6, 150, 400),
-    "vae": Goal(600, 0.85, 0.75, True),    # squared error over that of the mean image
+    "vae": Goal(600, 0.85, 0.75, True),  # squared error over that of the mean image
 }
 
 
