@@ -397,7 +397,7 @@ cdef class Replay:
         """Remove the last instruction."""
         self.count = begin
         del self.functions[begin:], self.labels_of[begin:]
-        while self.label_checks and <Py_ssize_t>self.label_checks[-1] >= begin:
+        while self.label_checks and <Py_ssize_t>self.label_checks[len(self.label_checks) - 1] >= begin:
             self.label_checks.pop()
 
     cdef int bind(self, Matrix* matrix, array, dtype, Py_ssize_t rows, Py_ssize_t cols, bint written) except -1:

@@ -161,7 +161,7 @@ def test_an_output_of_none_is_made(target, dtype, shape):
     module, rng = kernels.load(target, dtype), np.random.default_rng(0)
     x = rng.uniform(0.1, 1, shape).astype(dtype)
     for name in [name for name in module.OPERATIONS if f"{name}_backward" in module.OPERATIONS
-                 and "geometry" not in getattr(module, name).__doc__]:
+                 and getattr(module, name).__doc__.startswith(f"{name}(const real[:, :] x not None, real[:, ::1] y")]:
         settings = (1.3,) if "double setting" in getattr(module, name).__doc__ else ()
         for kernel, inputs in ((name, (x,)), (f"{name}_backward", (x, x))):
             given = np.empty_like(x)

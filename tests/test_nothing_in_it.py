@@ -36,7 +36,7 @@ def arguments(kernel):
             if kind == "number":
                 made.append("0.5")
             else:
-                shape = ", ".join(str(at[letter]) for letter in next(shapes))
+                shape = ", ".join(str(at.get(letter, letter)) for letter in next(shapes))
                 made.append(f"empty({shape}, dtype={'i8' if kind == 'labels' else 'f4'!r})")
         if all(f"({MANY}, {MANY}" not in one for one in made) and 0 in sizes:
             yield f"({', '.join(made)},)"

@@ -17,7 +17,14 @@ torch = pytest.importorskip("torch")
 ELSEWHERE = {
     "test_weighted_labels.py": {"CrossEntropyLoss", "NLLLoss"},
     "test_batchnorm.py": {"BatchNorm1d"}, "test_torch_parity.py": {"Dropout"},
-    "containers, and the base": {"Module", "ModuleDict", "ModuleList", "Sequential", "Loss", "LabelLoss"},
+    "test_images.py": {"AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d",
+                       "MaxPool1d", "MaxPool2d", "Unflatten", "ZeroPad2d"},
+    "test_normalization.py": {"BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm"},
+    "test_embedding.py": {"Embedding", "EmbeddingBag"},
+    "test_recurrent.py": {"GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"},
+    "test_attention.py": {"MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer"},
+    "containers, and the base": {"Module", "ModuleDict", "ModuleList", "Sequential", "Loss", "LabelLoss",
+                                 "ParameterDict", "ParameterList"},
 }
 SHAPES = [(5,), (3, 4), (2, 4, 3)]
 REDUCTIONS = ("mean", "sum", "none")

@@ -29,7 +29,7 @@ A = numbers((3, 4))
     (lambda: F.chunk(A, 0), ValueError, "chunk: expected 1 part or more, got 0"),
     (lambda: F.repeat(A, 2), ValueError, "repeat: expected a number for each of 2 axes, got 1"),
     (lambda: F.outer(A, A), ValueError, "outer: expected two vectors"),
-    (lambda: F.bmm(A, A), ValueError, r"bmm: expected \(B, M, K\) and \(B, K, N\)"),
+    (lambda: F.bmm(A, A), ValueError, r"bmm: expected shapes \(B, M, K\) and \(B, K, N\)"),
     (lambda: F.norm(A, "nuc"), ValueError, "norm: expected p as a number or 'fro', got 'nuc'"),
     (lambda: F.einsum("ii->i", A[:, :3]), ValueError, "einsum: expected a letter for each axis"),
     (lambda: F.einsum("ij,jk->ik", A), ValueError, "einsum: expected a letter for each axis"),

@@ -131,7 +131,7 @@ def test_sizes_of_batches_in_evaluation(monkeypatch):
         sizes.append((batch_size, settings.get("shuffle", True)))
         return whole(count, batch_size, **settings)
 
-    for name in ("trainer", "evaluate"):
+    for name in ("inputs", "evaluate"):
         monkeypatch.setattr(sys.modules[f"minidl.training.{name}"], "Batches", batches)
     for given, expected in ((2, 1024), (1024, 1024), (2000, 2000)):
         layer = model()

@@ -65,7 +65,7 @@ def strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...])
     flat = in_memory_order(owner)
     if not flat.flags.c_contiguous or 0 in shape:
         return None
-    if array.shape == shape and array.strides == strides and type(array) is np.ndarray:
+    if array.shape == shape and array.strides == strides and type(array) is np.ndarray and array.flags.writeable:
         return array
     return np.ndarray(shape, array.dtype, np.asarray(flat), address_of(array) - address_of(flat), strides)
 

@@ -10,7 +10,7 @@ from ..autograd.gradients import grad
 from ..autograd.tape import recording, recording_on_tape
 from ..autograd.tensor import Tensor
 from .elementwise import zeros_like
-from .operation import Operation, no_derivative
+from .operation import ALL_INPUTS, Operation, no_derivative
 from .shapes import reshape
 
 
@@ -23,7 +23,7 @@ class Composed(Operation):
     def __init__(self, name: str, value: Callable, composed: Callable, arity: int, *, settings=(),
                  views: bool = False):
         super().__init__(name, value, *[no_derivative] * arity, settings=settings, views=views,
-                         reads=("0123456789",) * arity)
+                         reads=(ALL_INPUTS,) * arity)
         self.composed, self.common, self.constants = composed, self._all, ()
         self.derivatives = tuple([_number(i) for i in range(arity)])
 

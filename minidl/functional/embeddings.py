@@ -49,11 +49,11 @@ def _rows_added(g, weight, index, padding):
 embedding_backward = Operation(
     "embedding_backward", _rows_added,
     lambda u, d, g, weight, index, padding: _kept_rows(u, index, padding), no_derivative, no_derivative, no_derivative,
-    reads=("2", "", "", ""), add=_add_rows)
+    reads=("23", "", "", ""), add=_add_rows)
 _kept_rows = Operation(
     "embedding_rows", _rows_but_padding,
     lambda g, y, weight, index, padding: embedding_backward(g, weight, index, padding), no_derivative, no_derivative,
-    reads=("1", "", ""))
+    reads=("12", "", ""))
 
 
 def _add_all(totals, g, y, weight, index, padding):
@@ -64,7 +64,7 @@ def _add_all(totals, g, y, weight, index, padding):
 _embedding = Operation(  # (V, E) (...) -> (..., E); the padding's number is -1 where there is none
     "embedding", _rows,
     lambda g, y, weight, index, padding: embedding_backward(g, weight, index, padding), no_derivative, no_derivative,
-    reads=("1", "", ""), adds=(0,), add_all=_add_all)
+    reads=("12", "", ""), adds=(0,), add_all=_add_all)
 
 
 def _row(padding_idx: int | None, count: int) -> int:

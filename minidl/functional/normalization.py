@@ -42,7 +42,7 @@ layer_norm_backward, batch_norm_backward = _backward("layer_norm", -1), _backwar
 _layer_norm = Operation(  # of a matrix (N, C)
     "layer_norm", lambda x, weight=None, bias=None, *, eps: arrays.normalized("layer_norm", x, weight, bias, eps),
     lambda g, found, *_, eps: found[:-2], lambda g, found, *_, eps: found[-2], lambda g, found, *_, eps: found[-1],
-    settings=("eps",), reads=("01", "01", "01"),
+    settings=("eps",), reads=("01", "0", ""),
     common=lambda g, y, x, *rest, eps: layer_norm_backward(g, x, *rest[:1], eps=eps))
 _batch_moments = Operation(  # y, the means and the variances, one below the other
     "batch_norm_forward", lambda x, weight=None, bias=None, *, eps: arrays.normalized(
@@ -50,7 +50,7 @@ _batch_moments = Operation(  # y, the means and the variances, one below the oth
 _batch_norm = Operation(  # y of them, for x, weight and bias
     "batch_norm", lambda found, x, weight=None, bias=None, *, eps: found[:-2],
     no_derivative, lambda g, found, *_, eps: found[:-2], lambda g, found, *_, eps: found[-2],
-    lambda g, found, *_, eps: found[-1], settings=("eps",), reads=("", "12", "12", "12"), views=True,
+    lambda g, found, *_, eps: found[-1], settings=("eps",), reads=("", "12", "1", ""), views=True,
     common=lambda g, y, found, x, *rest, eps: batch_norm_backward(g, x, *rest[:1], eps=eps))
 
 

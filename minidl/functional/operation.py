@@ -38,7 +38,8 @@ from .applied import Applied
 
 ndarray = np.ndarray  # as one name, which is looked up at each call
 INPUTS = (Tensor, np.ndarray, np.generic, int, float)  # bool is an int
-ALL = "0123456789y"  # what a derivative may read
+ALL_INPUTS = "0123456789"
+ALL = ALL_INPUTS + "y"  # what a derivative may read
 WITH_KERNELS: dict[str, Operation] = {}  # the rows that name a kernel, by their own names
 
 

@@ -22,7 +22,7 @@ from .activations import relu, sigmoid, tanh
 from .casts import contiguous
 from .composition import Composed
 from .elementwise import zeros_like
-from .operation import Operation
+from .operation import ALL_INPUTS, Operation
 from .products import linear, linear_bias_gradient, linear_weight_gradient
 from .shapes import cat, index, reshape, stack
 
@@ -121,7 +121,7 @@ class _Sequence:
             f"{name}_before", self._before, _composed_before(step, states), 1 + arity, settings=settings, views=True)
         self.row = Operation(
             name, self._value, self._of_a, *[self._of_state(k) for k in range(states)], self._of_weight,
-            *[self._of_bias] * biased, settings=settings, saves=True, reads=("0123456789",) * arity,
+            *[self._of_bias] * biased, settings=settings, saves=True, reads=(ALL_INPUTS,) * arity,
             common=self._common)
 
     # Values

@@ -169,12 +169,12 @@ class LBFGS(Optimizer, in_place=False):
             return closure()
 
     def _values(self) -> np.ndarray:
-        return np.concatenate([values for values, _ in self.flats()[0].runs])
+        return np.concatenate([values for values, _ in self.flats()[0].spans])
 
     def _gradient(self) -> np.ndarray:
         """The gradients; zero for what is frozen or has none, which does not move then."""
         flat = self.flats()[0]
-        g = np.concatenate([gradients for _, gradients in flat.runs])
+        g = np.concatenate([gradients for _, gradients in flat.spans])
         for parameter, begin in zip(flat.parameters, flat.begins, strict=True):
             if not parameter.requires_grad:
                 g[begin:begin + parameter.numel()] = 0
@@ -188,7 +188,7 @@ class LBFGS(Optimizer, in_place=False):
             for parameter, start in zip(flat.parameters, flat.begins, strict=True):
                 if not parameter.requires_grad:
                     vector[start:start + parameter.numel()] = now[start:start + parameter.numel()]
-        for values, _ in flat.runs:
+        for values, _ in flat.spans:
             values[...] = vector[begin:begin + values.size]
             begin += values.size
         advance(flat.statuses)

@@ -98,5 +98,5 @@ def _gradients(who: str, parameters) -> list[tuple[Tensor, Callable[[Tensor], No
                 recorder.overwrite_array(array, values)
         return write
 
-    arrays = [gradients for _, gradients in storage.runs(own)] + [as_array(one.grad) for one in others]
+    arrays = [gradients for _, gradients in storage.spans(own)] + [as_array(one.grad) for one in others]
     return [(Tensor(array), written(array)) for array in arrays]
