@@ -383,7 +383,8 @@ cdef class Ledger:
         if root.key[0] == "argument":
             self.argument_written()
         self.lines.append(Line(what, operation, operands, settings, (target,)))
-        self.signature.append((what, getattr(operation, "name", None), told, root.told(target), self.told(settings or {})))
+        self.signature.append((what, getattr(operation, "name", None), told, root.told(target),
+                               self.told(settings or {})))
 
     def mark(self, str what, tensor):
         """"reached", "cleared" or "changed"."""

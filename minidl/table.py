@@ -1,7 +1,6 @@
 """Tables: rows that are dicts, as text, as CSV, and in the order of a column."""
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -49,6 +48,7 @@ def shown(value: Any) -> str:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """RFC 4180 with every digit of the numbers; no value is an empty field."""
+    import csv  # here, since few need it
     text = io.StringIO()
     writer = csv.DictWriter(text, columns(rows), lineterminator="\r\n")
     writer.writeheader()

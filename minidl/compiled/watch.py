@@ -16,7 +16,6 @@ import gc
 import os
 import random as python_random
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -40,7 +39,6 @@ from .streams import global_stream, told_state
 
 OWN = str(Path(__file__).resolve().parents[1])
 NN = f"{OWN}{os.sep}nn{os.sep}"
-LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
 SETTINGS = frozenset(("param_groups", "lr", "defaults", "state", "state_dict", "flats", "get_last_lr"))
@@ -455,13 +453,20 @@ def _interest(code: CodeType) -> int:
     file = code.co_filename
     if file.startswith(OWN):  # of minidl's own: the methods of modules, for their settings
         return int(file.startswith(NN) and code.co_argcount > 0 and code.co_varnames[0] == "self")
-    if file.startswith(LIBRARIES):
+    if file.startswith(_libraries()):
         return 2 if file == python_random.__file__ else 0
     return 3
 
 
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    """The folders of Python's own modules and of installed ones."""
+    import sysconfig  # here: it takes longer than many of minidl's modules together
+    return tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
 def _is_library(file: str) -> bool:
-    return file.startswith(LIBRARIES) or file.startswith(OWN)
+    return file.startswith(_libraries()) or file.startswith(OWN)
 
 
 def _file_of(kind: type) -> str:

@@ -3,13 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite, pi, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from .. import random
 from . import split
 from .batches import positive_int
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 def disk(n: int, *, seed: int | np.random.Generator | None = None,

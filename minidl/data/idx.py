@@ -17,12 +17,14 @@ import struct
 import zlib
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..files import part_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 TYPES: dict[int, np.dtype] = {
     0x08: np.dtype(">u1"),
