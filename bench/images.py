@@ -13,7 +13,7 @@ from own_steps import cell, table  # noqa: E402
 from workers import Workers  # noqa: E402
 
 import minidl  # noqa: E402
-from minidl.kernels import replay  # noqa: E402
+from minidl import kernels  # noqa: E402
 
 TURNS, BATCHES = 5, (4, 16, 128)
 
@@ -29,7 +29,7 @@ def main() -> None:
     print(*table(["ratio", *(f"{rival} / {mine}" for rival in rivals)],
                  [[row, *(cell(times[rival] / times[mine]) for rival in rivals)] for row, times in rows.items()]),
           sep="\n")
-    peak = replay.peak(minidl.kernels.of("f4").TABLE, "f4")
+    peak = kernels.replay.peak(kernels.of("f4").TABLE, "f4")
     for size, times in zip(BATCHES, rows.values(), strict=True):
         rate = 2 * images_networks.STEP * size / times[mine] * 1e6
         print(f"batch {size}: {rate / 1e9:.1f} GFLOP/s, {100 * rate / peak:.0f} % of one core's peak")

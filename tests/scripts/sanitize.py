@@ -10,6 +10,7 @@ A finding ends it with the sanitizer's report and a status other than 0. Needs g
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -70,7 +71,8 @@ def under_sanitizers(folder: Path) -> dict[str, str]:
 def tests(folder: Path, long: bool, more: list[str]) -> None:
     names = [f"tests/{name}" for name in (*TESTS, *(LONG_TESTS if long else []))]
     chosen = more or ([] if long else ["-k", SLOW])
-    run([sys.executable, "-m", "pytest", "-q", "-p", "exact_memory", "-p", "no:cacheprovider", "--durations=5",
+    cores = ["-n", "2"] if importlib.util.find_spec("xdist") else []
+    run([sys.executable, "-m", "pytest", "-q", *cores, "-p", "exact_memory", "-p", "no:cacheprovider", "--durations=5",
          *names, *chosen], **under_sanitizers(folder))
 
 
