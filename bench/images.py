@@ -12,7 +12,6 @@ from images_contestants import able  # noqa: E402
 from own_steps import cell, table  # noqa: E402
 from workers import Workers  # noqa: E402
 
-import minidl  # noqa: E402
 from minidl import kernels  # noqa: E402
 
 TURNS, BATCHES = 5, (4, 16, 128)

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import random
+from .. import functional, random
 from ..autograd.parameter import Parameter
-from ..functional import cat, dropout, linear, matmul
+from ..functional import cat, linear, matmul
 from ..functional.attention import attention_weights, hiding
 from ..functional.elementwise import zeros_of
 from . import init
@@ -83,7 +83,7 @@ class MultiheadAttention(Module):
         q, k, v = (x.reshape(n, -1, self.num_heads, size // self.num_heads).transpose(1, 2) for x in (q, k, v))
         weights = attention_weights(q, k, mask)
         if self.dropout and self.training:
-            weights = dropout(weights, self.dropout, generator=self.generator)
+            weights = functional.dropout(weights, self.dropout, generator=self.generator)
         y = self.out_proj(matmul(weights, v).transpose(1, 2).reshape(n, length, size))
         if need_weights and average_attn_weights:
             weights = weights.mean(1)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
+from .. import functional, random
 from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
-from ..functional import cat, dropout, linear, stack, where
+from ..functional import cat, linear, stack, where
 from ..functional.casts import contiguous
 from ..functional.elementwise import zeros_of
 from ..functional.operation import Operation
@@ -106,7 +106,7 @@ class RecurrentModule(Module):
         within = None if lengths is None else _within(lengths, x)
         for level in range(self.num_layers):
             if level and self.dropout and self.training:
-                x = dropout(x, self.dropout, generator=self.generator)
+                x = functional.dropout(x, self.dropout, generator=self.generator)
             outputs = []
             for ending in self._directions():
                 start = [state[len(last[0])] for state in states]
