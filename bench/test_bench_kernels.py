@@ -81,6 +81,7 @@ KERNELS = {kernel.name: kernel for kernel in (
            (0.5,), written=(0,)),
     unary("exp", lambda x: torch.exp(x)),
     unary("log", lambda x: torch.log(x), low=0.1),
+    unary("erf", lambda x: torch.erf(x)),
     unary("relu", lambda x: torch.relu(x)),
     unary("leaky_relu", lambda x, slope: torch.nn.functional.leaky_relu(x, slope), 0.01),
     unary("elu", lambda x, alpha: torch.nn.functional.elu(x, alpha), 1.3),
@@ -192,8 +193,12 @@ def test_kernel(timed, name, size, rival):
           elements=0 if flops else arrays[0].size)
 
 
+SEQUENCES = {"bmm", "take_rows", "add_rows", *(
+    f"{name}{part}" for name in ("rnn", "lstm", "gru", "layer_norm", "batch_norm") for part in ("", "_backward"))}
+
+
 def test_no_kernel_is_left_out():
-    """Those over windows, and ``turned`` between their layouts, are timed within LeNet-5's step: bench.images."""
+    """Those of images are timed within LeNet-5's step, bench.images, those of sequences in bench.sequences."""
     module = kernels.of(np.float32)
     windows = {name for name in module.OPERATIONS if "geometry" in getattr(module, name).__doc__}
-    assert set(module.OPERATIONS) - windows - {"turned"} == set(KERNELS)
+    assert set(module.OPERATIONS) - windows - SEQUENCES - {"turned", "affine_sample"} == set(KERNELS)
