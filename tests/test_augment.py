@@ -165,3 +165,10 @@ def test_it_comes_after_the_transform_and_in_the_models_dtype():
     assert all(batch.dtype == np.float32 for batch in seen)
     order = np.random.default_rng(3).permutation(np.arange(40, dtype=np.intp))
     np.testing.assert_array_equal(seen[0].reshape(-1, 36), X[order[:16]].reshape(-1, 36) / 2)
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match=r"^augment: expected a function of the arrays of a batch, got str"):
+        trained("shift", seed=3)
+    with pytest.raises(TypeError, match=r"^transform: expected a function of the arrays of a batch, got int"):
+        trained(None, seed=3, transform=2)

@@ -6,7 +6,7 @@ import copy
 import numpy as np
 import pytest
 from module_cases import numbers
-from twins import SIZES, Huber, Mine, Twins, bits, digest, mixed, refused, small
+from twins import SIZES, Huber, Mine, Twins, bits, digest, mixed, refused, small, tensor_step
 
 import minidl
 from minidl import nn, optim
@@ -31,15 +31,6 @@ class MySequential(nn.Sequential):
 class Rows(nn.Module):
     def forward(self, x):
         return x.reshape(6, 3)
-
-
-def tensor_step(model, criterion, optimizer, x, y) -> float:
-    """The step as one writes it with Tensors."""
-    loss = criterion(model(minidl.tensor(x)), minidl.tensor(y))
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
 
 
 @pytest.mark.parametrize("make", [

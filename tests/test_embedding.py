@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from against_torch import close, compare, same_weights
 from module_cases import FLOATS, name_of, numbers
+from twins import check_compiled_as_plain
 
 import minidl
 from minidl import functional as F
@@ -65,28 +66,16 @@ def test_the_largest_of_a_bag():
     ("Embedding", {"padding_idx": 4}), ("Embedding", {"max_norm": 1.0}), ("EmbeddingBag", {}),
     ("EmbeddingBag", {"mode": "sum", "padding_idx": 1})])
 def test_compiled_steps_have_the_bits_of_plain_ones(kind, settings, dtype):
-    found = []
-    for captured in (True, False):
-        minidl.manual_seed(0)
+    def make():
         model = nn.Sequential(getattr(nn, kind)(7, 5, dtype=dtype, **settings), nn.Flatten(), nn.Linear(
             15 if kind == "Embedding" else 5, 3, dtype=dtype))
-        optimizer, criterion = optim.SGD(model.parameters(), lr=0.5), nn.CrossEntropyLoss()
+        return model, optim.SGD(model.parameters(), lr=0.5)
+
+    def batches():
         rng = np.random.default_rng(0)
-        step, losses = minidl.capture(model, criterion, optimizer), []
-        for _ in range(6):
-            x, y = rng.integers(0, 7, (4, 3)), rng.integers(0, 3, 4)
-            if captured:
-                losses.append(step(x, y))
-            else:
-                loss = criterion(model(minidl.tensor(x)), y)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.item())
-        if captured:
-            assert step.path == "compiled"
-        found.append((losses, {name: value.tobytes() for name, value in model.state_dict().items()}))
-    assert found[0] == found[1]
+        return [(rng.integers(0, 7, (4, 3)), rng.integers(0, 3, 4)) for _ in range(6)]
+
+    check_compiled_as_plain(make, batches)
 
 
 def test_fit_takes_integers():

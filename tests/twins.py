@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,6 +42,31 @@ def mixed(dtype=np.float32) -> nn.Sequential:
 
 def small(dtype=np.float32) -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 5, dtype=dtype), nn.Tanh(), nn.Linear(5, 3, dtype=dtype))
+
+
+def tensor_step(model, criterion, optimizer, x, y) -> float:
+    """The step as one writes it with Tensors."""
+    loss = criterion(model(minidl.tensor(x)), minidl.tensor(y))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def check_compiled_as_plain(make, batches) -> None:
+    """A captured step has the bits of one on Tensors; make() gives model and optimizer, batches() the data."""
+    found = []
+    for captured in (True, False):
+        minidl.manual_seed(0)
+        model, optimizer = make()
+        criterion = nn.CrossEntropyLoss()
+        step = minidl.capture(model, criterion, optimizer) if captured else partial(
+            tensor_step, model, criterion, optimizer)
+        losses = [step(x, y) for x, y in batches()]
+        if captured:
+            assert step.path == "compiled"
+        found.append((losses, {name: value.tobytes() for name, value in model.state_dict().items()}))
+    assert found[0] == found[1]
 
 
 def plain_step(model, criterion, optimizer, x, y, index=None) -> float:

@@ -34,7 +34,7 @@ def evaluate(model: Module, criterion, data: Sequence, *, batch_size: int = 1024
     mean = EpochMean("evaluate", arrays[-1], coding, asks=True)
     mean.coding = mean.coding or vars(model).get("_coding")
     if transform is not None:
-        transform = transformed(transform, model, alone=len(arrays) == 2)
+        transform = transformed("transform", transform, model, alone=len(arrays) == 2)
     return evaluated(model, criterion, arrays, mean, batch_size, transform, captured=True)
 
 

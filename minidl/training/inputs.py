@@ -126,15 +126,17 @@ def _is_a_row_each(model: Module, target: np.ndarray, rows: bool) -> bool:
     return target.ndim == 2 and target.shape[1] == widths(modules)[1] and (rows or flattens(modules))
 
 
-def transformed(transform: Callable, model: Module, alone: bool) -> Callable:
+def transformed(name: str, transform: Callable, model: Module, alone: bool) -> Callable:
     """The transform, its result as the model takes it; ``alone`` if that is its only input."""
+    if not callable(transform):
+        raise TypeError(f"{name}: expected a function of the arrays of a batch, got {type(transform).__name__}")
     dtype = dtype_of(model)
 
     def call(batch: np.ndarray) -> np.ndarray:
         x = transform(batch)
         if type(x) is np.ndarray and x.dtype == dtype:
             return x
-        x = array_of("transform", "as the result", x)
+        x = array_of(name, "as the result", x)
         return inputs_of(model, [x])[0] if alone else as_floats(x, dtype)
 
     return call

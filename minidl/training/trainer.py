@@ -45,10 +45,11 @@ class Trainer:
             self.held_out_mean = EpochMean("fit: validation", self.held_out[-1], self.mean.coding,
                                            classes=self.mean.truth is not None)
         if transform is not None:
-            transform = transformed(transform, model, alone=len(arrays) == 2)
+            transform = transformed("transform", transform, model, alone=len(arrays) == 2)
         for_training = transform
         if augment is not None:
-            for_training = augmented(transform, transformed(augment, model, alone=len(arrays) == 2))
+            for_training = augmented(
+                transform, transformed("augment", augment, model, alone=len(arrays) == 2))
         vars(model)["_coding"] = self.mean.coding  # evaluate uses it for a target of ones alone
         self.model, self.optimizer, self.epochs, self.batch_size = model, optimizer, epochs, batch_size
         self.scheduler, self.transform, self.augment, self.captured = scheduler, transform, augment, captured
