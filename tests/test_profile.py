@@ -1,6 +1,7 @@
 """print(step) and step.profile(...): a line for each instruction, and nothing is trained."""
 from __future__ import annotations
 
+import cProfile
 import json
 import random
 import re
@@ -219,3 +220,18 @@ def test_what_is_clocked_ends_where_the_program_ends():
     seconds = kept.replay.clocked((np.full_like(x, np.nan), labels))
     assert (bits(model), bits(optimizer)) == before
     assert seconds[0] > 0 and seconds[-1] == 0
+
+
+def test_a_step_is_recorded_under_pythons_profiler_which_goes_on():
+    model, criterion, optimizer, batch, _ = made("a residual model")
+    step, profiler = minidl.capture(model, criterion, optimizer), cProfile.Profile()
+
+    def last():
+        """Called after the recording."""
+
+    with profiler:
+        step(*batch)
+        last()
+    step(*batch)
+    assert step.path == "compiled"
+    assert any(entry.code is last.__code__ for entry in profiler.getstats())

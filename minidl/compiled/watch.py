@@ -93,7 +93,10 @@ class Watch:
         return self
 
     def __exit__(self, *exception) -> None:
-        sys.setprofile(self._before)
+        if self._before is None or callable(self._before):
+            sys.setprofile(self._before)
+        else:
+            self._before.enable()  # cProfile's, which is no function
 
     @contextmanager
     def _resting(self):
