@@ -117,17 +117,17 @@ def test_data_that_do_not_fit(data, error, message):
 
 def test_the_result_of_a_transform():
     same = np.ones((2, 3), F4)
-    assert transformed(lambda x: same, LINEAR, True)(X) is same
+    assert transformed("transform", lambda x: same, LINEAR, True)(X) is same
     for alone in (True, False):
         for result in (X, X.tolist(), X.astype(np.int64)):
-            got = transformed(lambda x, result=result: result, LINEAR, alone)(X)
+            got = transformed("transform", lambda x, result=result: result, LINEAR, alone)(X)
             assert got.dtype == F4 and got.tolist() == X.tolist()
 
     class Table(nn.Module):
         def forward(self, i):
             raise IndexError
 
-    assert transformed(lambda x: np.arange(3), Table(), True)(X).dtype == np.int64
-    assert transformed(lambda x: np.arange(3), Table(), False)(X).dtype == F4
+    assert transformed("transform", lambda x: np.arange(3), Table(), True)(X).dtype == np.int64
+    assert transformed("transform", lambda x: np.arange(3), Table(), False)(X).dtype == F4
     with pytest.raises(TypeError, match="transform: expected as the result of numbers, got dtype <U1"):
-        transformed(lambda x: np.array(["a"]), LINEAR, True)(X)
+        transformed("transform", lambda x: np.array(["a"]), LINEAR, True)(X)
