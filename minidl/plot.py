@@ -62,6 +62,17 @@ def errors_by_setting(settings: Sequence[object],
     return figure
 
 
+def by_seconds(points: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str) -> Figure:
+    """Accuracies in percent over seconds, on a logarithmic axis, a mark for each name: points = {name: (x, y)}."""
+    figure, axes = _axes(title, "seconds", "accuracy (%)")
+    for i, (name, (seconds, accuracies)) in enumerate(points.items()):
+        axes.scatter(seconds, accuracies, label=name, marker="os^Dv"[i % 5], s=24, color=COLOURS[i % len(COLOURS)])
+    axes.set_xscale("log")
+    axes.grid(color="#DDDDDD", linewidth=0.5)
+    axes.legend()
+    return figure
+
+
 def classified(points: np.ndarray, labels: np.ndarray, predicted: np.ndarray, *, title: str,
                centre: Sequence[float] = (0.5, 0.5), radius: float = 1 / np.sqrt(2 * np.pi)) -> Figure:
     """Points (N, 2) of the unit square with labels 0 and 1, the misclassified in red, and the true circle."""

@@ -202,7 +202,7 @@ def test_reproduce_without_matplotlib(capsys, small, tmp_path, monkeypatch):
 def test_reproduce_list(capsys):
     assert cli.main(["reproduce", "--list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == [*papers.EXPERIMENTS, "mnist-grid"]
+    assert names == [*papers.EXPERIMENTS, "mnist-grid", "mnist-records"]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -9,7 +9,9 @@ import numpy as np
 from .. import data
 from ..compiled.capture import capture
 from ..compiled.profile import Profile
+from ..nn import CrossEntropyLoss
 from ..papers.mnist_trial import MnistTrial
+from . import mnist_network
 from .common import at_least
 from .train import add_options, recipe_of, trial_of
 
@@ -25,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the network of the recipe, and time one of its batches."""
+    model, criterion, optimizer, x, target = _parts(args) if args.network is None else _network(args)
+    found = capture(model, criterion, optimizer).profile(x, target, repeats=args.repeats)
+    print(json.dumps(_result(found)) if args.json else found)
+    return 0
+
+
+def _parts(args: argparse.Namespace) -> tuple:
+    """Model, loss, optimizer, and a batch."""
     chosen = recipe_of(args)
     trial = trial_of(chosen, args)
     generator = np.random.default_rng(args.seed)
@@ -34,10 +44,15 @@ def run(args: argparse.Namespace) -> int:
         points, labels = data.disk(chosen.batch_size, seed=generator)
         x = data.Normalizer().fit(points)(points) if trial.normalize else points
     built = chosen.build(len(x), generator)
-    step = capture(built.model, built.criterion, built.optimizer)
-    found = step.profile(x, chosen.targets(labels), repeats=args.repeats)
-    print(json.dumps(_result(found)) if args.json else found)
-    return 0
+    return built.model, built.criterion, built.optimizer, x, chosen.targets(labels)
+
+
+def _network(args: argparse.Namespace) -> tuple:
+    """The same of a convolutional network."""
+    chosen, dataset = mnist_network.recipe_of(args), mnist_network.dataset_of(args)
+    model, optimizer = chosen.built(args.seed)
+    images, labels = dataset.train_images[:chosen.batch_size], dataset.train_labels[:chosen.batch_size]
+    return model, CrossEntropyLoss(), optimizer, chosen.inputs(images), labels.astype(np.int64)
 
 
 def _result(found: Profile) -> dict:

@@ -1,6 +1,7 @@
 """``minidl reproduce``: the reports' experiments again, each table beside the report's own figures.
 
-Those on the disk are run together, as `all`; mnist-grid is run by itself (see commands/mnist_grid.py).
+Those on the disk are run together, as `all`; mnist-grid and mnist-records are each run by themselves (see
+commands/mnist_grid.py and commands/mnist_records.py).
 """
 from __future__ import annotations
 
@@ -17,40 +18,47 @@ from ..papers.mnist_grid import BATCH_SIZE, NAME, SOURCE
 from ..sweep import executors
 from ..table import as_csv, as_text
 from ..training.progress import say
-from . import mnist_grid
+from . import mnist_grid, mnist_records
 from .common import USAGE, CommandError, announced_folder, at_least, can_plot
 
 OUT = Path("runs/reproduce")
+ALONE = {NAME: mnist_grid, mnist_records.NAME: mnist_records}
 HELP = "run the reports' experiments and print their tables beside the reports' own"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options: which experiments, and where their tables and figures go."""
     parser.add_argument("names", nargs="*", metavar="NAME",
-                        help=f"{', '.join(EXPERIMENTS)}, all for these, or {NAME} by itself")
+                        help=f"{', '.join(EXPERIMENTS)}, all for these, or {' or '.join(ALONE)} by itself")
     parser.add_argument("--list", action="store_true", help="list the experiments")
     parser.add_argument("--out", type=Path, metavar="DIR",
-                        help=f"folder of the tables and figures (default: {OUT}, or {mnist_grid.OUT}, which "
-                             "the same command continues when it was interrupted)")
+                        help=f"folder of the tables and figures (default: {OUT}, or {mnist_grid.OUT} or "
+                             f"{mnist_records.OUT}, which the same command continues when it was interrupted)")
     parser.add_argument("--json", action="store_true", help="print all rows as one JSON array")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N",
                         help="of all randomness (default: %(default)s)")
     parser.add_argument("--executor", default="processes", metavar="WHERE",
                         help="serial, processes, processes:N, dask:ADDRESS or mpi (default: %(default)s)")
+    parser.add_argument("--data", metavar="DIR",
+                        help=f"folder of MNIST, of {' and '.join(ALONE)} (default: MINIDL_DATA or the cache)")
     of_grid = parser.add_argument_group(NAME)
-    of_grid.add_argument("--data", metavar="DIR", help="folder of MNIST (default: MINIDL_DATA or the cache)")
     of_grid.add_argument("--batch-size", type=at_least(1), metavar="N",
                          help=f"samples a step; 1 is the report's, and takes long (default: {BATCH_SIZE})")
+    mnist_records.add_options(parser)
 
 
 def run(args: argparse.Namespace, rounds: int | None = None) -> int:
     """Run, print and write; ``rounds`` other than the reports' are for tests."""
     if args.list:
         print("\n".join([*(f"{name:<16}  {EXPERIMENTS[name].source}" for name in EXPERIMENTS),
-                         f"{NAME:<16}  {SOURCE}; not of all: it needs MNIST, and minutes"]))
+                         f"{NAME:<16}  {SOURCE}; not of all: it needs MNIST, and minutes",
+                         f"{mnist_records.NAME:<16}  {mnist_records.SOURCE}; not of all: it needs MNIST, and an hour"]))
         return 0
-    if set(args.names) == {NAME}:
-        return mnist_grid.run(args)
+    if mnist_records.given(args) and set(args.names) != {mnist_records.NAME}:
+        raise CommandError(f"--records, --seeds, --threads and --page are options of {mnist_records.NAME} by itself",
+                           USAGE)
+    if len(set(args.names)) == 1 and args.names[0] in ALONE:
+        return ALONE[args.names[0]].run(args)
     if args.data is not None or args.batch_size is not None:
         raise CommandError(f"--data and --batch-size are options of {NAME} by itself", USAGE)
     out = OUT if args.out is None else args.out
@@ -93,12 +101,13 @@ def _write(rows: list[dict], drawn: list[tuple[Experiment, Any]], folder: Path) 
 
 def _names(names: list[str]) -> Iterable[str]:
     """The chosen experiments on the disk, each once."""
-    if NAME in names:
-        raise CommandError(f"{NAME} is reproduced by itself: minidl reproduce {NAME}", USAGE)
+    for name in ALONE:
+        if name in names:
+            raise CommandError(f"{name} is reproduced by itself: minidl reproduce {name}", USAGE)
     unknown = [name for name in names if name not in EXPERIMENTS and name != "all"]
     if unknown or not names:
         came = f"unknown experiment {unknown[0]!r}" if unknown else "no experiment named"
-        raise CommandError(f"{came}; known are {', '.join(EXPERIMENTS)}, all and {NAME}", USAGE)
+        raise CommandError(f"{came}; known are {', '.join(EXPERIMENTS)}, all, {' and '.join(ALONE)}", USAGE)
     return EXPERIMENTS if "all" in names else dict.fromkeys(names)
 
 

@@ -14,6 +14,7 @@ from .. import checkpoint, data, recipe, runs
 from ..papers.mnist_trial import MnistTrial
 from ..papers.trial import SAMPLES, DiskTrial, Outcome
 from ..recipe import Recipe
+from . import mnist_network
 from .common import INTERRUPTED, USAGE, CommandError, announced_folder, at_least, can_plot
 
 HELP = "train a network on the reports' disk or on MNIST"
@@ -37,6 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help=f"{', '.join(DEFAULTS)} (default: %(default)s)")
     parser.add_argument("--data", metavar="DIR",
                         help="folder of MNIST (default: MINIDL_DATA or the cache, to which it is downloaded)")
+    parser.add_argument("--network", choices=list(mnist_network.RECIPES), metavar="NAME",
+                        help=f"{', '.join(mnist_network.RECIPES)}: a convolutional network with its recipe, of "
+                             "--dataset mnist (default: a perceptron)")
     for name, choices, text in (
             ("activation", recipe.ACTIVATIONS, "after each hidden layer"),
             ("loss", recipe.LOSSES, "mse is divided by the batch, mse_sum is not"),
@@ -71,6 +75,8 @@ def _default(name: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print the errors, write the run folder."""
+    if args.network is not None:
+        return mnist_network.run(args)
     chosen = recipe_of(args)
     trial = trial_of(chosen, args)
     with announced_folder(args.out) as keep:

@@ -1,0 +1,68 @@
+"""Networks for images of MNIST (N, 1, size, size), as functions of a generator of their initial weights.
+
+A convolution is pooled before its BatchNorm and its ReLU: with a positive scale the maximum is the same one, and both
+work on a quarter of the elements.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..nn import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Module,
+    ReLU,
+    Sequential,
+)
+
+Make = Callable[[np.random.Generator], Sequential]
+
+
+def _block(inputs: int, outputs: int, generator, kernel: int = 3, pool: bool = False, **settings) -> list[Module]:
+    """A convolution, which keeps the size unless told otherwise, a pooling by 2 if wished, BatchNorm, ReLU."""
+    settings = {"padding": kernel // 2} | settings
+    return [Conv2d(inputs, outputs, kernel, generator=generator, **settings), *([MaxPool2d(2)] if pool else []),
+            BatchNorm2d(outputs), ReLU()]
+
+
+def quick(generator: np.random.Generator) -> Sequential:
+    """For 24 x 24: two convolutions, each with a stride of 2, and a linear layer."""
+    return Sequential(*_block(1, 16, generator, 5, stride=2, padding=0), *_block(16, 32, generator, stride=2),
+                      Flatten(), Linear(32 * 5 * 5, 10, generator=generator))
+
+
+def lenet(generator: np.random.Generator) -> Sequential:
+    """For 28 x 28: LeNet-5 with ReLU and maxima, 44,426 parameters, as SimpleChains.jl trains it.
+
+    LeCun et al., Gradient-based learning applied to document recognition, 1998.
+    """
+    return Sequential(
+        Conv2d(1, 6, 5, generator=generator), ReLU(), MaxPool2d(2),
+        Conv2d(6, 16, 5, generator=generator), ReLU(), MaxPool2d(2), Flatten(),
+        Linear(256, 120, generator=generator), ReLU(), Linear(120, 84, generator=generator), ReLU(),
+        Linear(84, 10, generator=generator))
+
+
+def small(generator: np.random.Generator) -> Sequential:
+    """For 28 x 28: five convolutions of 8 to 16 channels and the mean over the image; 7,774 parameters."""
+    return Sequential(
+        *_block(1, 8, generator, 5, pool=True), *_block(8, 12, generator), *_block(12, 16, generator, pool=True),
+        *_block(16, 16, generator), *_block(16, 16, generator, padding=0),
+        AdaptiveAvgPool2d(1), Flatten(), Linear(16, 10, generator=generator))
+
+
+def best(generator: np.random.Generator) -> Sequential:
+    """For 24 x 24: three convolutions of 24, 48 and 64 channels, each pooled, and a linear layer."""
+    return Sequential(
+        *_block(1, 24, generator, 5, pool=True), *_block(24, 48, generator, pool=True), *_block(48, 64, generator),
+        AvgPool2d(2), Flatten(), Linear(64 * 3 * 3, 10, generator=generator))
+
+
+NETWORKS: dict[str, Make] = {"quick": quick, "lenet": lenet, "small": small, "best": best}

@@ -1,0 +1,122 @@
+"""The page of the MNIST records: their table, recipes, curves and wrong digits, from the runs."""
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, kernels
+from ..sweep.log import Run
+from .mnist_networks import NETWORKS
+from .mnist_recipe import ImageRecipe
+from .mnist_records import RECORDS, result_of
+
+CURVES, TIMES = "mnist_curves.png", "mnist_times.png"
+
+HEAD = """# MNIST beyond the reports
+
+Written by `minidl reproduce mnist-records --page docs`. Every recipe was chosen by its accuracy on 5,000 training
+images, held out. Here it is trained on all 60,000 to the end of its last epoch, from several seeds; then, and for
+nothing else, the test images are looked at. Seconds are those of training alone, from the first batch, with which
+the step is recorded and compiled, to the last; for several networks, all of them, one after the other.
+"""
+
+
+def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str:
+    """The page as Markdown; ``pictures`` are the names of the files that lie beside it."""
+    threads = sorted({run.settings["threads"] for of in runs.values() for run in of})
+    lines = [HEAD, f"minidl {__version__} ({kernels.isa()}), threads: {', '.join(map(str, threads))}, on "
+                   f"{processor()}.", "",
+             "| record | accuracy, % | single network, % | seconds | parameters | networks | seeds | reached |",
+             "|---|---:|---:|---:|---:|---:|---:|---|"]
+    for row in rows:
+        singles = [member for run in runs[row["record"]] for member in result_of(run)["members"]]
+        alone = f"{np.mean(singles):.2f}" if row["networks"] > 1 else ""
+        lines.append(f"| `{row['record']}`: {row['title']} | {spread(row['accuracy'], row['accuracy_sd'])} | {alone} "
+                     f"| {spread(row['seconds'], row['seconds_sd'])} | {row['parameters']:,} | {row['networks']} "
+                     f"| {row['seeds']} | {'yes' if row['reached'] else 'no'} |")
+    lines += ["", "Means over the seeds ± their standard deviation.", "", "## Recipes", ""]
+    for name in runs:
+        lines += [f"- `{name}`: {told(RECORDS[name].recipe)}"]
+    lines += ["", "The networks stand in `minidl/papers/mnist_networks.py`, the numbers in "
+                  "`minidl/papers/mnist_records.py`:", ""]
+    for network in dict.fromkeys(RECORDS[name].recipe.network for name in runs):
+        told_first, *_ = (NETWORKS[network].__doc__ or "").splitlines()
+        lines.append(f"- `{network}`: {told_first}")
+    if CURVES in pictures:
+        lines += ["", "## Curves and times", "", f"![Training error by epoch]({CURVES})", "",
+                  f"![Accuracy and seconds of each seed]({TIMES})"]
+    wrong = [name for name in runs if wrong_file(name) in pictures]
+    if wrong:
+        lines += ["", "## Wrong digits", "", "Those of the first seed, each under \"label > answer\"."]
+        for name in wrong:
+            lines += ["", f"`{name}`:", "", f"![Wrong digits of {name}]({wrong_file(name)})"]
+    return "\n".join(lines) + "\n"
+
+
+def told(recipe: ImageRecipe) -> str:
+    """The recipe in words."""
+    rate = f"one cycle to {recipe.lr:g}" if recipe.one_cycle else f"rate {recipe.lr:g}"
+    parts = [f"network `{recipe.network}`", f"{recipe.epochs} epochs of batches of {recipe.batch_size}",
+             f"{recipe.optimizer.replace('adam', 'Adam').replace('w', 'W')}, {rate}"]
+    if recipe.weight_decay:
+        parts.append(f"weight decay {recipe.weight_decay:g}")
+    if recipe.cut:
+        parts.append(f"the middle {28 - 2 * recipe.cut} x {28 - 2 * recipe.cut} pixels")
+    if recipe.shift:
+        parts.append(f"shifted by up to {recipe.shift} pixel{'s' if recipe.shift > 1 else ''}")
+    if recipe.augmented:
+        parts.append(f"turned by up to {recipe.degrees:g}°, sheared by {recipe.shear:g}°, shifted by "
+                     f"{100 * recipe.translate:g} %, zoomed by {100 * recipe.zoom:g} %")
+    if recipe.members > 1:
+        parts.append(f"{recipe.members} networks whose mean probability counts")
+    if recipe.votes:
+        parts.append(f"each answering for {(2 * recipe.votes + 1) ** 2} shifts of the image")
+    return ", ".join(parts) + "."
+
+
+def spread(mean: float, sd: float | None) -> str:
+    """ "99.02 ± 0.06" """
+    return f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}"
+
+
+def wrong_file(name: str) -> str:
+    return f"mnist_wrong_{name}.png"
+
+
+def figures(runs: Mapping[str, Sequence[Run]], images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """{file name: figure}: training errors by epoch, accuracy and seconds of each seed, wrong digits."""
+    from .. import plot
+    errors = {name: result_of(of[0])["error"] for name, of in runs.items()}
+    points = {name: ([result_of(run)["seconds"] for run in of], [result_of(run)["accuracy"] for run in of])
+              for name, of in runs.items()}
+    found: dict[str, Any] = {
+        CURVES: plot.loss_curves(errors, title="Training error, first network of the first seed",
+                                 ylabel="error within the epoch (%)"),
+        TIMES: plot.by_seconds(points, title="Test accuracy and training time, a point a seed"),
+    }
+    for name, of in runs.items():
+        digits = labels.astype(int)
+        wrong = result_of(of[0])["wrong"]
+        for place, digit in wrong.items():
+            digits[int(place)] = digit
+        found[wrong_file(name)] = plot.misclassified(
+            images, labels, digits, title=f"{name}: {len(wrong)} of {len(labels)} wrong (label > answer)",
+            rows=min(6, max(1, -(-len(wrong) // 12))))
+    return found
+
+
+def processor() -> str:
+    """What the processor calls itself, where the system tells, and how many of its cores there are."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        name = f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
+    except (OSError, KeyError):
+        name = platform.processor() or platform.machine()
+    return f"{cores} core{'s' if cores > 1 else ''} of {name}"
