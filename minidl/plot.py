@@ -62,12 +62,18 @@ def errors_by_setting(settings: Sequence[object],
     return figure
 
 
-def by_seconds(points: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str) -> Figure:
-    """Accuracies in percent over seconds, on a logarithmic axis, a mark for each name: points = {name: (x, y)}."""
-    figure, axes = _axes(title, "seconds", "accuracy (%)")
-    for i, (name, (seconds, accuracies)) in enumerate(points.items()):
-        axes.scatter(seconds, accuracies, label=name, marker="os^Dv"[i % 5], s=24, color=COLOURS[i % len(COLOURS)])
+def by_seconds(values: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, ylabel: str,
+               curves: bool = False) -> Figure:
+    """Values over seconds, on a logarithmic axis: marks, or curves on two such axes; values = {name: (x, y)}."""
+    figure, axes = _axes(title, "seconds", ylabel)
+    for i, (name, (seconds, heights)) in enumerate(values.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        if curves:
+            axes.plot(seconds, heights, label=name, linewidth=1.3, color=colour, linestyle=STYLES[i % len(STYLES)])
+        else:
+            axes.scatter(seconds, heights, label=name, marker="os^Dv"[i % 5], s=24, color=colour)
     axes.set_xscale("log")
+    axes.set_yscale("log" if curves else "linear")
     axes.grid(color="#DDDDDD", linewidth=0.5)
     axes.legend()
     return figure

@@ -15,6 +15,7 @@ from ..table import as_csv, as_text
 from .common import INTERRUPTED, USAGE, CommandError, at_least, beside_runs, can_plot, whole
 
 OUT = Path("runs/mnist-records")
+RIVALS = "pytorch.json"  # which bench.mnist_records writes to this folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,13 +58,14 @@ def run(args: argparse.Namespace) -> int:
             runs.write_json(part, rows)
         with whole(out / "rows.csv") as part:
             part.write_text(as_csv(rows), newline="")
+        rivals = json.loads((out / RIVALS).read_text()) if (out / RIVALS).exists() else None
         for folder in (out, *([] if args.page is None else [args.page])):
-            _write_page(found, rows, folder, args.data, figures)
+            _write_page(found, rows, folder, args.data, figures, rivals)
     return 0
 
 
 def _write_page(found: Mapping[str, Sequence[Run]], rows: list[dict], folder: Path, place: str | None,
-                figures: bool) -> None:
+                figures: bool, rivals: dict | None) -> None:
     """mnist.md and, with matplotlib, its pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict = {}
@@ -75,7 +77,7 @@ def _write_page(found: Mapping[str, Sequence[Run]], rows: list[dict], folder: Pa
             with whole(folder / name) as part:
                 plot.save(figure, part)
     with whole(folder / "mnist.md") as part:
-        part.write_text(mnist_records_page.page(found, rows, list(pictures)))
+        part.write_text(mnist_records_page.page(found, rows, list(pictures), rivals))
 
 
 def _reproduced(args: argparse.Namespace, out: Path) -> dict[str, list[Run]]:

@@ -42,6 +42,7 @@ class ImageRecipe:
 
     lr : with one_cycle the highest, to which the rate rises linearly in the first fifth of the steps and from which it
         falls linearly to nearly 0; else that of all steps.
+    label_smoothing : of the cross-entropy.
     cut : pixels cut off each side; the digits lie in the middle 20 x 20, by their boxes, but are centred by mass.
     shift : of each image in each batch, uniform over -shift, ..., shift pixels.
     degrees, translate, zoom, shear : of a RandomAffine; the zoom is uniform between 1 - zoom and 1 + zoom.
@@ -57,6 +58,7 @@ class ImageRecipe:
     weight_decay: float = 0.01
     beta2: float = 0.95
     one_cycle: bool = True
+    label_smoothing: float = 0.0
     cut: int = 0
     shift: int = 0
     degrees: float = 0.0
@@ -85,8 +87,9 @@ class ImageRecipe:
             scheduler = self._schedule(optimizer, len(x))
             trained.models.append(model)
             trained.histories.append(fit(
-                model, nn.CrossEntropyLoss(), optimizer, (x, y), epochs=self.epochs, batch_size=self.batch_size,
-                seed=batches, scheduler=scheduler, augment=self._augmentation(changes), progress=progress))
+                model, nn.CrossEntropyLoss(label_smoothing=self.label_smoothing), optimizer, (x, y),
+                epochs=self.epochs, batch_size=self.batch_size, seed=batches, scheduler=scheduler,
+                augment=self._augmentation(changes), progress=progress))
             if trained.stopped:
                 break
         return trained

@@ -27,6 +27,7 @@ from .mnist_recipe import ImageRecipe
 NAME = "mnist-records"
 SOURCE = "convolutional networks on MNIST, accuracy and seconds"
 THREADS = 2  # that share a step
+STRETCHES = 60  # of a curve
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def train_and_test(settings: Mapping[str, Any], seed: int, dataset: Dataset) -> 
     """Train the recipe of the settings on all training images, then count its errors on the test images.
 
     {accuracy in percent, seconds, parameters of all members, loss and error by epoch of the first member, members'
-    accuracies, wrong: {test image: answer}}.
+    accuracies, wrong: {test image: answer}, curve: its seconds and losses, in STRETCHES means}.
     """
     given = dict(settings)
     threads, before = given.pop("threads"), kernels.get_num_threads()
@@ -110,9 +111,17 @@ def train_and_test(settings: Mapping[str, Any], seed: int, dataset: Dataset) -> 
         "accuracy": accuracy(digits, test_labels), "seconds": trained.seconds,
         "parameters": sum(parameter.numel() for model in trained.models for parameter in model.parameters()),
         "loss": history.loss, "error": history.error, "path": history.path,
+        "curve": curve(history.iteration_loss, history.seconds[-1]),
         "members": [accuracy(each.argmax(axis=1), test_labels) for each in answers],
         "wrong": {str(i): int(digits[i]) for i in np.flatnonzero(digits != test_labels)},
     }
+
+
+def curve(losses: Sequence[float], seconds: float) -> dict[str, list[float]]:
+    """Means of the losses of consecutive steps, in stretches of (nearly) one length, with the seconds of their ends."""
+    parts = np.array_split(np.asarray(losses), min(STRETCHES, len(losses)))
+    ends = np.cumsum([len(part) for part in parts]) * seconds / len(losses)
+    return {"seconds": ends.tolist(), "loss": [float(part.mean()) for part in parts]}
 
 
 def result_of(run: Run) -> dict[str, Any]:

@@ -26,8 +26,12 @@ the step is recorded and compiled, to the last; for several networks, all of the
 """
 
 
-def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str:
-    """The page as Markdown; ``pictures`` are the names of the files that lie beside it."""
+def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], pictures: Sequence[str],
+         rivals: Mapping[str, Any] | None = None) -> str:
+    """The page as Markdown; ``pictures`` are the names of the files that lie beside it.
+
+    rivals : what ``python -m bench.mnist_records --out`` has written, if it was run.
+    """
     threads = sorted({run.settings["threads"] for of in runs.values() for run in of})
     lines = [HEAD, f"minidl {__version__} ({kernels.isa()}), threads: {', '.join(map(str, threads))}, on "
                    f"{processor()}.", "",
@@ -39,7 +43,7 @@ def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], p
         lines.append(f"| `{row['record']}`: {row['title']} | {spread(row['accuracy'], row['accuracy_sd'])} | {alone} "
                      f"| {spread(row['seconds'], row['seconds_sd'])} | {row['parameters']:,} | {row['networks']} "
                      f"| {row['seeds']} | {'yes' if row['reached'] else 'no'} |")
-    lines += ["", "Means over the seeds ± their standard deviation.", "", "## Recipes", ""]
+    lines += ["", "Means over the seeds ± their standard deviation.", *_beside(rivals), "", "## Recipes", ""]
     for name in runs:
         lines += [f"- `{name}`: {told(RECORDS[name].recipe)}"]
     lines += ["", "The networks stand in `minidl/papers/mnist_networks.py`, the numbers in "
@@ -48,7 +52,7 @@ def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], p
         told_first, *_ = (NETWORKS[network].__doc__ or "").splitlines()
         lines.append(f"- `{network}`: {told_first}")
     if CURVES in pictures:
-        lines += ["", "## Curves and times", "", f"![Training error by epoch]({CURVES})", "",
+        lines += ["", "## Curves and times", "", f"![Training loss over seconds]({CURVES})", "",
                   f"![Accuracy and seconds of each seed]({TIMES})"]
     wrong = [name for name in runs if wrong_file(name) in pictures]
     if wrong:
@@ -58,6 +62,20 @@ def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], p
     return "\n".join(lines) + "\n"
 
 
+def _beside(rivals: Mapping[str, Any] | None) -> list[str]:
+    """The table of bench.mnist_records."""
+    if rivals is None:
+        return []
+    versions = ", ".join(f"{name} {number}" for name, number in rivals["versions"].items())
+    mine = rivals["rows"][0]["seconds"]
+    return ["", "## Beside PyTorch", "",
+            f"The recipe of `{rivals['record']}` in both, in turns, as `python -m bench.mnist_records` trains them: "
+            f"{versions}.", "",
+            "| | accuracy, % | seconds | times minidl's | threads | seeds |", "|---|---:|---:|---:|---:|---:|",
+            *(f"| {row['name']} | {row['accuracy']:.2f} | {row['seconds']:.2f} | {row['seconds'] / mine:.1f} "
+              f"| {row['threads']} | {row['seeds']} |" for row in rivals["rows"])]
+
+
 def told(recipe: ImageRecipe) -> str:
     """The recipe in words."""
     rate = f"one cycle to {recipe.lr:g}" if recipe.one_cycle else f"rate {recipe.lr:g}"
@@ -65,6 +83,8 @@ def told(recipe: ImageRecipe) -> str:
              f"{recipe.optimizer.replace('adam', 'Adam').replace('w', 'W')}, {rate}"]
     if recipe.weight_decay:
         parts.append(f"weight decay {recipe.weight_decay:g}")
+    if recipe.label_smoothing:
+        parts.append(f"labels smoothed by {recipe.label_smoothing:g}")
     if recipe.cut:
         parts.append(f"the middle {28 - 2 * recipe.cut} x {28 - 2 * recipe.cut} pixels")
     if recipe.shift:
@@ -89,15 +109,16 @@ def wrong_file(name: str) -> str:
 
 
 def figures(runs: Mapping[str, Sequence[Run]], images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """{file name: figure}: training errors by epoch, accuracy and seconds of each seed, wrong digits."""
+    """{file name: figure}: training losses over time, accuracy and seconds of each seed, wrong digits."""
     from .. import plot
-    errors = {name: result_of(of[0])["error"] for name, of in runs.items()}
+    curves = {name: result_of(of[0])["curve"] for name, of in runs.items()}
     points = {name: ([result_of(run)["seconds"] for run in of], [result_of(run)["accuracy"] for run in of])
               for name, of in runs.items()}
     found: dict[str, Any] = {
-        CURVES: plot.loss_curves(errors, title="Training error, first network of the first seed",
-                                 ylabel="error within the epoch (%)"),
-        TIMES: plot.by_seconds(points, title="Test accuracy and training time, a point a seed"),
+        CURVES: plot.by_seconds({name: (of["seconds"], of["loss"]) for name, of in curves.items()}, curves=True,
+                                title="Training, first network of the first seed", ylabel="training loss"),
+        TIMES: plot.by_seconds(points, title="Test accuracy and training time, a mark a seed",
+                               ylabel="accuracy (%)"),
     }
     for name, of in runs.items():
         digits = labels.astype(int)
