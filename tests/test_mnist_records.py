@@ -11,11 +11,12 @@ from test_mnist_grid import digits, one_line
 
 from minidl import checkpoint, cli, data, get_num_threads
 from minidl.commands import mnist_network
+from minidl.commands import mnist_records as mnist_records_command
 from minidl.data.idx import idx_bytes, write_idx
 from minidl.data.mnist import SHA256, mnist
 from minidl.papers import mnist_records
 from minidl.papers.mnist_networks import NETWORKS
-from minidl.papers.mnist_recipe import OPTIMIZERS, ImageRecipe
+from minidl.papers.mnist_recipe import OPTIMIZERS, BatchShift, ImageRecipe
 from minidl.papers.mnist_records import RECORDS, Record, measured, parameters_of
 
 REAL = pytest.mark.skipif("MINIDL_DATA" not in os.environ, reason="MINIDL_DATA names no folder with MNIST")
@@ -34,6 +35,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(data, "mnist", functools.partial(mnist, digests=digests))
     return place
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No pictures, which take longer than the rest."""
+    for command in (mnist_network, mnist_records_command):
+        monkeypatch.setattr(command, "can_plot", lambda skipped: False)
 
 
 @pytest.fixture
@@ -102,8 +110,22 @@ def test_inputs_are_the_middle_of_the_images_between_0_and_1():
     np.testing.assert_array_equal(x[:, 0], (images[:, 2:-2, 2:-2] / 255).astype(np.float32))
 
 
-@pytest.mark.parametrize("change", [{"shift": 1}, {"degrees": 9.0}, {"translate": 0.1}, {"zoom": 0.1}, {"shear": 5.0}])
-def test_each_augmentation_changes_the_training(change):
+def test_a_batch_is_shifted_by_whole_pixels():
+    images = digits(3, 0)[0][:, None].astype(np.float32)
+    wide = np.pad(images, [(0, 0), (0, 0), (2, 2), (2, 2)])
+    shifts = {(down, right): wide[:, :, 2 - down:30 - down, 2 - right:30 - right]
+              for down in range(-2, 3) for right in range(-2, 3)}
+    shift, seen = BatchShift(2, 0), set()
+    for _ in range(300):
+        moved = shift(images)
+        seen.add(next(key for key, wanted in shifts.items() if np.array_equal(moved, wanted)))
+        assert moved.dtype == images.dtype
+    assert seen == set(shifts)
+
+
+@pytest.mark.parametrize("change", [{"shift": 1}, {"degrees": 9.0}, {"translate": 0.1}, {"zoom": 0.1}, {"shear": 5.0},
+                                    {"label_smoothing": 0.1}])
+def test_each_setting_changes_the_training(change):
     images, labels = digits(20, 0)
     recipe = ImageRecipe("quick", batch_size=8, cut=2)
     plain, changed = (of.train(images, labels, 0).histories[0].loss for of in (recipe, replace(recipe, **change)))
@@ -118,7 +140,7 @@ def test_each_optimizer_takes_the_settings(optimizer):
 
 # The command
 
-def test_the_command_writes_a_folder_and_a_page(short, capsys, tmp_path):
+def test_the_command_writes_a_folder_and_a_page(short, undrawn, capsys, tmp_path):
     assert cli.main([*COMMAND, "--data", str(short), "--page", "docs", "--threads", "1"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in out[2:-2]] == list(RECORDS) and out[-1].endswith("runs/mnist-records")
@@ -128,8 +150,6 @@ def test_the_command_writes_a_folder_and_a_page(short, capsys, tmp_path):
         page = (tmp_path / folder / "mnist.md").read_text()
         for name, record in RECORDS.items():
             assert f"| `{name}`: {record.title} |" in page and f"- `{name}`: network `{record.recipe.network}`" in page
-        pictures = {path.name for path in (tmp_path / folder).glob("*.png")}
-        assert all(f"]({picture})" in page for picture in pictures)
     log = (tmp_path / "runs/mnist-records/committee.jsonl").read_text().splitlines()
     result = json.loads(log[1])["result"]
     assert len(log) == 3 and len(result["members"]) == 2 and result["path"] == "compiled"
@@ -138,12 +158,22 @@ def test_the_command_writes_a_folder_and_a_page(short, capsys, tmp_path):
 
 def test_pictures_are_drawn(short, tmp_path):
     pytest.importorskip("matplotlib")
-    assert cli.main([*COMMAND, "--data", str(short), "--records", "quick", "--seeds", "1"]) == 0
-    assert {path.name for path in (tmp_path / "runs/mnist-records").glob("*.png")} == {
-        "mnist_curves.png", "mnist_times.png", "mnist_wrong_quick.png"}
+    rivals = {"record": "quick", "versions": {"minidl": "0", "PyTorch": "2"}, "rows": [
+        {"name": name, "accuracy": 99.0, "seconds": seconds, "threads": 2, "seeds": 3}
+        for name, seconds in (("minidl", 1.5), ("PyTorch", 7.5))]}
+    command = [*COMMAND, "--data", str(short), "--records", "quick", "--seeds", "1", "--page", "docs"]
+    assert cli.main(command) == 0
+    (tmp_path / "runs/mnist-records/pytorch.json").write_text(json.dumps(rivals))  # as bench.mnist_records does
+    assert cli.main(command) == 0
+    for folder in ("runs/mnist-records", "docs"):
+        page = (tmp_path / folder / "mnist.md").read_text()
+        pictures = {path.name for path in (tmp_path / folder).glob("*.png")}
+        assert pictures == {"mnist_curves.png", "mnist_times.png", "mnist_wrong_quick.png"}
+        assert all(f"]({picture})" in page for picture in pictures)
+        assert "| PyTorch | 99.00 | 7.50 | 5.0 | 2 | 3 |" in page
 
 
-def test_the_same_command_goes_on_where_it_stopped(short, capsys, monkeypatch):
+def test_the_same_command_goes_on_where_it_stopped(short, undrawn, capsys, monkeypatch):
     command = [*COMMAND, "--data", str(short), "--records", "quick", "lenet", "--json"]
     assert cli.main([*command, "--seeds", "1"]) == 0
     first, _ = json.loads(capsys.readouterr().out)
@@ -162,7 +192,7 @@ def _interrupted():
     raise KeyboardInterrupt
 
 
-def test_the_number_of_threads_is_put_back(short, monkeypatch):
+def test_the_number_of_threads_is_put_back(short, undrawn, monkeypatch):
     seen, train = [], ImageRecipe.train
     monkeypatch.setattr(ImageRecipe, "train", lambda *args, **options: seen.append(get_num_threads())
                         or train(*args, **options))
@@ -211,7 +241,7 @@ def test_wrong_use_is_one_line(folder, capsys, tmp_path, arguments, code, messag
 # minidl train --network
 
 @pytest.mark.parametrize("network", mnist_network.RECIPES)
-def test_train_writes_the_network(folder, capsys, tmp_path, network):
+def test_train_writes_the_network(folder, undrawn, capsys, tmp_path, network):
     arguments = ["train", "--dataset", "mnist", "--network", network, "--epochs", "1", "--batch-size", "16"]
     assert cli.main([*arguments, "--data", str(folder), "--seed", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -228,9 +258,11 @@ def test_train_writes_the_network(folder, capsys, tmp_path, network):
     assert told["test_error"] == pytest.approx(100 * np.mean(wrong))
 
 
-def test_train_without_json_prints_the_errors(folder, capsys):
+def test_train_draws_the_misclassified_images(folder, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
     assert cli.main(["train", "--dataset", "mnist", "--network", "quick", "--epochs", "1", "--data", str(folder)]) == 0
     assert "train error" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "runs/train").glob("*.png")} == {"loss.png", "misclassified.png"}
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ..table import as_csv, as_text
 from .common import INTERRUPTED, USAGE, CommandError, at_least, beside_runs, can_plot, whole
 
 OUT = Path("runs/mnist-records")
+PAGE = "mnist.md"
 RIVALS = "pytorch.json"  # which bench.mnist_records writes to this folder
 
 
@@ -58,16 +60,19 @@ def run(args: argparse.Namespace) -> int:
             runs.write_json(part, rows)
         with whole(out / "rows.csv") as part:
             part.write_text(as_csv(rows), newline="")
-        rivals = json.loads((out / RIVALS).read_text()) if (out / RIVALS).exists() else None
-        for folder in (out, *([] if args.page is None else [args.page])):
-            _write_page(found, rows, folder, args.data, figures, rivals)
+        files = _write_page(found, rows, out, args.data, figures)
+    if args.page is not None:
+        args.page.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            with whole(args.page / name) as part:
+                shutil.copyfile(out / name, part)
     return 0
 
 
 def _write_page(found: Mapping[str, Sequence[Run]], rows: list[dict], folder: Path, place: str | None,
-                figures: bool, rivals: dict | None) -> None:
-    """mnist.md and, with matplotlib, its pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
+                figures: bool) -> list[str]:
+    """mnist.md and, with matplotlib, its pictures; their names."""
+    rivals = json.loads((folder / RIVALS).read_text()) if (folder / RIVALS).exists() else None
     pictures: dict = {}
     if figures:
         from .. import plot
@@ -76,8 +81,9 @@ def _write_page(found: Mapping[str, Sequence[Run]], rows: list[dict], folder: Pa
         for name, figure in pictures.items():
             with whole(folder / name) as part:
                 plot.save(figure, part)
-    with whole(folder / "mnist.md") as part:
+    with whole(folder / PAGE) as part:
         part.write_text(mnist_records_page.page(found, rows, list(pictures), rivals))
+    return [PAGE, *pictures]
 
 
 def _reproduced(args: argparse.Namespace, out: Path) -> dict[str, list[Run]]:

@@ -34,8 +34,9 @@ def _block(inputs: int, outputs: int, generator, kernel: int = 3, pool: bool = F
 
 def quick(generator: np.random.Generator) -> Sequential:
     """For 24 x 24: two convolutions, each with a stride of 2, and a linear layer."""
-    return Sequential(*_block(1, 16, generator, 5, stride=2, padding=0), *_block(16, 32, generator, stride=2),
-                      Flatten(), Linear(32 * 5 * 5, 10, generator=generator))
+    return Sequential(
+        *_block(1, 12, generator, 5, stride=2, padding=0), *_block(12, 32, generator, 5, stride=2), Flatten(),
+        Linear(32 * 5 * 5, 10, generator=generator))
 
 
 def lenet(generator: np.random.Generator) -> Sequential:

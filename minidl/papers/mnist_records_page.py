@@ -88,7 +88,7 @@ def told(recipe: ImageRecipe) -> str:
     if recipe.cut:
         parts.append(f"the middle {28 - 2 * recipe.cut} x {28 - 2 * recipe.cut} pixels")
     if recipe.shift:
-        parts.append(f"shifted by up to {recipe.shift} pixel{'s' if recipe.shift > 1 else ''}")
+        parts.append(f"each batch shifted by up to {recipe.shift} pixel{'s' if recipe.shift > 1 else ''}")
     if recipe.augmented:
         parts.append(f"turned by up to {recipe.degrees:g}°, sheared by {recipe.shear:g}°, shifted by "
                      f"{100 * recipe.translate:g} %, zoomed by {100 * recipe.zoom:g} %")
