@@ -11,7 +11,6 @@ import numpy as np
 
 from ..nn import (
     AdaptiveAvgPool2d,
-    AvgPool2d,
     BatchNorm2d,
     Conv2d,
     Flatten,
@@ -35,8 +34,8 @@ def _block(inputs: int, outputs: int, generator, kernel: int = 3, pool: bool = F
 def quick(generator: np.random.Generator) -> Sequential:
     """For 24 x 24: two convolutions, each with a stride of 2, and a linear layer."""
     return Sequential(
-        *_block(1, 12, generator, 5, stride=2, padding=0), *_block(12, 32, generator, 5, stride=2, padding=1), Flatten(),
-        Linear(32 * 4 * 4, 10, generator=generator))
+        *_block(1, 12, generator, 5, stride=2, padding=0), *_block(12, 32, generator, 5, stride=2, padding=1),
+        Flatten(), Linear(32 * 4 * 4, 10, generator=generator))
 
 
 def lenet(generator: np.random.Generator) -> Sequential:
@@ -64,7 +63,7 @@ def best(generator: np.random.Generator) -> Sequential:
     """For 24 x 24: three convolutions of 24, 48 and 64 channels, each pooled, and a linear layer."""
     return Sequential(
         *_block(1, 24, generator, 5, pool=True), *_block(24, 48, generator, pool=True), *_block(48, 64, generator),
-        AvgPool2d(2), Flatten(), Linear(64 * 3 * 3, 10, generator=generator))
+        MaxPool2d(2), Flatten(), Linear(64 * 3 * 3, 10, generator=generator))
 
 
 NETWORKS: dict[str, Make] = {"quick": quick, "lenet": lenet, "small": small, "best": best}
