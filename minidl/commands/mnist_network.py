@@ -21,7 +21,7 @@ RECIPES = {
     "quick": RECORDS["quick"].recipe,
     "lenet": RECORDS["lenet"].recipe,
     "small": RECORDS["small"].recipe,
-    "best": replace(RECORDS["committee"].recipe, members=1),
+    "best": replace(RECORDS["committee"].recipe, members=1, votes=0),
 }
 OURS = ("epochs", "batch_size", "lr", "optimizer")  # what may be chosen otherwise, as for a perceptron
 
