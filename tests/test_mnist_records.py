@@ -217,8 +217,10 @@ def test_rows_say_what_was_reached():
     found = row([99.0, 99.2], 2.0, accuracy=99.1, seconds=2.0, parameters=100)
     assert found["reached"] and found["accuracy"] == pytest.approx(99.1) and found["seconds_sd"] == 0
     assert found["accuracy_sd"] == pytest.approx(np.std([99.0, 99.2], ddof=1))
+    assert not found["missed"]
     for missed in ({"accuracy": 99.2}, {"seconds": 1.9}, {"parameters": 99}):
-        assert not row([99.0, 99.2], 2.0, **missed)["reached"]
+        found = row([99.0, 99.2], 2.0, **missed)
+        assert not found["reached"] and found["missed"] == next(iter(missed))
     assert measured({}) == []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import data, runs
 from ..papers import mnist_records, mnist_records_page
 from ..papers.mnist_records import NAME, RECORDS, SOURCE, measured
+from ..papers.mnist_records_page import reached, spread
 from ..sweep.log import Run
 from ..table import as_csv, as_text
 from .common import INTERRUPTED, USAGE, CommandError, at_least, beside_runs, can_plot, whole
@@ -99,12 +100,8 @@ def _reproduced(args: argparse.Namespace, out: Path) -> dict[str, list[Run]]:
 
 def _text(rows: list[dict], out: Path) -> str:
     """A line a record."""
-    shown = [{"record": row["record"], "accuracy %": _spread(row["accuracy"], row["accuracy_sd"], 2),
-              "seconds": _spread(row["seconds"], row["seconds_sd"], 2), "parameters": row["parameters"],
+    shown = [{"record": row["record"], "accuracy %": spread(row["accuracy"], row["accuracy_sd"]),
+              "seconds": spread(row["seconds"], row["seconds_sd"]), "parameters": row["parameters"],
               "networks": row["networks"], "seeds": row["seeds"], "shall reach": row["title"],
-              "reached": "yes" if row["reached"] else "no"} for row in rows]
+              "reached": reached(row)} for row in rows]
     return f"{NAME}: {SOURCE}\n{as_text(shown)}\n\npage and figures: {out}"
-
-
-def _spread(mean: float, sd: float | None, digits: int) -> str:
-    return f"{mean:.{digits}f}" if sd is None else f"{mean:.{digits}f} ± {sd:.{digits}f}"

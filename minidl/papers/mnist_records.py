@@ -147,12 +147,14 @@ def _row(name: str, record: Record, results: list[dict[str, Any]]) -> dict[str, 
 
     (mean, sd), (seconds, seconds_sd) = column("accuracy"), column("seconds")
     parameters = results[0]["parameters"]
+    missed = [what for what, wanted, reached in (
+        ("accuracy", record.accuracy, mean >= (record.accuracy or 0)),
+        ("seconds", record.seconds, seconds <= (record.seconds or 0)),
+        ("parameters", record.parameters, parameters <= (record.parameters or 0))) if wanted and not reached]
     return {
         "record": name, "title": record.title, "accuracy": mean, "accuracy_sd": sd, "seconds": seconds,
         "seconds_sd": seconds_sd, "parameters": parameters, "networks": record.recipe.members, "seeds": len(results),
-        "reached": ((record.accuracy is None or mean >= record.accuracy)
-                    and (record.seconds is None or seconds <= record.seconds)
-                    and (record.parameters is None or parameters <= record.parameters)),
+        "reached": not missed, "missed": ", ".join(missed),
     }
 
 

@@ -42,7 +42,7 @@ def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], p
         alone = f"{np.mean(singles):.2f}" if row["networks"] > 1 else ""
         lines.append(f"| `{row['record']}`: {row['title']} | {spread(row['accuracy'], row['accuracy_sd'])} | {alone} "
                      f"| {spread(row['seconds'], row['seconds_sd'])} | {row['parameters']:,} | {row['networks']} "
-                     f"| {row['seeds']} | {'yes' if row['reached'] else 'no'} |")
+                     f"| {row['seeds']} | {reached(row)} |")
     lines += ["", "Means over the seeds ± their standard deviation.", *_beside(rivals), "", "## Recipes", ""]
     for name in runs:
         lines += [f"- `{name}`: {told(RECORDS[name].recipe)}"]
@@ -97,6 +97,11 @@ def told(recipe: ImageRecipe) -> str:
     if recipe.votes:
         parts.append(f"each answering for {(2 * recipe.votes + 1) ** 2} shifts of the image")
     return ", ".join(parts) + "."
+
+
+def reached(row: Mapping[str, Any]) -> str:
+    """ "yes", or "no" and what was missed."""
+    return "yes" if row["reached"] else f"no: {row['missed']}"
 
 
 def spread(mean: float, sd: float | None) -> str:
