@@ -22,12 +22,12 @@ def confusion_matrix(y_true, y_pred, *, labels: Sequence | None = None, names: S
     they are called. normalize : as in scikit-learn, None for counts, or percent of the row "true", of the column
     "pred", of "all". Raises ValueError for lengths that differ, and for labels that are not among ``labels``.
     """
-    truth, found = np.asarray(y_true).reshape(-1), np.asarray(y_pred).reshape(-1)
+    truth, found = np.asarray(y_true).reshape(-1).tolist(), np.asarray(y_pred).reshape(-1).tolist()
     if len(truth) != len(found) or not len(truth):
         raise ValueError(f"confusion_matrix: expected as many labels as predictions, got {len(truth)} and {len(found)}")
     if normalize not in NORMALIZE:
         raise ValueError(f"confusion_matrix: expected normalize to be one of {NORMALIZE}, got {normalize!r}")
-    known = list(np.unique(np.concatenate([truth, found])) if labels is None else labels)
+    known = sorted({*truth, *found}) if labels is None else np.asarray(labels).tolist()
     number = {label: i for i, label in enumerate(known)}
     strange = [label for label in [*truth, *found] if label not in number]
     if strange:
@@ -81,7 +81,7 @@ def calibration_curve(y_true, y_prob, *, n_bins: int = 10, title: str = "", ax: 
            xlabel="probability of the predicted class" if rows else "predicted probability of class 1",
            ylabel="share that was right" if rows else "share of class 1")
     ax.grid(color=GRID, linewidth=0.5)
-    ax.legend(loc="upper left")
+    ax.legend(loc="best", fontsize=9)
     return ax
 
 
@@ -120,7 +120,7 @@ def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = Non
         raise ValueError(f"decision_regions: expected {len(X)} labels, got {len(labels)}")
     classes = np.unique(there if labels is None else np.concatenate([there, labels]))
 
-    ax = axes_of(ax, size=(5.4, 4.8), title=title, xlabel="$x_1$", ylabel="$x_2$")
+    ax = axes_of(ax, size=(6.2, 4.6), title=title, xlabel="$x_1$", ylabel="$x_2$")
     pale = [tuple(0.35 * np.array(to_rgb(COLOURS[i % len(COLOURS)])) + 0.65) for i in range(len(classes))]
     number = np.searchsorted(classes, there).reshape(resolution, resolution)
     ax.pcolormesh(x1, x2, number, cmap=ListedColormap(pale), vmin=-0.5, vmax=len(classes) - 0.5, shading="nearest",
@@ -137,8 +137,8 @@ def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = Non
                                  (wrong, {"edgecolors": "black", "linewidths": 1.3})):
                 drawn = chosen & (labels == label)
                 ax.scatter(X[drawn, 0], X[drawn, 1], **style | edge)
-        ax.legend(loc="upper right", framealpha=0.9, title=f"{np.count_nonzero(wrong)} of {len(X)} wrong", fontsize=9,
-                  title_fontsize=9)
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, title_fontsize=9,
+                  title=f"{np.count_nonzero(wrong)} of {len(X)} wrong", handletextpad=0.2)
     return ax
 
 

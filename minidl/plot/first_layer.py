@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from .style import axes_of, bare, mosaic
 
@@ -30,9 +31,9 @@ def weights(model: Any, *, image_shape: tuple[int, ...] | None = None, limit: in
     if filters is None:
         return _matrix(ax, weight.reshape(len(weight), -1), title)
     count, channels, height, width = filters.shape
-    top = float(np.abs(filters).max()) or 1.0
+    top = _top(filters)
     if channels == 3:
-        images = 0.5 + 0.5 * np.moveaxis(filters, 1, -1) / top
+        images = np.clip(0.5 + 0.5 * np.moveaxis(filters, 1, -1) / top, 0, 1)
         columns = columns or math.ceil(math.sqrt(count))
     else:
         images = filters.reshape(-1, height, width)
@@ -65,10 +66,17 @@ def _as_filters(weight: np.ndarray, image_shape: tuple[int, ...] | None) -> np.n
 
 def _matrix(ax: Axes | None, weight: np.ndarray, title: str) -> Axes:
     ax = axes_of(ax, size=(6.0, 4.2), title=title, xlabel="input", ylabel="unit")
-    top = float(np.abs(weight).max()) or 1.0
+    top = _top(weight)
     _bar(ax, ax.imshow(weight, cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto", interpolation="nearest"))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
+def _top(weight: np.ndarray) -> float:
+    """The end of the scale: what one number in 200 exceeds, so that a few large ones leave the others their colours."""
+    return float(np.quantile(np.abs(weight), 0.995)) or 1.0
+
+
 def _bar(ax: Axes, image) -> None:
-    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.8)
+    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.8, extend="both")

@@ -26,5 +26,5 @@ def lr_find(found: LRFind, *, suggest: bool = True, title: str = "", ax: Axes | 
     ax.set_ylim(min(low, float(loss.min())) - 0.08 * reach, high + 0.4 * reach)
     ax.set_xscale("log")
     ax.grid(color=GRID, linewidth=0.5)
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower left")
     return ax

@@ -12,14 +12,13 @@ from ..data.batches import positive_int
 from .trainer import Trainer
 
 SMOOTHING = 0.9  # how much of the mean stays at each step
-FIRST = 5  # steps whose slope says nothing yet
 
 
 @dataclass
 class LRFind:
     """The rate, the loss and the smoothed loss of each step, before the weights took the step.
 
-    ``suggestion()`` is the rate at which the smoothed loss falls fastest; ``minidl.plot.lr_find`` draws all.
+    ``suggestion()`` is the rate at which the loss falls fastest; ``minidl.plot.lr_find`` draws all.
     ``diverged`` tells whether the loss had risen so far that the test ended early.
     """
 
@@ -28,13 +27,19 @@ class LRFind:
     smoothed: list[float] = field(default_factory=list)
     diverged: bool = False
 
-    def suggestion(self, skip_begin: int = FIRST) -> float | None:
-        """The rate of the steepest fall along log(lr), after ``skip_begin`` steps; None if the loss never falls."""
-        if len(self.lr) < skip_begin + 2:
-            return None
-        slope = np.gradient(np.array(self.smoothed), np.log(self.lr))[skip_begin:]
-        steepest = int(np.argmin(slope))
-        return self.lr[skip_begin + steepest] if slope[steepest] < 0 else None
+    def suggestion(self) -> float | None:
+        """The rate at which the loss falls fastest along log(lr), or None if it never falls.
+
+        Steps after that of the least smoothed loss do not count. The slope at a step is that of the line through it
+        and its neighbours, a tenth of all steps, by least squares: unlike the smoothed loss it does not lag behind.
+        """
+        reach = max(2, len(self.lr) // 20)
+        end = int(np.argmin(self.smoothed)) + 1 if self.lr else 0
+        x, loss = np.log(self.lr), np.array(self.loss)
+        slopes = {i: float(np.polyfit(x[i - reach:i + reach + 1], loss[i - reach:i + reach + 1], 1)[0])
+                  for i in range(reach, min(end, len(x) - reach))}
+        steepest = min(slopes, key=lambda i: slopes[i], default=None)
+        return None if steepest is None or slopes[steepest] >= 0 else self.lr[steepest]
 
     def _add(self, lr: float, loss: float) -> None:
         count = len(self.lr)
