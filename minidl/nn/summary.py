@@ -214,7 +214,8 @@ class _Watch:
     def _nothing(self, *_: Any) -> None:
         """What does not bear on the count."""
 
-    drawing = constant = overwrite = overwrite_array = read = only_plain = gradient_queried = _nothing
+    drawing = constant = read = only_plain = gradient_queried = leaf = _nothing
+    accumulate = accumulate_by = zero_grad = set_grad = overwrite = overwrite_array = _nothing
 
 
 def _owner(array: np.ndarray) -> Any:

@@ -42,9 +42,9 @@ def weights(model: Any, *, image_shape: tuple[int, ...] | None = None, limit: in
     size = 5.0 * max(1.0, made.shape[1] / made.shape[0]) ** 0.5
     ax = axes_of(ax, size=(size + (channels != 3), size * made.shape[0] / made.shape[1] + 0.4), title=title)
     if channels == 3:
-        ax.imshow(np.where(np.isnan(made), 1.0, made))
+        ax.imshow(np.where(np.isnan(made), 1.0, made), interpolation="nearest")
     else:
-        _bar(ax, ax.imshow(made, cmap="RdBu_r", vmin=-top, vmax=top))
+        _bar(ax, ax.imshow(made, cmap="RdBu_r", vmin=-top, vmax=top, interpolation="nearest"))
     bare(ax)
     return ax
 

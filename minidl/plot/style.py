@@ -49,7 +49,7 @@ def curve(ax: Axes, values, *, label: str, colour: int, style: int, x=None) -> N
 def finish_curves(ax: Axes, *, log: bool = False, whole: bool = True, legend: bool = True) -> Axes:
     """A grid, the scale, whole numbers along x, and a legend."""
     if whole:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_yscale("log" if log else "linear")
     ax.grid(color=GRID, linewidth=0.5)
     if legend:

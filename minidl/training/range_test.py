@@ -31,9 +31,9 @@ class LRFind:
         """The rate at which the loss falls fastest along log(lr), or None if it never falls.
 
         Steps after that of the least smoothed loss do not count. The slope at a step is that of the line through it
-        and its neighbours, a tenth of all steps, by least squares: unlike the smoothed loss it does not lag behind.
+        and its neighbours, a fifth of all steps, by least squares: unlike the smoothed loss it does not lag behind.
         """
-        reach = max(2, len(self.lr) // 20)
+        reach = max(2, len(self.lr) // 10)
         end = int(np.argmin(self.smoothed)) + 1 if self.lr else 0
         x, loss = np.log(self.lr), np.array(self.loss)
         slopes = {i: float(np.polyfit(x[i - reach:i + reach + 1], loss[i - reach:i + reach + 1], 1)[0])
