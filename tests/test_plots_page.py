@@ -1,23 +1,22 @@
 """docs/plots.md: its code runs, it names every function and callback, and shows every picture that the script makes."""
 import re
-from pathlib import Path
 
 import pytest
+from pages import BLOCK, ROOT, run_examples
 
 pytest.importorskip("matplotlib")
 from minidl import plot
 from minidl.training import callbacks
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "plots.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 MADE = re.findall(r"^@picture\ndef (\w+)", (DOCS / "make_plots.py").read_text(), re.MULTILINE)
 
 
 def test_the_code_runs_and_prints_what_the_page_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile("\n".join(text for kind, text in BLOCKS if kind == "python"), "plots.md", "exec"), {})
-    printed, = (text for kind, text in BLOCKS if not kind)
+    run_examples(PAGE, "plots.md")
+    printed, = (text for kind, text in BLOCK.findall(PAGE) if not kind)
     assert capsys.readouterr().out == printed
     assert len((tmp_path / "training.csv").read_text().splitlines()) == 4
 

@@ -9,6 +9,9 @@ from .evaluate import evaluate
 from .fit import fit
 from .history import History
 
+__all__ = ["Callback", "Criterion", "EarlyStopping", "Evaluation", "History", "LRFind", "Progress", "evaluate", "fit",
+           "lr_find", *callbacks.ELSEWHERE]
+
 
 def __getattr__(name: str) -> Any:
     # What few trainings need is read when it is asked for.
@@ -22,4 +25,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *callbacks.ELSEWHERE, "LRFind", "lr_find"})
+    return sorted({*globals(), *__all__})
