@@ -1,4 +1,7 @@
 """lr_find: the rates that it goes through, the losses that it finds, and that it leaves everything as it was."""
+import itertools
+import signal
+
 import numpy as np
 import pytest
 
@@ -127,6 +130,23 @@ def test_a_first_loss_that_is_not_finite_is_an_error_and_everything_is_put_back(
 
     with pytest.raises(FloatingPointError):
         lr_find(model, broken, optimizer, (X, Y), seed=0)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert optimizer.lr == 0.1
+
+
+def test_ctrl_c_ends_it_and_everything_is_put_back():
+    model, criterion, optimizer = parts()
+    before, calls = model.state_dict(), itertools.count()  # a list, which it finds in a closure, is put back, too
+
+    def interrupting(x):
+        if next(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return x
+
+    with pytest.raises(KeyboardInterrupt):
+        lr_find(model, criterion, optimizer, (X, Y), augment=interrupting, seed=0)
+    assert next(calls) == 3
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
     assert optimizer.lr == 0.1
