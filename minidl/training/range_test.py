@@ -57,10 +57,11 @@ def lr_find(model, criterion, optimizer, data: Sequence, *, min_lr: float = 1e-6
     """Train for ``num_training`` steps, at rates from min_lr to max_lr, and put everything back.
 
     The model, the optimizer with its rate and its state, the criterion and the generators are afterwards what they
-    were before, and so is what functions among the arguments keep: a list in a closure, say. The arguments are those of ``fit``, and the names those of Lightning's ``lr_find``. mode :
-    "exponential" or "linear", how the rate grows. The test ends early when the smoothed loss exceeds
-    ``early_stop_threshold`` (None: never) times its least value, or is no longer finite. Every parameter group has
-    the same rate.
+    were before, and so is what functions among the arguments keep: a list in a closure, say. The arguments are those
+    of ``fit``, and the names those of Lightning's ``lr_find``.
+
+    mode : "exponential" or "linear", how the rate grows, which every parameter group has. The test ends early when the
+    smoothed loss exceeds ``early_stop_threshold`` (None: never) times its least value, or is no longer finite.
 
     Raises as ``fit`` does; ValueError for rates that do not grow and for an unknown mode; FloatingPointError where the
     very first loss is not finite; KeyboardInterrupt after Ctrl-C.
