@@ -67,6 +67,28 @@ def test_a_file_is_written_anew_or_continued(kind, name, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "name"), LOGGERS)
+def test_a_training_that_goes_on_drops_the_lines_of_epochs_that_it_repeats(kind, name, tmp_path):
+    """As it does where a checkpoint is older than the end of the file."""
+    class Checkpoint(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 2:
+                self.state = logger.state_dict()
+
+    logger, checkpoint = kind(tmp_path / name), Checkpoint()
+    trained(logger, checkpoint, epochs=4)
+    again = kind(tmp_path / name, append=True)
+    again.on_train_begin(None, None, 4)
+    assert len(rows_of(tmp_path / name)) == 4
+    again.load_state_dict(checkpoint.state)
+    assert [row["epoch"] for row in rows_of(tmp_path / name)] == [1, 2]
+    again.load_state_dict({"bytes": 10**6})  # a file that is shorter stays
+    assert len(rows_of(tmp_path / name)) == 2
+    for state in ({}, {"bytes": -1}, {"bytes": "3"}, {"bytes": 3, "more": 1}):
+        with pytest.raises(ValueError, match="expected bytes, got"):
+            again.load_state_dict(state)
+
+
+@pytest.mark.parametrize(("kind", "name"), LOGGERS)
 def test_each_epoch_is_in_the_file_when_it_ends(kind, name, tmp_path):
     class Look(Callback):
         seen = ()

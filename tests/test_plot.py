@@ -109,6 +109,7 @@ def runs_of(values, **others):
 CALLS = {
     "accuracy": lambda ax: plot.accuracy(HISTORY, ax=ax),
     "accuracy_curves": lambda ax: plot.accuracy_curves(CURVES, title="t", ax=ax),
+    "by_seconds": lambda ax: plot.by_seconds({"a": ([0.1, 1], [90, 95])}, title="t", ylabel="y", ax=ax),
     "calibration_curve": lambda ax: plot.calibration_curve(LABELS, RNG.random(60), ax=ax),
     "classified": lambda ax: plot.classified(POINTS, LABELS, LABELS, title="t", ax=ax),
     "confusion_matrix": lambda ax: plot.confusion_matrix(LABELS, LABELS, ax=ax),
@@ -150,6 +151,15 @@ def test_loss_and_accuracy_of_one_history():
     assert [line.get_linestyle() for line in axes.lines] == ["-", "--"] and axes.get_yscale() == "log"
     np.testing.assert_equal(lines(plot.accuracy(HISTORY)), {"training": [50, 80, 90], "validation": [45, np.nan, 85]})
     assert list(lines(plot.loss(WITHOUT, log=False))) == ["training"]
+
+
+def test_values_over_seconds_are_marks_or_curves():
+    values = {"a": ([0.1, 1.0], [90, 95]), "b": ([0.5], [80])}
+    marks, curves = plot.by_seconds(values, title="t", ylabel="y"), plot.by_seconds(values, title="t", ylabel="y",
+                                                                                    curves=True)
+    assert [dots.get_offsets().tolist() for dots in marks.collections] == [[[0.1, 90], [1, 95]], [[0.5, 80]]]
+    assert lines(curves) == {"a": [90, 95], "b": [80]} and curves.get_yscale() == curves.get_xscale() == "log"
+    assert marks.get_xscale() == "log" and marks.get_yscale() == "linear"
 
 
 def test_several_histories_have_a_colour_each():

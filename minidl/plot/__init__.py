@@ -11,6 +11,7 @@ from .history import accuracy, loss
 from .rates import lr_find
 from .reports import (
     accuracy_curves,
+    by_seconds,
     classified,
     error_curves,
     errors_by_setting,
@@ -18,11 +19,12 @@ from .reports import (
     loss_curves,
     misclassified,
 )
-from .style import save
+from .style import COLOURS, INSIDE, MARKERS, OUTSIDE, STYLES, WRONG, save
 from .sweeps import sweep
 
 __all__ = [
-    "accuracy", "accuracy_curves", "calibration_curve", "classified", "confusion_matrix", "decision_regions",
+    "accuracy", "accuracy_curves", "by_seconds", "calibration_curve", "classified", "confusion_matrix",
+    "decision_regions",
     "error_curves", "errors_by_setting", "learning_rates", "loss", "loss_curves", "lr_find", "misclassified", "save",
     "sweep", "weights",
 ]

@@ -48,6 +48,20 @@ def errors_by_setting(settings: Sequence[object], errors: Mapping[str, tuple[Seq
     return ax
 
 
+def by_seconds(values: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, ylabel: str,
+               curves: bool = False, ax: Axes | None = None) -> Axes:
+    """Values over seconds, on a logarithmic axis: marks, or curves on two such axes; values = {name: (x, y)}."""
+    ax = axes_of(ax, title=title, xlabel="seconds", ylabel=ylabel)
+    for i, (name, (seconds, heights)) in enumerate(values.items()):
+        if curves:
+            curve(ax, heights, label=name, colour=i, style=i, x=seconds)
+        else:
+            ax.scatter(seconds, heights, label=name, marker=MARKERS[i % len(MARKERS)], s=24,
+                       color=COLOURS[i % len(COLOURS)])
+    ax.set_xscale("log")
+    return finish_curves(ax, log=curves, whole=False)
+
+
 def classified(points: np.ndarray, labels: np.ndarray, predicted: np.ndarray, *, title: str,
                centre: Sequence[float] = (0.5, 0.5), radius: float = 1 / np.sqrt(2 * np.pi),
                ax: Axes | None = None) -> Axes:

@@ -18,8 +18,8 @@ class LineLogger(Callback):
     """The base of both: a file that is opened, appended to and closed after each epoch, so that a crash loses nothing.
 
     append : go on after what is there, rather than write the file anew; a last line without its end, as a killed
-    process leaves it, is removed. Folders on the way are made. Raises OSError where the file cannot be written, before
-    the first step.
+    process leaves it, is removed, and so are the lines of epochs that a resumed training repeats. Folders on the way are
+    made. Raises OSError where the file cannot be written, before the first step.
     """
 
     def __init__(self, path: str | os.PathLike, append: bool = False):
@@ -38,6 +38,17 @@ class LineLogger(Callback):
     def on_epoch_end(self, epoch, logs):
         with open(self.path, "ab") as file:
             file.write(self.line({"epoch": epoch} | {name: logs[name] for name in EPOCH_COLUMNS}))
+
+    def state_dict(self) -> dict:
+        """How long the file is, so that a training that goes on from here can drop what was written later."""
+        return {"bytes": self.path.stat().st_size}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Remove the lines of epochs that are trained again, from a file that is continued. ValueError for no state."""
+        if state.keys() != {"bytes"} or type(state["bytes"]) is not int or state["bytes"] < 0:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: expected bytes, got {str(state)[:200]}")
+        if self.append and state["bytes"] < self.path.stat().st_size:
+            os.truncate(self.path, state["bytes"])
 
     def head(self) -> bytes:
         """What stands before the first line."""
