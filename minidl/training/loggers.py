@@ -18,8 +18,8 @@ class LineLogger(Callback):
     """The base of both: a file that is opened, appended to and closed after each epoch, so that a crash loses nothing.
 
     append : go on after what is there, rather than write the file anew; a last line without its end, as a killed
-    process leaves it, is removed, and so are the lines of epochs that a resumed training repeats. Folders on the way are
-    made. Raises OSError where the file cannot be written, before the first step.
+    process leaves it, is removed, and so are the lines of epochs that a resumed training repeats. Folders on the way
+    are made. Raises OSError where the file cannot be written, before the first step.
     """
 
     def __init__(self, path: str | os.PathLike, append: bool = False):
