@@ -221,6 +221,14 @@ def test_decision_regions_are_what_the_model_predicts(kind):
     assert drawn == len(POINTS) and f"of {len(POINTS)} wrong" in axes.get_legend().get_title().get_text()
 
 
+def test_labels_of_both_signs_are_told_by_the_sign_of_one_unit():
+    model = nn.Linear(2, 1, generator=0)
+    signs = np.where(model.predict(POINTS.astype(np.float32)).ravel() > 0, 1, -1)
+    axes = plot.decision_regions(model, POINTS, signs, resolution=20)
+    assert axes.get_legend().get_title().get_text() == f"0 of {len(POINTS)} wrong"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [str(sign) for sign in np.unique(signs)]
+
+
 @pytest.mark.parametrize(("layer", "settings", "shape"), [
     (lambda: nn.Linear(16, 5), {}, (2 * 4 + 1, 3 * 4 + 2)),          # five pictures of 4 by 4, three in a row
     (lambda: nn.Linear(12, 5), {}, (5, 12)),                         # no square: the matrix

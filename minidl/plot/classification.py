@@ -98,12 +98,13 @@ def _sure_and_right(truth: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, n
     return given.max(axis=1), (given.argmax(axis=1) == truth).astype(float), True
 
 
-def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = None, threshold: float = 0.5,
+def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = None, threshold: float | None = None,
                      resolution: int = 250, title: str = "", ax: Axes | None = None) -> Axes:
     """What a classifier of points in the plane says everywhere, and the points (N, 2) with their labels y (N,).
 
     model : a Module, whose output of one unit is compared with ``threshold`` and of several gives the largest; or
-    whatever has a ``predict`` that gives labels, as scikit-learn's estimators. Each class has a colour and a marker;
+    whatever has a ``predict`` that gives labels, as scikit-learn's estimators. threshold : by default 1/2, or 0 for
+    labels -1 and 1; for logits give 0. Each class has a colour and a marker;
     points on the wrong side have a black edge. names : of the classes, in the order of their labels.
     Raises ValueError for points that do not lie in the plane.
     """
@@ -114,10 +115,10 @@ def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = Non
     margin = 0.08 * np.maximum(high - low, 1e-6)
     x1, x2 = (np.linspace(a, b, resolution) for a, b in zip(low - margin, high + margin, strict=True))
     grid = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2).astype(X.dtype if X.dtype.kind == "f" else np.float32)
-    there = _labels(model, grid, threshold)
     labels = None if y is None else np.asarray(y).reshape(-1)
     if labels is not None and len(labels) != len(X):
         raise ValueError(f"decision_regions: expected {len(X)} labels, got {len(labels)}")
+    there = _labels(model, grid, threshold, labels)
     classes = np.unique(there if labels is None else np.concatenate([there, labels]))
 
     ax = axes_of(ax, size=(6.2, 4.6), title=title, xlabel="$x_1$", ylabel="$x_2$")
@@ -129,7 +130,7 @@ def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = Non
         if (number == i).any() and (number != i).any():
             ax.contour(x1, x2, number == i, levels=[0.5], colors="0.35", linewidths=0.6)
     if labels is not None:
-        wrong = _labels(model, X, threshold) != labels
+        wrong = _labels(model, X, threshold, labels) != labels
         called = [str(name) for name in (classes if names is None else names)]
         for i, (label, name) in enumerate(zip(classes, called, strict=True)):
             style: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)], "s": 18}
@@ -142,9 +143,11 @@ def decision_regions(model: Any, X, y=None, *, names: Sequence[str] | None = Non
     return ax
 
 
-def _labels(model: Any, X: np.ndarray, threshold: float) -> np.ndarray:
-    """The classes that a model names for these points."""
+def _labels(model: Any, X: np.ndarray, threshold: float | None, labels: np.ndarray | None) -> np.ndarray:
+    """The classes that a model names for these points, called as the labels are."""
     output = np.asarray(model.predict(X))
-    if output.dtype.kind == "f" and output.ndim == 2:
-        return metrics.predicted(output, threshold)
-    return output.reshape(-1)
+    if output.dtype.kind != "f" or output.ndim != 2:
+        return output.reshape(-1)
+    signed = labels is not None and labels.min() < 0 and metrics.one_unit(output)
+    found = metrics.predicted(output, (0.0 if signed else 0.5) if threshold is None else threshold)
+    return 2 * found - 1 if signed else found
