@@ -148,6 +148,6 @@ def _labels(model: Any, X: np.ndarray, threshold: float | None, labels: np.ndarr
     output = np.asarray(model.predict(X))
     if output.dtype.kind != "f" or output.ndim != 2:
         return output.reshape(-1)
-    signed = labels is not None and labels.min() < 0 and metrics.one_unit(output)
+    signed = labels is not None and labels.dtype.kind in "if" and labels.min() < 0 and metrics.one_unit(output)
     found = metrics.predicted(output, (0.0 if signed else 0.5) if threshold is None else threshold)
     return 2 * found - 1 if signed else found
