@@ -3,6 +3,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,9 @@ def test_the_last_epoch_ends_the_cycle_of_the_rate():
 
 
 def test_the_networks_have_the_parameters_that_are_told():
+    for name, make in NETWORKS.items():
+        for told in re.findall(r"([\d,]+) parameters", make.__doc__):
+            assert told == f"{parameters_of(name):,}"
     assert parameters_of("small") < 8000
     assert parameters_of("lenet") == 44426  # as SimpleChains.jl's
     assert {record.recipe.network for record in RECORDS.values()} == set(NETWORKS)
