@@ -30,7 +30,7 @@ ORDER = [
     "compiled",
     "training",
     "minidl",
-    "runs", "recipe", "plot", "sweep",
+    "runs", "recipe", "plot", "sweep", "tables",
     "papers",
     "commands", "cli", "__main__",
 ]
