@@ -56,9 +56,14 @@ def beans(rng, count):
         variety = rng.choice(list(BEANS))
         length, width, weight = (value * (1 + rng.gauss(0, 0.07)) for value in BEANS[variety])
         rows.append({"sample": f"B-{i + 1:03d}", "field": rng.choice(["north", "south", "river"]),
-                     "length": f"{length:.2f}", "width": f"{width:.2f}",
-                     "weight": "?" if rng.random() < 0.05 else f"{weight:.3f}", "variety": variety})
+                     "length": comma(length, 2), "width": comma(width, 2),
+                     "weight": "?" if rng.random() < 0.05 else comma(weight, 3), "variety": variety})
     return rows
+
+
+def comma(number, digits):
+    """With a decimal comma."""
+    return f"{number:.{digits}f}".replace(".", ",")
 
 
 def write(path, rows, separator=",", without=(), short=None):
@@ -79,7 +84,7 @@ def main():
     sold, members = houses(random.Random(1), 406), customers(random.Random(2), 606)
     harvest = beans(random.Random(3), 336)
     sold[16]["area"] = "ca. 80"
-    harvest[41]["width"] = "8,2O"
+    harvest[41]["width"] = "8,2O"  # a letter
     write(out / "houses.csv", sold[:400])
     sold[402]["heating"] = "solar"
     write(out / "houses-new.csv", sold[400:], without=["price"])

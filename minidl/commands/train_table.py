@@ -48,7 +48,7 @@ def refuse_options(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, train, print the report, write the run folder."""
     from ..tables import read, report
-    from ..tables.training import Choice, prepared, train
+    from ..tables.training import PATIENCE, Choice, prepare, train
 
     if args.dataset != "disk":
         raise CommandError("--dataset cannot be given with a TABLE", USAGE)
@@ -62,13 +62,11 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"expected --target with the column to predict, one of {known}", USAGE)
         told = {name: kind for kind in ("numeric", "categorical", "boolean", "date") for name in getattr(args, kind)}
         choice = Choice(args.target, args.task, told, args.drop, args.skip_wrong_rows)
-        if args.patience is not None:
-            choice = replace(choice, patience=args.patience)
-        prepared(table, choice)  # what is wrong with the table is told before a folder is made
-        chosen = recipe_of(args)
+        prepared = prepare(table, choice)  # what is wrong with the table is told before a folder is made
+    chosen = recipe_of(args)
     with announced_folder(args.out) as keep:
         with errors():
-            outcome = train(table, choice, chosen, args.seed, progress=True)
+            outcome = train(prepared, chosen, patience=args.patience or PATIENCE, seed=args.seed, progress=True)
         written: dict = {}
         keep(partial(_write, outcome, args.seed, can_plot("no pictures"), written))
     if args.json:
@@ -80,20 +78,18 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def errors():
-    """Errors of a table, a run folder or a recipe as one line."""
-    from ..tables import TableError
+    """What is wrong with a table or a run folder as one line; a library that is missing, a loss that diverged."""
     try:
         yield
-    except TableError as error:
-        raise CommandError(str(error)) from error
-    except (ValueError, TypeError) as error:
-        raise CommandError(str(error), USAGE) from error
-    except (ImportError, FloatingPointError) as error:
+    except (ValueError, ImportError, FloatingPointError) as error:
         raise CommandError(str(error)) from error
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
-    """The table's recipe, replaced by what was chosen; another optimizer has its own learning rate."""
+    """The table's recipe, replaced by what was chosen; another optimizer has its own learning rate.
+
+    CommandError for one that cannot be built.
+    """
     from ..tables.training import RECIPE
     given = {name: value for name, value in vars(args).items() if name in asdict(RECIPE) and value is not None}
     if args.hidden:
@@ -101,7 +97,10 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     if args.optimizer is not None and args.lr is None:
         given["lr"] = None
     chosen = replace(RECIPE, **given)
-    chosen.build(100, np.random.default_rng(0))  # raises for what cannot be built
+    try:
+        chosen.build(100, np.random.default_rng(0))
+    except (ValueError, TypeError) as error:
+        raise CommandError(str(error), USAGE) from error
     return chosen
 
 

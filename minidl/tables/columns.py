@@ -17,6 +17,7 @@ from . import values as read
 
 CATEGORIES = 30  # with an input each
 RARE = 5  # training rows, below which a category shares an input with other rare ones
+FAR = 1e6  # deviations
 DAY = 86400.0  # seconds
 YEAR = 365.2425  # days
 OTHER, MISSING = "(other)", "(missing)"
@@ -89,7 +90,7 @@ class Numeric(Column):
 
     def _encode(self, values: np.ndarray) -> list[np.ndarray]:
         x, _ = read.numbers(values)
-        return [(np.where(np.isnan(x), self.median, x) - self.mean) / self.deviation]
+        return [scaled(np.where(np.isnan(x), self.median, x), self.mean, self.deviation)]
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,13 @@ class Boolean(Column):
 
 @dataclass(frozen=True)
 class Date(Column):
-    """The days since a first one, scaled; the phase of the year and of the week, and of the day where it has hours.
+    """The days since 1970, scaled; the phase of the year and of the week, and of the day where it has hours.
 
-    form : as which the text is read. first, deviation : of the days since 1970: (days - first) / deviation.
-    A missing date counts as the mean, without phases.
+    form : as which the text is read. mean, deviation : of the days. A missing date counts as the mean, without phases.
     """
 
     form: str
-    first: float
+    mean: float
     deviation: float
     hours: bool
 
@@ -137,8 +137,8 @@ class Date(Column):
     def fit(cls, name: str, values: np.ndarray, form: str = read.ISO) -> Date:
         days = cls._days(values, form)
         gone = np.isnan(days)
-        first, deviation = moments(days[~gone]) if not gone.all() else (0.0, 1.0)
-        return cls(name, bool(gone.any()), form, first, deviation, bool((days[~gone] % 1 != 0).any()))
+        mean, deviation = moments(days[~gone]) if not gone.all() else (0.0, 1.0)
+        return cls(name, bool(gone.any()), form, mean, deviation, bool((days[~gone] % 1 != 0).any()))
 
     def wrong(self, values: np.ndarray) -> np.ndarray:
         return read.dates(values, self.form)[1]
@@ -158,7 +158,7 @@ class Date(Column):
     def _encode(self, values: np.ndarray) -> list[np.ndarray]:
         days = self._days(values, self.form)
         gone = np.isnan(days)
-        parts = [np.where(gone, 0.0, (days - self.first) / self.deviation)]
+        parts = [np.where(gone, 0.0, scaled(days, self.mean, self.deviation))]
         for period in (YEAR, 7.0, *([1.0] if self.hours else [])):
             angle = 2 * math.pi * (np.where(gone, 0.0, days) / period)
             parts += [np.where(gone, 0.0, np.sin(angle)), np.where(gone, 0.0, np.cos(angle))]
@@ -206,6 +206,11 @@ class Categorical(Column):
 
 CLASSES: dict[str, type[Numeric] | type[Boolean] | type[Date] | type[Categorical]] = {
     "numeric": Numeric, "boolean": Boolean, "date": Date, "categorical": Categorical}
+
+
+def scaled(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:
+    """(x - mean) / deviation, cut at ± FAR, so that no number of a later table is infinite in float32."""
+    return np.clip((x - mean) / deviation, -FAR, FAR)
 
 
 def moments(x: np.ndarray) -> tuple[float, float]:

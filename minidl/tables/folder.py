@@ -16,12 +16,15 @@ from ..training.history import History
 from . import scores
 from . import values as read
 from .preprocessing import Preprocessing
+from .scores import MAIN
 from .table import Table, TableError, refuse
 from .target import Amount, Target
 from .training import Outcome, told
 
 RESULT, HISTORY, WEIGHTS, PREPROCESSING = "result.json", "history.json", "weights.npz", "preprocessing.json"
 HELD_OUT = "held_out.csv"
+SHOWN: dict[str, Any] = {"table": str, "task": str, "rows": dict, "wrong": list, "epochs": int, "seconds": (int, float),
+                         "stopped": str, "scores": list, "importance": list}  # of result.json, by ``report``
 
 
 def save(outcome: Outcome, seed: int, folder: Path) -> dict[str, Any]:
@@ -77,7 +80,10 @@ class Run:
         if (recipe.inputs, recipe.outputs) != widths:
             raise ValueError(f"{folder}: expected a network of {widths[0]} inputs and {widths[1]} outputs, "
                              f"got {recipe.inputs} and {recipe.outputs}")
-        model = recipe.network(np.random.default_rng(0))
+        try:
+            model = recipe.network(np.random.default_rng(0))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder / RESULT}: {error}") from error
         try:
             model.load_state_dict(checkpoint.load(folder / WEIGHTS))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -93,6 +99,8 @@ class Run:
         if missing:
             raise TableError(f"{table.name}: expected the columns that the network was trained on; "
                              f"missing: {', '.join(map(repr, missing))}")
+        if not len(table):
+            raise TableError(f"{table.name}: expected at least one row, got none")
         wrong = self.preprocessing.wrong(table)
         if wrong:
             raise refuse(table.name, wrong)
@@ -134,24 +142,35 @@ def recipe_in(path: Path) -> Recipe:
 
 
 def result_in(folder: Path) -> dict[str, Any]:
-    """What result.json of a table's run holds. ValueError where something that the report needs is not there."""
+    """What result.json of a table's run holds. ValueError where something that is shown of it is not there."""
     path = folder / RESULT
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or not {"table", "rows", "wrong", "epochs", "seconds", "stopped", "scores",
-                                                 "importance"} <= content.keys():
-            raise ValueError("something is missing")
+        for name, kind in SHOWN.items():
+            if not isinstance(content, dict) or not isinstance(content.get(name), kind):
+                raise ValueError(f"expected {name!r}")
+        if not all(isinstance(content["rows"].get(name), int)
+                   for name in ("training", "validation", "held_out", "without_target", "wrong")):
+            raise ValueError("expected counts of rows")
+        tables: list[tuple[list, set]] = [(content["scores"], {"model", MAIN.get(content["task"])}),
+                  (content["importance"], {"column", "importance", "sd"})]
+        if not all(rows and all(isinstance(row, dict) and names <= row.keys() for row in rows)
+                   for rows, names in tables):
+            raise ValueError("expected scores and importance")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected the result of a run on a table: {error}") from error
     return content
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
-    """Draw the pictures of a run folder into the folder ``out``; needs matplotlib."""
+    """Draw the pictures of a run folder into the folder ``out``; needs matplotlib. ValueError for damaged files."""
     import csv
 
     from . import figures
-    with (folder / HELD_OUT).open(newline="", encoding="utf-8") as file:
-        held_out = list(csv.DictReader(file))
-    return figures.draw(Preprocessing.load(folder / PREPROCESSING).target, result_in(folder),
-                        History.load(folder / HISTORY), held_out, out)
+    target, result = Preprocessing.load(folder / PREPROCESSING).target, result_in(folder)
+    try:
+        with (folder / HELD_OUT).open(newline="", encoding="utf-8") as file:
+            held_out = list(csv.DictReader(file))
+        return figures.draw(target, result, History.load(folder / HISTORY), held_out, out)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder}: expected {HISTORY} and {HELD_OUT} of the same run: {error}") from error

@@ -125,7 +125,7 @@ def _target(entry: Any) -> Target:
 
 def _made(key: str, classes: Mapping[str, Any], entry: Any) -> Any:
     """The object that an entry stands for, each of its values of the type that its class names."""
-    if not isinstance(entry, dict) or entry.get(key) not in classes:
+    if not isinstance(entry, dict) or not isinstance(entry.get(key), str) or entry[key] not in classes:
         raise ValueError(f"expected {key!r} to be one of {', '.join(classes)}")
     made = classes[entry[key]]
     hints = get_type_hints(made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -17,17 +18,20 @@ from typing import Any
 
 import numpy as np
 
+from .kinds import MOSTLY
 from .table import Table, TableError, Wrong, refuse
 from .values import MISSING, numbers
 
 SEPARATORS = ",;\t|"
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 def read(path: str | os.PathLike, *, skip_wrong: bool = False) -> Table:
     """The table in a file, whose ending tells the format.
 
     .csv, .tsv, .txt : UTF-8; the first line has the names of the columns, and tells the separator: comma, semicolon,
-    tab or bar. .npz : an array (N,) is a column, (N, k) k of them. .npy : (N, k), or a structured array.
+    tab or bar; where it is no comma, numbers may have decimal commas. .npz : an array (N,) is a column, (N, k) k of
+    them. .npy : (N, k), or a structured array.
     .parquet, .pq, .xlsx, .xlsm (the first sheet) : through pandas, the extra ``minidl[table]``.
 
     skip_wrong : leave out rows with too many or too few fields, which ``table.wrong`` then lists; else they are a
@@ -73,15 +77,27 @@ def _from_text(path: Path) -> Table:
         raise TableError(f"{path.name}: expected a line with the names of the columns, got an empty file")
     names = _names(path, records.pop(0))
     del lines[0]
-    return _of_records(path, names, records, lines)
+    return _of_records(path, names, records, lines, separator)
 
 
-def _of_records(path: Path, names: list[str], records: list[list[str]], lines: list[int]) -> Table:
+def _of_records(path: Path, names: list[str], records: list[list[str]], lines: list[int],
+                separator: str) -> Table:
     wrong = [Wrong(i + 1, lines[i], None, f"expected {len(names)} fields, got {len(record)}")
              for i, record in enumerate(records) if len(record) != len(names)]
     good = [i for i, record in enumerate(records) if len(record) == len(names)]
     columns = {name: _objects(_filled(records[i][j].strip()) for i in good) for j, name in enumerate(names)}
+    if separator != ",":
+        columns = {name: _with_points(values) for name, values in columns.items()}
     return Table(path.name, columns, np.array(good, np.int64) + 1, np.array(lines, np.int64)[good], wrong)
+
+
+def _with_points(values: np.ndarray) -> np.ndarray:
+    """A column of numbers with decimal commas, with points; any other column as it is."""
+    commas = [text is not None and DECIMAL_COMMA.fullmatch(text) is not None for text in values]
+    pointed = _objects(text.replace(",", ".") if comma else text for text, comma in zip(values, commas, strict=True))
+    there = [text is not None for text in values]
+    _, wrong = numbers(pointed)
+    return pointed if any(commas) and sum(wrong) <= (1 - MOSTLY) * sum(there) else values
 
 
 def _names(path: Path, record: list[str]) -> list[str]:

@@ -19,7 +19,9 @@ def text(preprocessing: Preprocessing, result: Mapping[str, Any]) -> str:
     counts = f"{rows['training']} training, {rows['validation']} validation, {rows['held_out']} held out"
     left_out = [f"{rows[name]} {why}" for name, why in (("without_target", "without target"), ("wrong", "wrong"))
                 if rows[name]]
-    parts = [f"{result['table']}: {target.task} of {target.name!r} ({target.reason})", f"rows: {counts}{'; left out: ' if left_out else ''}{', '.join(left_out)}",
+    if left_out:
+        counts += f"; left out: {', '.join(left_out)}"
+    parts = [f"{result['table']}: {target.task} of {target.name!r} ({target.reason})", f"rows: {counts}",
              *(f"  {one}" for one in result["wrong"][:SHOWN]), "", columns(preprocessing)]
     if preprocessing.left_out:
         parts += ["", "columns left out:", *_some([f"  {name}: {why}" for name, why in preprocessing.left_out.items()])]

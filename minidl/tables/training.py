@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,17 +51,26 @@ class Choice:
     kinds: Mapping[str, str] = field(default_factory=dict)
     drop: Sequence[str] = ()
     skip_wrong: bool = False
-    patience: int = PATIENCE
 
 
-def train(table: Table, choice: Choice, recipe: Recipe = RECIPE, seed: int = 0, progress: bool = False) -> Outcome:
-    """Train on the table as chosen.
+class Prepared(NamedTuple):
+    """The rows that can be used, the target, the kinds of the columns, and how many rows miss the target."""
+
+    table: Table
+    target: Target
+    kinds: dict[str, Kind]
+    no_target: int
+
+
+def train(prepared: Prepared, recipe: Recipe = RECIPE, *, patience: int = PATIENCE, seed: int = 0,
+          progress: bool = False) -> Outcome:
+    """Train on a table that was prepared.
 
     The split, the initial weights, the order of the batches and the shuffles of the importance come from four streams
-    of the seed. Raises TableError for a table that cannot be used, ValueError or TypeError for a recipe that cannot
-    be built, and FloatingPointError when the training diverges.
+    of the seed. Raises ValueError or TypeError for a recipe that cannot be built, and FloatingPointError when the
+    training diverges.
     """
-    used, target, kinds, no_target = prepared(table, choice)
+    used, target, kinds, no_target = prepared
     by_split, by_weights, by_batches, by_shuffles = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
     encoded = target.encode(used.column(target.name))
     split = split_of(target, encoded, by_split)
@@ -71,7 +80,7 @@ def train(table: Table, choice: Choice, recipe: Recipe = RECIPE, seed: int = 0, 
     recipe = replace(recipe, inputs=X.shape[1], outputs=target.outputs, loss=target.loss)
     built = recipe.build(len(split.train), by_weights)
     history = recipe.fit(built, (X[split.train], y[split.train]), validation=(X[split.validation], y[split.validation]),
-                         seed=by_batches, callbacks=[EarlyStopping(choice.patience)], progress=progress)
+                         seed=by_batches, callbacks=[EarlyStopping(patience)], progress=progress)
 
     truth = _truth(target, used)
     learned = np.concatenate([split.train, split.validation])
@@ -88,8 +97,8 @@ def train(table: Table, choice: Choice, recipe: Recipe = RECIPE, seed: int = 0, 
     return Outcome(preprocessing, recipe, built.model, history, used, split, no_target, rows, importance, predicted)
 
 
-def prepared(table: Table, choice: Choice) -> tuple[Table, Target, dict[str, Kind], int]:
-    """The rows that can be used, the target, the kinds of the columns, and how many rows miss the target."""
+def prepare(table: Table, choice: Choice) -> Prepared:
+    """What of the table is used, as chosen. TableError for a table that cannot be used, with the row and the column."""
     target = target_of(table, choice.target, choice.task)
     kinds = kinds_of(table, choice.target, choice.kinds, choice.drop)
     probe = Preprocessing.fit(table, kinds, target)
@@ -102,7 +111,7 @@ def prepared(table: Table, choice: Choice) -> tuple[Table, Target, dict[str, Kin
     if len(table) < LEAST:
         raise TableError(f"{table.name}: expected at least {LEAST} rows with a {choice.target!r}, got {len(table)}")
     target = replace(target_of(table, choice.target, target.task), reason=target.reason)  # of the rows that are left
-    return table, target, kinds, int(gone.sum())
+    return Prepared(table, target, kinds, int(gone.sum()))
 
 
 def _truth(target: Target, table: Table) -> np.ndarray:

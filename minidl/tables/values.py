@@ -5,7 +5,6 @@ in the result and marked in the mask ``wrong``.
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,7 @@ TRUE = frozenset(["true", "yes", "t", "y"])
 FALSE = frozenset(["false", "no", "f", "n"])
 ISO = "ISO"
 DATE_FORMATS = (ISO, "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")  # in this order, where several fit
+LARGEST = 1e100  # the square of a larger number could not be added up
 ROUND = 2 ** 53  # below it every whole float64 is exact, and is written without a point
 
 Read = tuple[np.ndarray, np.ndarray]  # values, wrong
@@ -35,16 +35,17 @@ def missing(values: np.ndarray) -> np.ndarray:
 
 
 def numbers(values: np.ndarray) -> Read:
-    """Finite numbers; truth values are 0 and 1."""
+    """Numbers up to LARGEST; truth values are 0 and 1."""
     if values.dtype.kind in "fb":
         found = values.astype(np.float64)
-        return np.where(np.isinf(found), np.nan, found), np.isinf(found)
+        wrong = np.abs(found) > LARGEST
+        return np.where(wrong, np.nan, found), wrong
     return _each(values, _number, np.nan, np.float64)
 
 
 def _number(text: str) -> float:
     number = float(text)  # takes spaces around it, and what Python writes, as 1_000
-    if "_" in text or not math.isfinite(number):
+    if "_" in text or not abs(number) <= LARGEST:
         raise ValueError
     return number
 
