@@ -13,6 +13,7 @@ from .common import USAGE, CommandError, can_plot
 from .train_table import errors
 
 HELP = "print and draw what a run folder holds"
+KEPT = ("result.json", "rows.json", "table.csv")  # what commands write, and what is shown as text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The report of a table; of other runs the results, the epochs and the rows."""
     folder = args.run_folder
-    if not (folder / runs.MARKER).is_file():
+    if not any((folder / name).is_file() for name in (runs.MARKER, *KEPT)):  # a sweep's folder has no marker
         raise CommandError(f"{folder} is no run folder of minidl", USAGE)
     out = folder if args.out is None else args.out
     with errors():
@@ -45,7 +46,7 @@ def _table(folder: Path, out: Path, silent: bool) -> list[Path]:
 def _other(folder: Path, out: Path, silent: bool) -> list[Path]:
     """What the other commands write: result.json, history.json, rows.json, table.csv."""
     pictures = []
-    for name in ("result.json", "rows.json", "table.csv"):
+    for name in KEPT:
         path = folder / name
         if path.is_file():
             print(f"{name}:\n{_text(path)}\n")
