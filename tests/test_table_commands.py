@@ -128,7 +128,8 @@ def test_a_loss_that_diverges_is_one_line(capsys, tmp_path, without_pictures):
     assert "the loss became" in one_line(capsys) and not (tmp_path / "run").exists()
 
 
-WRONG = {"a value": (3, "huge,Oslo,2024-01-05,200,dear", "row 3 (line 4), column 'area': expected a number, got 'huge'"),
+WRONG = {"a value": (3, "huge,Oslo,2024-01-05,200,dear",
+                     "row 3 (line 4), column 'area': expected a number, got 'huge'"),
          "a date": (5, "99,Oslo,2024-02-30,200,dear",
                     "row 5 (line 6), column 'sold': expected a date as 2024-01-31, got '2024-02-30'"),
          "a field": (7, "99,Oslo", "row 7 (line 8): expected 5 fields, got 2"),
@@ -274,7 +275,8 @@ def test_show_prints_what_other_commands_wrote(tmp_path, capsys, without_picture
 
 @pytest.mark.parametrize("damage", [
     lambda run: (run / "result.json").write_text("{}"), lambda run: (run / "result.json").write_text("["),
-    lambda run: (run / "preprocessing.json").write_text("{}"), lambda run: (run / "held_out.csv").write_text("row\n1\n"),
+    lambda run: (run / "preprocessing.json").write_text("{}"),
+    lambda run: (run / "held_out.csv").write_text("row\n1\n"),
     lambda run: (run / "history.json").write_text('{"speed": 1}'), lambda run: (run / "history.json").unlink()])
 def test_show_of_a_damaged_run_is_one_line(tmp_path, capsys, damage):
     pytest.importorskip("matplotlib")

@@ -11,7 +11,7 @@ from minidl.tables import Preprocessing, Table, TableError
 from minidl.tables import values as of
 from minidl.tables.columns import CATEGORIES, CLASSES, RARE, Categorical, Date, Numeric, moments
 from minidl.tables.kinds import KINDS, kind_of
-from minidl.tables.preprocessing import kinds_of, wrong_values
+from minidl.tables.preprocessing import as_kinds, kinds_of, wrong_values
 from minidl.tables.target import Amount, Classes, target_of
 
 
@@ -197,10 +197,11 @@ def test_targets_that_are_none(values, task, message):
 def test_wrong_values_are_told_with_row_line_and_column():
     whole = table(x=["1", "2", "many", *["3"] * 20], y=["yes", "no", "yes", *["no"] * 19, "maybe"])
     target = target_of(whole, "y")
-    probe = Preprocessing.fit(whole, kinds_of(whole, "y", {}, []), target)
-    assert [str(one) for one in wrong_values(whole, [*probe.columns, target])] == [
-        "row 3 (line 4), column 'x': expected a number, got 'many'",
+    read, wrong = as_kinds(whole, kinds_of(whole, "y", {}, []))
+    assert [str(one) for one in wrong] == ["row 3 (line 4), column 'x': expected a number, got 'many'"]
+    assert [str(one) for one in wrong_values(whole, [target])] == [
         "row 23 (line 24), column 'y': expected one of no, yes, got 'maybe'"]
+    np.testing.assert_array_equal(read.column("x")[:4], [1, 2, np.nan, 3])
 
 
 def test_what_the_user_says_of_columns():

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import values as read
+from .kinds import Kind
 
 CATEGORIES = 30  # with an input each
 RARE = 5  # training rows, below which a category shares an input with other rare ones
@@ -31,7 +32,11 @@ class Column:
     misses: bool
 
     kind: ClassVar[str]
-    expected: ClassVar[str]
+
+    @property
+    def expected(self) -> str:
+        """What a value must be."""
+        return expected(Kind(self.kind))
 
     @property
     def inputs(self) -> list[str]:
@@ -72,7 +77,6 @@ class Numeric(Column):
     deviation: float
 
     kind: ClassVar[str] = "numeric"
-    expected: ClassVar[str] = "a number"
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray, form: str = "") -> Numeric:
@@ -98,7 +102,6 @@ class Boolean(Column):
     """1 for true, -1 for false, 0 where it is missing."""
 
     kind: ClassVar[str] = "boolean"
-    expected: ClassVar[str] = "true or false, yes or no, 1 or 0"
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray, form: str = "") -> Boolean:
@@ -130,8 +133,8 @@ class Date(Column):
     kind: ClassVar[str] = "date"
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
-        return f"a date as {'2024-01-31' if self.form == read.ISO else self.form}"
+    def expected(self) -> str:
+        return expected(Kind(self.kind, self.form))
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray, form: str = read.ISO) -> Date:
@@ -177,7 +180,6 @@ class Categorical(Column):
     rare: tuple[str, ...]
 
     kind: ClassVar[str] = "categorical"
-    expected: ClassVar[str] = "text"
 
     @classmethod
     def fit(cls, name: str, values: np.ndarray, form: str = "") -> Categorical:
@@ -211,6 +213,22 @@ CLASSES: dict[str, type[Numeric] | type[Boolean] | type[Date] | type[Categorical
 def scaled(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:
     """(x - mean) / deviation, cut at ± FAR, so that no number of a later table is infinite in float32."""
     return np.clip((x - mean) / deviation, -FAR, FAR)
+
+
+def expected(kind: Kind) -> str:
+    """What a value of a column of this kind must be."""
+    if kind.name == "date":
+        return f"a date as {'2024-01-31' if kind.form == read.ISO else kind.form}"
+    return {"numeric": "a number", "boolean": "true or false, yes or no, 1 or 0", "categorical": "text"}[kind.name]
+
+
+def as_kind(values: np.ndarray, kind: Kind) -> read.Read:
+    """The values as a column of this kind has them, and which are wrong; text of categories as it is."""
+    if kind.name == "date":
+        return read.dates(values, kind.form)
+    if kind.name in ("numeric", "boolean"):
+        return (read.numbers if kind.name == "numeric" else read.booleans)(values)
+    return values, np.zeros(len(values), bool)
 
 
 def moments(x: np.ndarray) -> tuple[float, float]:

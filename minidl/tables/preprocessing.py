@@ -4,14 +4,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 
 from . import values as read
-from .columns import CLASSES, Column
+from .columns import CLASSES, Column, as_kind, expected
 from .kinds import Kind, chosen, kind_of
 from .table import Table, TableError, Wrong
 from .target import Amount, Classes, Target, as_json, fitted
@@ -101,13 +101,25 @@ def kinds_of(table: Table, target: str, told: Mapping[str, str], drop: Sequence[
 
 def wrong_values(table: Table, columns: Sequence[Column | Target]) -> list[Wrong]:
     """The rows of a table with a value that cannot be read: where, what was expected and what came."""
-    found = []
-    for column in columns:
-        values = table.column(column.name)
-        for index in np.flatnonzero(column.wrong(values)).tolist():
-            shown = read.texts(values[index:index + 1])[0]
-            found.append(table.at(index, column.name, f"expected {column.expected}, got {shown!r}"))
-    return sorted(found, key=lambda one: one.row)
+    return sorted((one for column in columns
+                   for one in _told(table, column.name, column.wrong(table.column(column.name)), column.expected)),
+                  key=lambda one: one.row)
+
+
+def as_kinds(table: Table, kinds: Mapping[str, Kind]) -> tuple[Table, list[Wrong]]:
+    """The table with each column read, once, as what it is; and the rows with a value that cannot be."""
+    columns, found = dict(table.columns), []
+    for name, kind in kinds.items():
+        columns[name], wrong = as_kind(table.column(name), kind)
+        if wrong.any():
+            found += _told(table, name, wrong, expected(kind))
+    return replace(table, columns=columns), found
+
+
+def _told(table: Table, name: str, wrong: np.ndarray, expected: str) -> list[Wrong]:
+    values = table.column(name)
+    return [table.at(index, name, f"expected {expected}, got {read.texts(values[index:index + 1])[0]!r}")
+            for index in np.flatnonzero(wrong).tolist()]
 
 
 def _list(value: Any) -> list:

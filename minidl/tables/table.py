@@ -71,7 +71,7 @@ class Table:
         if not wrong:
             return self
         left = self.take(~np.isin(self.rows, [one.row for one in wrong]))
-        left.wrong = [*self.wrong, *wrong]
+        left.wrong = sorted([*self.wrong, *wrong], key=lambda one: one.row)
         return left
 
 

@@ -15,7 +15,7 @@ from . import baseline, scores
 from . import values as read
 from .importance import ROWS, permutation_importance
 from .kinds import Kind
-from .preprocessing import Preprocessing, kinds_of, wrong_values
+from .preprocessing import Preprocessing, as_kinds, kinds_of, wrong_values
 from .split import Split, split_of
 from .table import Table, TableError, refuse
 from .target import Amount, Target, target_of
@@ -101,8 +101,8 @@ def prepare(table: Table, choice: Choice) -> Prepared:
     """What of the table is used, as chosen. TableError for a table that cannot be used, with the row and the column."""
     target = target_of(table, choice.target, choice.task)
     kinds = kinds_of(table, choice.target, choice.kinds, choice.drop)
-    probe = Preprocessing.fit(table, kinds, target)
-    wrong = wrong_values(table, [*probe.columns, target])
+    table, wrong = as_kinds(table, kinds)
+    wrong += wrong_values(table, [target])
     if wrong and not choice.skip_wrong:
         raise refuse(table.name, wrong)
     table = table.without(wrong)

@@ -31,7 +31,7 @@ def missing(values: np.ndarray) -> np.ndarray:
         return np.isnat(values)
     if values.dtype.kind == "b":
         return np.zeros(len(values), bool)
-    return np.fromiter((value is None for value in values), bool, len(values))
+    return np.array([value is None for value in values.tolist()], bool)
 
 
 def numbers(values: np.ndarray) -> Read:
@@ -40,7 +40,23 @@ def numbers(values: np.ndarray) -> Read:
         found = values.astype(np.float64)
         wrong = np.abs(found) > LARGEST
         return np.where(wrong, np.nan, found), wrong
-    return _each(values, _number, np.nan, np.float64)
+    return _all_numbers(values) or _each(values, _number, np.nan, np.float64)
+
+
+def _all_numbers(values: np.ndarray) -> Read | None:
+    """The same at once, where no text is wrong: it takes a third of the time."""
+    there = [text for text in values if text is not None]
+    if "_" in "\n".join(there):
+        return None
+    try:
+        found = np.array(list(map(float, there)))
+    except ValueError:
+        return None
+    if not (np.abs(found) <= LARGEST).all():
+        return None
+    whole = np.full(len(values), np.nan)
+    whole[~missing(values)] = found
+    return whole, np.zeros(len(values), bool)
 
 
 def _number(text: str) -> float:
@@ -103,10 +119,11 @@ def _each(values: np.ndarray, read: Callable[[str], Any], nothing: Any, dtype: A
     """Text by text. A number or a truth value that came from elsewhere is read as its text."""
     found = np.full(len(values), nothing, dtype)
     wrong = np.zeros(len(values), bool)
+    known: dict[str, Any] = {}  # most texts stand there more than once
     for i, text in enumerate(texts(values)):
         if text is not None:
             try:
-                found[i] = read(text)
+                found[i] = known[text] if text in known else known.setdefault(text, read(text))
             except (ValueError, OverflowError):
                 wrong[i] = True
     return found, wrong
