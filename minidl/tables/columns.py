@@ -18,7 +18,7 @@ from .kinds import Kind
 
 CATEGORIES = 30  # with an input each
 RARE = 5  # training rows, below which a category shares an input with other rare ones
-FAR = 1e6  # deviations
+FAR = 10.0  # deviations
 DAY = 86400.0  # seconds
 YEAR = 365.2425  # days
 OTHER, MISSING = "(other)", "(missing)"
@@ -70,7 +70,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Numeric(Column):
-    """(x - mean) / deviation; a missing x counts as the median."""
+    """(x - mean) / deviation, between ± FAR; a missing x counts as the median."""
 
     median: float
     mean: float
@@ -211,7 +211,7 @@ CLASSES: dict[str, type[Numeric] | type[Boolean] | type[Date] | type[Categorical
 
 
 def scaled(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:
-    """(x - mean) / deviation, cut at ± FAR, so that no number of a later table is infinite in float32."""
+    """(x - mean) / deviation, cut at ± FAR: no number of a later table drowns the others, or is infinite in float32."""
     return np.clip((x - mean) / deviation, -FAR, FAR)
 
 

@@ -78,17 +78,16 @@ def against_true(true: Sequence[float], predicted: Sequence[float], title: str, 
 
 
 def importance(rows: Sequence[Mapping[str, Any]], target: Target) -> Figure:
-    """A bar a column, the most important first, with the standard deviation over the shuffles."""
+    """How much the score falls when a column is shuffled, the most important first, with the standard deviation."""
     shown = rows[:SHOWN]
-    figure, axes = _axes("Permutation importance", (6.4, 1.4 + 0.32 * len(shown)))
+    figure, axes = _axes("Permutation importance of columns", (6.4, 1.4 + 0.32 * len(shown)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.barh(range(len(shown)), [row["importance"] for row in shown], xerr=[row["sd"] for row in shown],
               color=plot.COLOURS[0], height=0.6, error_kw={"elinewidth": 1, "capsize": 2})
     axes.set_yticks(range(len(shown)), [_short(row["column"], 28) for row in shown])
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
-    unit = "R²" if isinstance(target, Amount) else "accuracy (percentage points)"
-    axes.set_xlabel(f"fall of {unit} when the column is shuffled")
+    axes.set_xlabel("fall of R²" if isinstance(target, Amount) else "fall of accuracy (percentage points)")
     return figure
 
 
@@ -100,6 +99,6 @@ def _axes(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
 
 
 def _short(text: str, length: int) -> str:
-    """At most so many characters; a dollar sign is no mathematics."""
-    cut = text if len(text) <= length else text[:length - 1] + "…"
+    """At most so many characters, the first and the last of them; a dollar sign is no mathematics."""
+    cut = text if len(text) <= length else f"{text[:length - length // 2 - 1]}…{text[-(length // 2):]}"
     return cut.replace("$", r"\$")
