@@ -23,6 +23,7 @@ MODULES = {
     "minidl.training": "Training",
     "minidl.autograd": "Derivatives",
     "minidl.metrics": "Metrics",
+    "minidl.tables": "Tables of one's own",
 }
 SPECIAL = re.compile(r"([\\*|_`])")  # what reStructuredText would read as its own
 
