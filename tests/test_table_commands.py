@@ -1,6 +1,7 @@
 """minidl train TABLE, predict and show: what they write, what is an error, and what a new table may lack."""
 import csv
 import json
+import signal
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from minidl import cli
 from minidl.tables import Run, read
+from minidl.training.callbacks import Progress
 from minidl.training.history import History
 
 QUICK = ["--hidden", "4", "--epochs", "2"]
@@ -293,3 +295,18 @@ def test_show_of_what_is_no_run(capsys, tmp_path):
     for name in ("mine", "nowhere"):
         assert cli.main(["show", name]) == 2
         assert one_line(capsys) == f"minidl: {name} is no run folder of minidl"
+
+
+@pytest.mark.parametrize("moment", ["on_train_begin", "on_epoch_end"])
+def test_ctrl_c_keeps_what_was_trained(tmp_path, capsys, monkeypatch, moment):
+    original = getattr(Progress, moment)
+
+    def press(self, *args):
+        signal.raise_signal(signal.SIGINT)
+        return original(self, *args)
+
+    monkeypatch.setattr(Progress, moment, press)
+    assert train("--epochs", "50") == 130
+    assert "stopped: interrupted" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["epochs"] <= 1
+    assert len(Run.load("run").predict(read("t.csv"))) == 60

@@ -44,7 +44,7 @@ def test_the_three_parts_hold_every_row_once_and_every_class():
 def test_numbers_are_split_by_ranges():
     numbers = generator().exponential(size=200).astype(np.float32)
     assert np.bincount(ranges(numbers)).tolist() == [20] * 10
-    found = split_of(AMOUNT, numbers[:, None], generator())
+    found = split_of(AMOUNT, numbers, generator())
     assert np.bincount(ranges(numbers)[found.held_out]).tolist() == [4] * 10
 
 

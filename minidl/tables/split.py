@@ -20,9 +20,9 @@ class Split(NamedTuple):
     held_out: np.ndarray
 
 
-def split_of(target: Target, encoded: np.ndarray, generator: np.random.Generator) -> Split:
-    """The rows held out for the score, those of the rest on which training is watched, and those of training."""
-    strata = encoded if isinstance(target, Classes) else ranges(encoded.reshape(-1))
+def split_of(target: Target, truth: np.ndarray, generator: np.random.Generator) -> Split:
+    """The rows of training, those on which it is watched, and those held out. truth : (N,) labels or numbers."""
+    strata = truth if isinstance(target, Classes) else ranges(truth)
     others, held_out = stratified(strata, np.arange(len(strata)), HELD_OUT, generator)
     train, validation = stratified(strata, others, WATCHED, generator)
     return Split(train, validation, held_out)

@@ -70,8 +70,9 @@ class Amount:
     expected: ClassVar[str] = "a number"
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """(N, 1), scaled."""
-        return ((read.numbers(values)[0] - self.mean) / self.deviation).astype(np.float32)[:, None]
+        """(N, 1), scaled; cut at a million deviations, which no training row reaches, so that float32 holds it."""
+        z = (read.numbers(values)[0] - self.mean) / self.deviation
+        return np.clip(z, -1e6, 1e6).astype(np.float32)[:, None]
 
     def wrong(self, values: np.ndarray) -> np.ndarray:
         return read.numbers(values)[1]

@@ -72,8 +72,8 @@ def train(prepared: Prepared, recipe: Recipe = RECIPE, *, patience: int = PATIEN
     """
     used, target, kinds, no_target = prepared
     by_split, by_weights, by_batches, by_shuffles = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
-    encoded = target.encode(used.column(target.name))
-    split = split_of(target, encoded, by_split)
+    truth = _truth(target, used)
+    split = split_of(target, truth, by_split)
     preprocessing = Preprocessing.fit(used.take(split.train), kinds, target)
     target = preprocessing.target
     X, y = preprocessing.encode(used), target.encode(used.column(target.name))
@@ -82,7 +82,6 @@ def train(prepared: Prepared, recipe: Recipe = RECIPE, *, patience: int = PATIEN
     history = recipe.fit(built, (X[split.train], y[split.train]), validation=(X[split.validation], y[split.validation]),
                          seed=by_batches, callbacks=[EarlyStopping(patience)], progress=progress)
 
-    truth = _truth(target, used)
     learned = np.concatenate([split.train, split.validation])
     asked, right = X[split.held_out], truth[split.held_out]
     predicted = scores.predictions(target, built.model.predict(asked))
