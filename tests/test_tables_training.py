@@ -198,6 +198,7 @@ def damage(folder, name, change):
     lambda folder: (folder / "result.json").write_text("[" * 100_000),
     lambda folder: damage(folder, "result.json", lambda r: r | {"recipe": r["recipe"] | {"hidden": [10 ** 9]}}),
     lambda folder: damage(folder, "result.json", lambda r: r | {"recipe": r["recipe"] | {"hidden": [3]}}),
+    lambda folder: damage(folder, "result.json", lambda r: r | {"recipe": r["recipe"] | {"hidden": [9 ** 6] * 2}}),
     lambda folder: damage(folder, "result.json", lambda r: r | {"recipe": r["recipe"] | {"hidden": None}}),
     lambda folder: damage(folder, "result.json", lambda r: r | {"recipe": r["recipe"] | {"activation": "os.system"}}),
     lambda folder: damage(folder, "result.json", lambda r: r | {"recipe": r["recipe"] | {"dropout": "much"}}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,16 @@ class Run:
         if (recipe.inputs, recipe.outputs) != widths:
             raise ValueError(f"{folder}: expected a network of {widths[0]} inputs and {widths[1]} outputs, "
                              f"got {recipe.inputs} and {recipe.outputs}")
+        weights = checkpoint.load(folder / WEIGHTS)
+        count = sum((width + 1) * units for width, units in pairwise((recipe.inputs, *recipe.hidden, recipe.outputs)))
+        if sum(array.size for array in weights.values()) != count:  # before memory is taken for so many
+            raise ValueError(f"{folder / WEIGHTS}: expected the {count} weights of the network in {RESULT}")
         try:
             model = recipe.network(np.random.default_rng(0))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{folder / RESULT}: {error}") from error
         try:
-            model.load_state_dict(checkpoint.load(folder / WEIGHTS))
+            model.load_state_dict(weights)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{folder / WEIGHTS}: {error}") from error
         return cls(preprocessing, model)
