@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from .. import plot
+from ..plot.style import axes_of
 from ..training.history import History
 from .scores import MAIN
-from .target import Amount, Target
+from .target import Amount, Classes, Target
 
-SHOWN = 20  # bars, and classes with their counts written into the cells
+SHOWN = 20  # bars
 
 
 def draw(target: Target, result: Mapping[str, Any], history: History, held_out: Sequence[Mapping[str, str]],
@@ -24,78 +24,55 @@ def draw(target: Target, result: Mapping[str, Any], history: History, held_out: 
     """Write the pictures; their paths. held_out : the rows of held_out.csv."""
     losses: dict[str, Any] = {"training": history.loss, "validation": history.validation_loss}
     told = f"{result['scores'][-1][MAIN[target.task]]:.4g}"
-    figures = {"loss.png": plot.loss_curves(losses, title="Loss"),
-               "importance.png": importance(result["importance"], target)}
+    pictures = {"loss.png": plot.loss_curves(losses, title="Loss"),
+                "importance.png": importance(result["importance"], target)}
     if isinstance(target, Amount):
         true, predicted = ([float(row[name]) for row in held_out] for name in ("true", "prediction"))
-        figures["predicted.png"] = against_true(true, predicted, f"Held-out rows: R² {told}", target.name)
+        pictures["predicted.png"] = against_true(true, predicted, f"Held-out rows: R² {told}", target.name)
     else:
-        pairs = [(target.labels.index(row["true"]), target.labels.index(row["prediction"])) for row in held_out]
-        figures["confusion.png"] = confusion(pairs, target.labels, f"Held-out rows: accuracy {told} %", target.name)
+        pictures["confusion.png"] = confusion(held_out, target, f"Held-out rows: accuracy {told} %")
     paths = []
-    for name, figure in figures.items():
-        plot.save(figure, folder / name)
+    for name, ax in pictures.items():
+        plot.save(ax, folder / name)
         paths.append(folder / name)
     return paths
 
 
-def confusion(pairs: Sequence[tuple[int, int]], labels: Sequence[str], title: str, name: str) -> Figure:
-    """How often each class (a row) was taken for each (a column), in colour by its share of the row."""
-    count = len(labels)
-    counts = np.zeros((count, count), np.int64)
-    for true, predicted in pairs:
-        counts[true, predicted] += 1
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = min(3.2 + 0.5 * count, 11)
-    figure, axes = _axes(title, (size + 0.9, size))
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    short = [_short(label, 14) for label in labels]
-    axes.set_xticks(range(count), short, rotation=45 if max(map(len, short)) > 3 else 0, ha="center"
-                    if max(map(len, short)) <= 3 else "right", rotation_mode="anchor")
-    axes.set_yticks(range(count), short)
-    axes.set(xlabel=f"predicted {_short(name, 30)}", ylabel=f"true {_short(name, 30)}")
-    if count <= SHOWN:
-        for i, j in np.ndindex(count, count):
-            if counts[i, j]:
-                axes.text(j, i, str(counts[i, j]), ha="center", va="center",
-                          color="white" if shares[i, j] > 0.5 else "black", fontsize=9)
-    return figure
+def confusion(held_out: Sequence[Mapping[str, str]], target: Classes, title: str) -> Axes:
+    """How often each class (a row) was taken for each (a column)."""
+    true, predicted = ([target.labels.index(row[name]) for row in held_out] for name in ("true", "prediction"))
+    ax = plot.confusion_matrix(true, predicted, labels=range(target.outputs), title=title,
+                               names=[_short(label, 14) for label in target.labels])
+    name = _short(target.name, 30)
+    ax.set(xlabel=f"predicted {name}", ylabel=f"true {name}")
+    return ax
 
 
-def against_true(true: Sequence[float], predicted: Sequence[float], title: str, name: str) -> Figure:
+def against_true(true: Sequence[float], predicted: Sequence[float], title: str, name: str) -> Axes:
     """A point a row, and the line on which both are equal."""
-    figure, axes = _axes(title, (5.6, 5.4))
-    axes.spines[["top", "right"]].set_visible(False)
+    ax = axes_of(None, size=(5.6, 5.4), title=title, xlabel=f"true {_short(name, 40)}",
+                 ylabel=f"predicted {_short(name, 40)}")
     both = [*true, *predicted]
     low, high = min(both), max(both)
-    axes.plot([low, high], [low, high], color="black", linewidth=1, label="predicted = true")
-    axes.scatter(true, predicted, s=14, alpha=0.7, color=plot.COLOURS[0], linewidths=0, label=f"rows ({len(true)})")
-    axes.set(xlabel=f"true {_short(name, 40)}", ylabel=f"predicted {_short(name, 40)}", aspect="equal")
-    axes.grid(color="#DDDDDD", linewidth=0.5)
-    axes.legend()
-    return figure
+    ax.plot([low, high], [low, high], color="black", linewidth=1, label="predicted = true")
+    ax.scatter(true, predicted, s=14, alpha=0.7, color=plot.COLOURS[0], linewidths=0, label=f"rows ({len(true)})")
+    ax.set_aspect("equal")
+    ax.grid(color="#DDDDDD", linewidth=0.5)
+    ax.legend()
+    return ax
 
 
-def importance(rows: Sequence[Mapping[str, Any]], target: Target) -> Figure:
+def importance(rows: Sequence[Mapping[str, Any]], target: Target) -> Axes:
     """How much the score falls when a column is shuffled, the most important first, with the standard deviation."""
     shown = rows[:SHOWN]
-    figure, axes = _axes("Permutation importance of columns", (6.4, 1.4 + 0.32 * len(shown)))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.barh(range(len(shown)), [row["importance"] for row in shown], xerr=[row["sd"] for row in shown],
+    ax = axes_of(None, size=(6.4, 1.4 + 0.32 * len(shown)), title="Permutation importance of columns",
+                 xlabel="fall of R²" if isinstance(target, Amount) else "fall of accuracy (percentage points)")
+    ax.barh(range(len(shown)), [row["importance"] for row in shown], xerr=[row["sd"] for row in shown],
               color=plot.COLOURS[0], height=0.6, error_kw={"elinewidth": 1, "capsize": 2})
-    axes.set_yticks(range(len(shown)), [_short(row["column"], 28) for row in shown])
-    axes.invert_yaxis()
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("fall of R²" if isinstance(target, Amount) else "fall of accuracy (percentage points)")
-    return figure
-
-
-def _axes(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title)
-    return figure, axes
+    ax.set_yticks(range(len(shown)), [_short(row["column"], 28) for row in shown])
+    ax.invert_yaxis()
+    ax.axvline(0, color="black", linewidth=0.8)
+    return ax
 
 
 def _short(text: str, length: int) -> str:

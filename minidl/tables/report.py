@@ -36,7 +36,7 @@ def text(preprocessing: Preprocessing, result: Mapping[str, Any]) -> str:
 def _advice(scores: list[dict], main: str) -> list[str]:
     """A line where a baseline is as good as the network."""
     better = [row["model"] for row in scores[:-1] if row[main] >= scores[-1][main]]
-    return [f"the {better[-1]} is as good as the network here, or better"] if better else []
+    return [f"by {main}, the {better[-1]} is as good as the network or better"] if better else []
 
 
 def columns(preprocessing: Preprocessing) -> str:
