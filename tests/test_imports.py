@@ -28,7 +28,7 @@ ORDER = [
     "optim",
     "data",
     "compiled",
-    "training",
+    "training", "estimators",
     "minidl",
     "runs", "recipe", "plot", "sweep",
     "papers",

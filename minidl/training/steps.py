@@ -114,9 +114,10 @@ class TrainingStep:
     """
 
     def __init__(self, model, criterion, optimizer, arrays, transform: Callable | None, mean: EpochMean,
-                 captured: bool):
+                 captured: bool, weight: np.ndarray | None = None):
+        """weight : of each sample, for a criterion of (target, weight); see ``weighted.py``."""
         self.parts = model, criterion, optimizer
-        self.arrays, self.transform, self.mean = arrays, transform, mean
+        self.arrays, self.transform, self.mean, self.weight = arrays, transform, mean, weight
         self.untried: list[Callable] = [self._by_layers, self._recorded] if captured else []
         if isinstance(criterion, Criterion):  # a function, which is recorded; the layers' step calls it in its place
             self.untried.reverse()
@@ -137,7 +138,7 @@ class TrainingStep:
                     return loss, self.mean.count_wrong(output, rows) if wrong is None else wrong
                 except NotCapturable as refusal:
                     self._refused(refusal)
-            inputs, target = gathered(self.arrays, rows, self.transform)
+            inputs, target = gathered(self.arrays, rows, self.transform, self.weight)
             while True:
                 try:
                     loss, output = self.way(inputs, target)
@@ -162,6 +163,8 @@ class TrainingStep:
         return Plain(*self.parts, self.reason)
 
     def _by_layers(self) -> ByLayers:
+        if self.weight is not None:
+            raise NotCapturable("capture: samples that weigh differently are for a recorded step")
         return ByLayers(*self.parts, self.arrays, self.transform is not None)
 
     def _recorded(self) -> Recorded:
