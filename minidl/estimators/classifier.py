@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -143,6 +142,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _decoded(self, raw: np.ndarray) -> np.ndarray:
         if self.out_activation_ == "softmax":
             return self.classes_[np.minimum(raw.argmax(axis=1), len(self.classes_) - 1)]
+        if len(self.classes_) == 2 and raw.shape[1] == 1:
+            return self.classes_[(raw[:, 0] > 0).astype(np.intp)]
         return self._label_binarizer.inverse_transform(raw.ravel() if raw.shape[1] == 1 else raw, threshold=0.0)
 
     def predict_proba(self, X) -> np.ndarray:
@@ -160,7 +161,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     def _score(self, X, y, sample_weight):
         raw = self._outputs(X, check=False)
-        return accuracy_score(y, self._decoded(raw), sample_weight=sample_weight) if np.isfinite(raw).all() else np.nan
+        right = self._decoded(raw) == y
+        right = right.all(axis=1) if right.ndim == 2 else right
+        return float(np.average(right, weights=sample_weight)) if np.isfinite(raw).all() else np.nan
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

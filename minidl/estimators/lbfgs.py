@@ -28,8 +28,7 @@ def fit_lbfgs(estimator, samples: Samples) -> None:
     optimizer = LBFGS(model.parameters(), max_iter=int(estimator.max_iter), max_eval=int(estimator.max_fun),
                       tolerance_grad=float(estimator.tol), tolerance_change=CHANGE, history_size=HISTORY,
                       line_search_fn="strong_wolfe")
-    criterion = wanted.criterion
-    function = getattr(criterion, "function", criterion)
+    function = wanted.function
 
     def evaluate(x, target):
         optimizer.zero_grad()

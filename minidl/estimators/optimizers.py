@@ -54,20 +54,16 @@ class Rates:
         """Set what depends on the batch, or on the number of steps."""
         self.steps += 1
         decaying = self.optimizer.param_groups[0]
+        if self.epsilon is not None:
+            # scikit-learn adds epsilon to √v, before the correction √(1 - β2^t) of its beginning at 0; minidl after it.
+            corrected = self.epsilon / math.sqrt(1 - decaying["betas"][1] ** self.steps)
+            if corrected != decaying["eps"]:
+                for group in self.optimizer.param_groups:
+                    group["eps"] = corrected
         if self.alpha:
             decay = self.alpha / weight if weight > 0 else 0.0
             if decay != decaying["weight_decay"]:
                 decaying["weight_decay"] = decay
-        if self.epsilon is not None:
-            self._scale_epsilon()
-
-    def _scale_epsilon(self) -> None:
-        # scikit-learn adds epsilon to √v, before the correction √(1 - β2^t) of its beginning at zero; minidl after it.
-        group = self.optimizer.param_groups[0]
-        corrected = self.epsilon / math.sqrt(1 - group["betas"][1] ** self.steps)
-        if corrected != group["eps"]:
-            for group in self.optimizer.param_groups:
-                group["eps"] = corrected
 
     def penalty(self) -> float:
         """alpha/2 Σ w² over the weights."""
