@@ -3,7 +3,7 @@
 They need scikit-learn, the extra ``minidl[sklearn]``.
 """
 try:
-    import sklearn  # noqa: F401
+    import sklearn
 except ModuleNotFoundError as error:
     if error.name != "sklearn":
         raise

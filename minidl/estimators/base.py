@@ -14,6 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import kernels
+from ..compiled.conversion import dtype_of
+from ..nn import Module
 from .lbfgs import fit_lbfgs
 from .networks import for_each_layer, layer_sizes, lend_generator, linears, module_of, perceptron
 from .optimizers import Rates, make_scheduler
@@ -28,6 +30,11 @@ class Perceptron(BaseEstimator):
     # Set by the subclasses' constructors:
     hidden_layer_sizes: Any
     n_outputs_: int
+    module_: Module
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    best_loss_: float | None
 
     # Each subclass says what its data are.
 
@@ -67,7 +74,7 @@ class Perceptron(BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         if first:
             self._begin(X, sizes)
-        samples = Samples(X if hasattr(X, "toarray") else np.ascontiguousarray(X), target, given, weight)
+        samples = self._cast(X, target, given, weight)
         with threads(self.n_threads):
             if self.solver == "lbfgs":
                 fit_lbfgs(self, samples)
@@ -76,6 +83,13 @@ class Perceptron(BaseEstimator):
         if not all(np.isfinite(p.data).all() for p in self.module_.parameters()):
             raise ValueError(NOT_FINITE)
         return self
+
+    def _cast(self, X, target: np.ndarray, given: np.ndarray, weight: np.ndarray | None) -> Samples:
+        """The data in the network's dtype: X's at the first fit, or that of the user's module."""
+        dtype = dtype_of(self.module_)
+        X = X.astype(dtype, copy=False) if hasattr(X, "toarray") else np.ascontiguousarray(X, dtype)
+        target = target.astype(dtype, copy=False) if target.dtype.kind == "f" else target
+        return Samples(X, target, given, None if weight is None else weight.astype(dtype, copy=False))
 
     def _begin(self, X, sizes: list[int]) -> None:
         """A new network, and nothing learned."""

@@ -52,7 +52,9 @@ def fit_lbfgs(estimator, samples: Samples) -> None:
     model.train()
     with np.errstate(over="ignore", invalid="ignore"):
         optimizer.step(closure)
-        estimator.loss_ = float(step(x, target).item()) * wanted.reported
+        loss = float(step(x, target).item())
+    penalty = share * float(sum(np.vdot(w.data, w.data) for w in weights))
+    estimator.loss_ = (loss - penalty) * wanted.reported + penalty
     model.eval()
     estimator.n_iter_ = optimizer.state["n_iter"]
     for limit, name in ((estimator.n_iter_ >= estimator.max_iter, f"max_iter={estimator.max_iter}"),

@@ -120,8 +120,8 @@ def objective(loss: Any, out_activation: str, outputs: int, weighted: bool) -> O
         plain, with_weight = LOGISTIC if loss == "log_loss" else FUNCTIONS[loss]
         reported = 1 / outputs if loss == "squared_error" else 1.0
         if weighted:
-            criterion = Weighted(plain, with_weight)
-            return Objective(criterion, criterion.function, reported)
+            of_pairs = Weighted(plain, with_weight)
+            return Objective(of_pairs, of_pairs.function, reported)
         return Objective(ON_ARRAYS[loss]() if loss in ON_ARRAYS else Criterion(plain), plain, reported)
     chosen = nn.CrossEntropyLoss() if isinstance(loss, str) else loss
     criterion = as_weighted("fit", chosen) if weighted else as_criterion("fit", chosen)

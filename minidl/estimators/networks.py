@@ -98,7 +98,9 @@ def _after(width: int, function, dropout, normalization, dtype) -> list[nn.Modul
 
 def module_of(given: Any, features: int, outputs: int) -> nn.Module:
     """A copy of the user's module, or what his function of the numbers of features and outputs makes."""
-    made = copy.deepcopy(given) if isinstance(given, nn.Module) else given(features, outputs) if callable(given) else None
+    if isinstance(given, nn.Module):
+        return copy.deepcopy(given)
+    made = given(features, outputs) if callable(given) else None
     if not isinstance(made, nn.Module):
         raise ValueError(f"module: expected a Module, or a function of the numbers of features and outputs that makes "
                          f"one, got {given!r}")

@@ -32,7 +32,8 @@ class Samples(NamedTuple):
     weight: np.ndarray | None
 
     def of(self, rows) -> Samples:
-        return Samples(*[None if part is None else part[rows] for part in self])
+        weight = None if self.weight is None else self.weight[rows]
+        return Samples(self.x[rows], self.target[rows], self.given[rows], weight)
 
 
 class Run:
