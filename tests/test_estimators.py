@@ -60,8 +60,8 @@ def test_parameters_are_scikit_learns_with_their_defaults(mine, theirs):
     (MLPClassifier, TheirClassifier, IRIS), (MLPClassifier, TheirClassifier, CANCER),
     (MLPRegressor, TheirRegressor, DIABETES)])
 def test_attributes_are_scikit_learns(mine, theirs, data, solver, early):
-    fitted = [kind(solver=solver, hidden_layer_sizes=(5, 4), max_iter=3, early_stopping=early, random_state=0).fit(*data)
-              for kind in (mine, theirs)]
+    settings = {"solver": solver, "hidden_layer_sizes": (5, 4), "max_iter": 3, "early_stopping": early}
+    fitted = [kind(random_state=0, **settings).fit(*data) for kind in (mine, theirs)]
     names = {name for name in vars(fitted[1]) if name.endswith("_") and not name.startswith("_")}
     for name in names:
         ours, value = (getattr(estimator, name) for estimator in fitted)

@@ -23,7 +23,8 @@ def scaled(load):
 X, Y = scaled(load_diabetes)
 Y = (Y - Y.mean()) / Y.std()
 DATA = {
-    "several classes": (TheirClassifier, scaled(load_iris)), "two classes": (TheirClassifier, scaled(load_breast_cancer)),
+    "several classes": (TheirClassifier, scaled(load_iris)),
+    "two classes": (TheirClassifier, scaled(load_breast_cancer)),
     "labels": (TheirClassifier, (X, (X[:, :3] > 0).astype(int))), "numbers": (TheirRegressor, (X, Y)),
     "several outputs": (TheirRegressor, (X, np.c_[Y, Y ** 2, X[:, 0]])),
 }
