@@ -63,7 +63,7 @@ def written_digits(dtype) -> Callable:
     return split
 
 
-MNIST = {"hidden_layer_sizes": (256, 256), "batch_size": 128, "max_iter": 10}
+MNIST = {"hidden_layer_sizes": (256, 256), "batch_size": 128}
 CASES = {
     "digits": bundled(datasets.load_digits, "MLPClassifier", 3.0),
     "breast cancer": bundled(datasets.load_breast_cancer, "MLPClassifier"),
@@ -94,6 +94,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--mnist-seeds", type=int, default=3)
+    parser.add_argument("--mnist-epochs", type=int, default=10)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of trainings that end at max_iter
@@ -101,7 +102,9 @@ def main() -> int:
     rows, missed = [], []
     for name in options.only:
         case = CASES[name]
-        seeds = options.mnist_seeds if name.startswith("mnist") else options.seeds
+        seeds = options.seeds
+        if name.startswith("mnist"):
+            seeds, case = options.mnist_seeds, case._replace(settings=MNIST | {"max_iter": options.mnist_epochs})
         scores, seconds = measured(case, seeds)
         mean, spread = scores.mean(axis=0), scores.std(axis=0, ddof=1) if seeds > 1 else np.zeros(2)
         error = float(spread[0]) / math.sqrt(seeds)

@@ -1,12 +1,14 @@
 """The estimators keep scikit-learn's contract: its checks, pipelines, searches, clones, pickles, shapes and dtypes."""
 import copy
 import pickle
+import signal
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -21,6 +23,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import minidl
 from minidl.estimators import MLPClassifier, MLPRegressor
+from minidl.training import Callback
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 NOT_HERE = ("pandas is not installed", "SCIPY_ARRAY_API is not set")  # reasons of checks that this machine skips
@@ -135,7 +138,7 @@ def test_pipelines_and_searches():
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(max_iter=150, random_state=0))
     assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.9
     search = GridSearchCV(pipeline, {"mlpclassifier__hidden_layer_sizes": [(5,), (20, 10)],
-                                     "mlpclassifier__activation": ["tanh", "gelu"]}, cv=2, n_jobs=2).fit(X, y)
+                                     "mlpclassifier__activation": ["tanh", "gelu"]}, cv=2).fit(X, y)
     assert search.best_score_ > 0.8 and search.best_estimator_.named_steps["mlpclassifier"].module_ is not None
 
 
@@ -252,6 +255,54 @@ def test_scores_are_scikit_learns():
     weight = np.linspace(0, 1, len(y))
     regressor = MLPRegressor(max_iter=20, random_state=0).fit(X, y)
     assert regressor.score(X, y, weight) == r2_score(y, regressor.predict(X), sample_weight=weight)
+
+
+def test_alpha_may_change_between_partial_fits():
+    X, y = IRIS
+    fitted = []
+    for kind in (MLPClassifier, TheirClassifier):
+        estimator = kind(random_state=0).partial_fit(X, y, classes=[0, 1, 2])
+        for alpha in (5.0, 0.0, 1.0):
+            estimator.set_params(alpha=alpha).partial_fit(X, y)
+        fitted.append(estimator)
+    for a, b in zip(fitted[0].coefs_, fitted[1].coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def test_the_number_of_outputs_stays():
+    X, y = DIABETES
+    regressor = MLPRegressor(max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match="expected 1 outputs, as in the call before, got 2"):
+        regressor.partial_fit(X, np.c_[y, y])
+    assert regressor.n_outputs_ == 1 and regressor.partial_fit(X, y).predict(X).shape == (442,)
+
+
+def test_ctrl_c_ends_the_training_with_a_warning():
+    class Press(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        classifier = MLPClassifier(callbacks=[Press()]).fit(*IRIS)
+    assert classifier.n_iter_ == 2 and classifier.predict(IRIS[0]).shape == (150,)
+
+
+def test_weights_can_be_routed():
+    with config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False),
+                                 MLPClassifier(max_iter=5, random_state=0).set_fit_request(sample_weight=True))
+        weight = np.where(IRIS[1] == 0, 5.0, 1.0)
+        routed = pipeline.fit(*IRIS, sample_weight=weight).named_steps["mlpclassifier"]
+    direct = MLPClassifier(max_iter=5, random_state=0).fit(StandardScaler().fit_transform(IRIS[0]), IRIS[1], weight)
+    assert routed.loss_curve_ == direct.loss_curve_
+
+
+def test_weights_must_fit():
+    X, y = IRIS
+    for weight, words in ((np.ones(3), "shape"), (-np.ones(150), "(?i)negative"), (np.zeros(150), "non-zero|zeros alone")):
+        with pytest.raises(ValueError, match=words):
+            MLPClassifier().fit(X, y, weight)
 
 
 def test_partial_fit_needs_a_stochastic_solver_and_the_classes():

@@ -67,7 +67,11 @@ class Perceptron(BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "module_") or (not self.warm_start and not incremental)
+        outputs = getattr(self, "n_outputs_", None)
         X, target, given = self._encoded(X, y, incremental, first)
+        if not first and self.n_outputs_ != outputs:
+            came, self.n_outputs_ = self.n_outputs_, outputs
+            raise ValueError(f"y: expected {outputs} outputs, as in the call before, got {came}")
         weight = self._weights(X, given, sample_weight)
         if weight is not None and not weight.any():
             raise ValueError("sample_weight: expected one above 0, got zeros alone")
@@ -114,7 +118,9 @@ class Perceptron(BaseEstimator):
         if getattr(self, "_rates", None) is None or self._solver != solver:
             self._rates, self._solver = Rates(self, self.module_), solver
             self._scheduler = make_scheduler(self, self._rates.optimizer)
-        elif not incremental:
+        elif incremental:
+            self._rates.follow_alpha(self)
+        else:
             self._rates.follow(self)
             self._scheduler = make_scheduler(self, self._rates.optimizer)
         if not hasattr(self, "loss_curve_"):

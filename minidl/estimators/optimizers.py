@@ -37,7 +37,7 @@ class Rates:
 
     def follow(self, estimator) -> None:
         """Read the estimator's parameters, which may have changed since; moments and counts stay."""
-        self.alpha = float(estimator.alpha) if self.decays else 0.0
+        self.follow_alpha(estimator)
         self.schedule = estimator.learning_rate if estimator.solver == "sgd" and estimator.optimizer is None else ""
         self.first, self.power = float(estimator.learning_rate_init), float(estimator.power_t)
         self.epsilon = None
@@ -49,6 +49,12 @@ class Rates:
                 group.update(changed)
         elif isinstance(estimator.optimizer, str):
             self.optimizer.lr = self.first
+
+    def follow_alpha(self, estimator) -> None:
+        """Read alpha alone, the one parameter that scikit-learn's partial_fit follows."""
+        self.alpha = float(estimator.alpha) if self.decays else 0.0
+        if self.decays and not self.alpha:
+            self.optimizer.param_groups[0]["weight_decay"] = 0.0
 
     def before_batch(self, weight: float) -> None:
         """Set what depends on the batch, or on the number of steps."""
