@@ -300,7 +300,8 @@ def test_weights_can_be_routed():
 
 def test_weights_must_fit():
     X, y = IRIS
-    for weight, words in ((np.ones(3), "shape"), (-np.ones(150), "(?i)negative"), (np.zeros(150), "non-zero|zeros alone")):
+    for weight, words in ((np.ones(3), "shape"), (-np.ones(150), "(?i)negative"),
+                          (np.zeros(150), "non-zero|zeros alone")):
         with pytest.raises(ValueError, match=words):
             MLPClassifier().fit(X, y, weight)
 
