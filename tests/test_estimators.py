@@ -316,3 +316,19 @@ def test_partial_fit_needs_a_stochastic_solver_and_the_classes():
     assert classifier.n_outputs_ == 3
     with pytest.raises(ValueError, match="classes"):
         classifier.partial_fit(X, y + 2)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "MSELoss"])
+def test_a_step_that_is_kept_between_partial_fits_gives_what_a_new_one_would(loss):
+    """A copy by pickle has no step yet."""
+    X, y = IRIS
+    calls = [(X, y, None), (X[:31], y[:31], None), (sparse.csr_matrix(X), y, None), (X, y, np.linspace(0.1, 1, 150)),
+             (X[::2], y[::2], np.linspace(0.1, 1, 75)), (X.astype(np.float32), y, None), (X, y, None)]
+    classifier = MLPClassifier(random_state=0, loss=loss).partial_fit(X, y, classes=[0, 1, 2])
+    for call in calls:
+        other = pickle.loads(pickle.dumps(classifier)).partial_fit(*call)
+        classifier.partial_fit(*call)
+        assert other.loss_ == classifier.loss_
+        for a, b in zip(classifier.coefs_, other.coefs_, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert classifier._kept is not None and classifier.fit(X, y)._kept is None

@@ -35,6 +35,7 @@ class Perceptron(BaseEstimator):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     best_loss_: float | None
+    _kept: Any = None  # the step of the last partial_fit
 
     # Each subclass says what its data are.
 
@@ -185,6 +186,10 @@ class Perceptron(BaseEstimator):
         layers = linears(self._fitted_module("intercepts_"))
         for layer, value in zip(layers, values, strict=True):
             layer.bias.data[...] = value
+
+    def __getstate__(self):
+        state = super().__getstate__()  # without the compiled step, which holds addresses
+        return {name: value for name, value in state.items() if name != "_kept"}
 
     def _fitted_module(self, name: str):
         if "module_" not in self.__dict__:

@@ -27,6 +27,7 @@ class Objective(NamedTuple):
     """A loss for training."""
 
     criterion: nn.Module  # of (target, weight) if samples weigh
+    loss: Any  # what it was made of
     function: Callable  # the same on Tensors
     reported: float = 1.0  # how often the loss is reported
 
@@ -121,8 +122,8 @@ def objective(loss: Any, out_activation: str, outputs: int, weighted: bool) -> O
         reported = 1 / outputs if loss == "squared_error" else 1.0
         if weighted:
             of_pairs = Weighted(plain, with_weight)
-            return Objective(of_pairs, of_pairs.function, reported)
-        return Objective(ON_ARRAYS[loss]() if loss in ON_ARRAYS else Criterion(plain), plain, reported)
+            return Objective(of_pairs, loss, of_pairs.function, reported)
+        return Objective(ON_ARRAYS[loss]() if loss in ON_ARRAYS else Criterion(plain), loss, plain, reported)
     chosen = nn.CrossEntropyLoss() if isinstance(loss, str) else loss
     criterion = as_weighted("fit", chosen) if weighted else as_criterion("fit", chosen)
-    return Objective(criterion, getattr(criterion, "function", criterion))
+    return Objective(criterion, loss, getattr(criterion, "function", criterion))

@@ -17,7 +17,7 @@ from ..training.epoch_mean import EpochMean
 from ..training.evaluate import evaluated
 from ..training.interrupt import Interrupt
 from ..training.steps import TrainingStep
-from .losses import objective
+from .losses import Objective, objective
 
 NOT_FINITE = ("Solver produced non-finite parameter weights. The input data may contain large values and need to be "
               "preprocessed.")
@@ -44,12 +44,9 @@ class Run:
         self.model, self.rates, self.incremental = estimator.module_, estimator._rates, incremental
         self.count = len(samples.target)
         self.batch_size = _batch_size(estimator.batch_size, self.count)
-        self.objective = objective(estimator._loss, estimator.out_activation_, estimator.n_outputs_,
-                                   samples.weight is not None)
         self.transform = _dense if hasattr(samples.x, "toarray") else None
-        self.step = TrainingStep(
-            self.model, self.objective.criterion, self.rates.optimizer, [samples.x, samples.target], self.transform,
-            EpochMean("fit", samples.target, classes=False), captured=True, weight=samples.weight)
+        self.objective, self.step = self._step(estimator._kept if incremental else None)
+        estimator._kept = (self.objective, self.step) if incremental else None
         self.scheduler, self.callbacks = estimator._scheduler, list(estimator.callbacks or ())
         self._check_observers()
         self.begin, self.best = time.monotonic(), None
@@ -57,6 +54,22 @@ class Run:
         # BatchNorm has no statistics of a single sample: a last batch of one is left out.
         alone = any(isinstance(module, BatchNorm1d) for module in self.model.modules())
         self.fewest = 2 if alone and self.count > 1 else 1
+
+    def _step(self, kept: tuple[Objective, TrainingStep] | None) -> tuple[Objective, TrainingStep]:
+        """The loss and the step; those of the last partial_fit, where they are of the same parts and kind of data."""
+        estimator, samples = self.estimator, self.samples
+        arrays, weighted = [samples.x, samples.target], samples.weight is not None
+        if kept is not None:
+            wanted, step = kept
+            same = step.parts[0] is self.model and step.parts[2] is self.rates.optimizer
+            if same and wanted.loss is estimator._loss and step.transform is self.transform \
+                    and (step.weight is not None) == weighted:
+                step.take(arrays, samples.weight)
+                return kept
+        wanted = objective(estimator._loss, estimator.out_activation_, estimator.n_outputs_, weighted)
+        mean = EpochMean("fit", samples.target, classes=False)
+        return wanted, TrainingStep(self.model, wanted.criterion, self.rates.optimizer, arrays, self.transform, mean,
+                                    captured=True, weight=samples.weight)
 
     def _check_observers(self) -> None:
         for callback in self.callbacks:

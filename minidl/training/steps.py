@@ -85,6 +85,10 @@ class ByLayers:
         if len(arrays) != 2 or arrays[1].ndim > 2 or (arrays[1].ndim == 2 and arrays[1].dtype.kind in "iub"):
             raise NotCapturable("capture: expected one input, and as target labels or rows")
         self.step = CapturedStep(model, criterion, optimizer)
+        self.take(model, arrays, transformed)
+
+    def take(self, model, arrays, transformed: bool) -> None:
+        """Train on these arrays from now on."""
         x, y = arrays
         if x.ndim > 2 and x.flags.c_contiguous and not transformed and flattens(leaves(model)):
             x = x.reshape(len(x), -1)  # once, not at each step
@@ -147,6 +151,12 @@ class TrainingStep:
                     if isinstance(self.way, Plain):
                         raise
                     self._refused(refusal)
+
+    def take(self, arrays, weight: np.ndarray | None = None) -> None:
+        """Train on these arrays from now on: of the shapes of samples, the dtypes and the kind of the earlier ones."""
+        self.arrays, self.weight = arrays, weight
+        if isinstance(self.way, ByLayers):
+            self.way.take(self.parts[0], arrays, self.transform is not None)
 
     def _refused(self, refusal: Exception) -> None:
         self.reason = str(refusal).removeprefix("capture: ")
