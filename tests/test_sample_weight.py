@@ -105,6 +105,50 @@ def test_a_sample_without_weight_could_be_left_out():
     np.testing.assert_allclose(model.flat_parameters, other.flat_parameters, rtol=1e-9)
 
 
+@pytest.mark.parametrize("criterion", [
+    nn.CrossEntropyLoss(), nn.CrossEntropyLoss(reduction="sum"), nn.NLLLoss(), nn.CrossEntropyLoss(CLASS_WEIGHTS),
+], ids=str)
+def test_labels_to_be_ignored_may_come_late(criterion):
+    """The first batch of a recorded step has none."""
+    labels, weight = LABELS.copy(), WEIGHT + 0.5
+    labels[20::3] = -100
+    data = minidl.data.TensorDataset(minidl.tensor(X), minidl.tensor(labels))
+    runs = []
+    for captured in (True, False):
+        model = model_for(criterion)
+        history = minidl.fit(model, criterion, optim.SGD(model.parameters(), lr=0.05),
+                             minidl.data.DataLoader(data, batch_size=10), epochs=3, progress=False, captured=captured,
+                             sample_weight=weight)
+        assert history.path == ("compiled" if captured else "plain: captured=False")
+        runs.append((model.flat_parameters.copy(), history.iteration_loss))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+    kept = labels >= 0
+    weighted, z = as_weighted("fit", criterion), model_for(criterion)(X)
+    assert weighted(z, (labels, weight)) == pytest.approx(weighted(z[kept], (labels[kept], weight[kept])))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_short_way_of_labels_has_the_bits_of_the_long_one(reduction, dtype):
+    """An ignore_index of 7, which no label is, goes the long way."""
+    z, weight = (3 * X[:, :OUT]).astype(dtype), RNG.random(N).astype(dtype)
+    found = []
+    for label in (-100, 7):
+        weighted = as_weighted("fit", nn.CrossEntropyLoss(ignore_index=label, reduction=reduction))
+        found.append((weighted(z, (LABELS, weight)), weighted.backward()))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_wrong_labels_are_named_with_weights_too():
+    model = model_for(nn.CrossEntropyLoss())
+    for captured in (True, False):
+        with pytest.raises(ValueError, match=r"labels from 0 to 2, got 3"):
+            minidl.fit(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters()), (X, np.full(N, 3)),
+                       progress=False, sample_weight=WEIGHT, captured=captured)
+
+
 def test_a_batch_without_weight_trains_nothing():
     criterion = nn.MSELoss()
     weight = np.zeros(N)

@@ -21,10 +21,13 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..compiled.conversion import array_of, as_floats
+from ..functional.activations import log_softmax
 from ..functional.casts import to
 from ..functional.elementwise import where
-from ..functional.loss_sums import total
-from ..functional.shapes import expand_as, reshape
+from ..functional.loss_sums import gather_labels_total, label_gradient, total
+from ..functional.losses import cross_entropy
+from ..functional.operation import Operation, no_derivative
+from ..functional.shapes import expand_as, reshape, unsqueeze
 from ..functional.weighted_labels import ignores, label_weights
 from ..nn.losses import LabelLoss, is_composed
 from ..nn.module import Module
@@ -80,6 +83,12 @@ def _by_reduction(who: str, criterion: Any) -> Callable:
         each.reduction = "none"
 
     def weighted(output, target, weight):
+        if composed and criterion.operation is cross_entropy and criterion.reduction in ("mean", "sum"):
+            loss = _of_labels(criterion, output, target, weight)
+            if loss is not None and criterion.reduction == "sum":
+                return to(loss, output.dtype)
+            if loss is not None:
+                return over(loss, total(weight), output.dtype)
         if composed:
             given, settings = criterion.arguments()
             losses = criterion.operation.of_tensors((output, target, *given), {**settings, "reduction": "none"})
@@ -98,6 +107,31 @@ def _by_reduction(who: str, criterion: Any) -> Callable:
         return over(loss, total(heavy if counted is None else heavy * counted), output.dtype)
 
     return weighted
+
+
+def _of_labels(criterion, output, target, weight):
+    """Σ_n w_n l_n of labels that weigh alike, by kernels alone; None for other targets, and for wrong labels."""
+    plain = criterion.is_plain() and target.dtype.kind in "iu" and target.ndim == 1 and output.ndim == 2
+    if not plain or len(target) != len(output) or ignores(target, criterion.ignore_index):
+        return None
+    try:
+        return cross_entropy_total(output, target, weight)
+    except ValueError:
+        return None
+
+
+def _total_value(z, t, weight):
+    log_p, heavy = log_softmax(z), unsqueeze(weight, 1)
+    return -gather_labels_total(log_p * heavy, t), (log_p, heavy)
+
+
+def _total_gradient(g, saved, z, t, weight):
+    log_p, heavy = saved
+    return label_gradient(log_p, t, 1.0) * (heavy * to(g, z.dtype))  # in this order: the bits of _by_reduction's
+
+
+cross_entropy_total = Operation(  # -Σ_n w_n log softmax(z)[n, t_n], in double
+    "cross_entropy_total", _total_value, _total_gradient, no_derivative, no_derivative, saves=True)
 
 
 def _class_weights(criterion, output, target):
