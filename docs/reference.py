@@ -26,6 +26,7 @@ MODULES = {
     "minidl.plot": "Pictures",
     "minidl.autograd": "Derivatives",
     "minidl.metrics": "Metrics",
+    "minidl.tables": "Tables of one's own",
 }
 if importlib.util.find_spec("sklearn"):
     MODULES["minidl.estimators"] = "Estimators for scikit-learn"
