@@ -28,6 +28,7 @@ ORDER = [
     "optim",
     "data",
     "compiled",
+    "export",
     "training",
     "minidl",
     "runs", "recipe", "plot", "sweep",
