@@ -45,7 +45,9 @@ from .nn.fold import fold
 from .random import Generator, manual_seed
 from .training import Evaluation, evaluate, fit
 
-_LATER = {"ExportError": "export.recording", "export_c": "export.c_file"}  # read when they are asked for
+_LATER = {  # read when they are asked for
+    "ExportError": "export.recording", "export_c": "export.c_file", "from_onnx": "export.onnx_module",
+    "from_torch": "export.pytorch", "to_onnx": "export.onnx_graph", "to_torch": "export.pytorch"}
 
 
 def __getattr__(name: str):
