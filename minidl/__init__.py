@@ -47,7 +47,7 @@ from .training import Evaluation, evaluate, fit
 
 _LATER = {  # read when they are asked for
     "ExportError": "export.recording", "export_c": "export.c_file", "from_onnx": "export.onnx_module",
-    "from_torch": "export.pytorch", "to_onnx": "export.onnx_graph", "to_torch": "export.pytorch"}
+    "from_torch": "export.pytorch", "to_onnx": "export.onnx_file", "to_torch": "export.pytorch"}
 
 
 def __getattr__(name: str):

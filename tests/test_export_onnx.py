@@ -37,7 +37,7 @@ def more_rows(x: np.ndarray) -> list[np.ndarray]:
 
 def both_ways(model: nn.Module, x: np.ndarray) -> None:
     """onnxruntime, and the module that is read again, give what the model gives."""
-    from minidl.export.onnx_graph import onnx_model
+    from minidl.export.onnx_file import onnx_model
     from minidl.export.onnx_module import OnnxModule
 
     proto = onnx_model(model, x)
@@ -193,7 +193,8 @@ def pytorch_models():
             theirs.Conv2d(3, 6, 3, padding=1), theirs.BatchNorm2d(6), theirs.ReLU(), theirs.MaxPool2d(2),
             theirs.Conv2d(6, 8, 3, stride=2, groups=2), theirs.AvgPool2d(2, padding=1), theirs.Flatten(),
             theirs.Linear(32, 5)), image),
-        "pools": (theirs.Sequential(theirs.Conv2d(3, 4, 1), theirs.GroupNorm(2, 4), theirs.AdaptiveAvgPool2d(1)), image),
+        "pools": (theirs.Sequential(theirs.Conv2d(3, 4, 1), theirs.GroupNorm(2, 4), theirs.AdaptiveAvgPool2d(1)),
+                  image),
         "lstm": (Last(theirs.LSTM(4, 3, 2, bidirectional=True)), steps), "gru": (Last(theirs.GRU(4, 3)), steps),
         "rnn": (Last(theirs.RNN(4, 3, nonlinearity="relu")), steps),
         "norm": (theirs.Sequential(theirs.LayerNorm(4), theirs.Linear(4, 4)), steps),

@@ -1,4 +1,4 @@
-"""How an instruction is written in C: a call of the block op_NAME of kernels.c, with addresses, strides and sizes."""
+"""How an instruction is written in C: a call of op_NAME of the folder c, with addresses, strides, sizes."""
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -17,6 +17,7 @@ from .recording import ExportError, example_of, names_of, recorded
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 WIDTH = 118
+FILES = ("elementary", "elementwise", "products", "windows", "recurrent")  # of the folder c, from bottom to top
 HEAD = """\
 /* {title}, written by minidl: the bits of minidl.predict.
 
@@ -102,18 +103,22 @@ def _numbered(letter: str, count: int) -> list[str]:
 
 
 def blocks() -> dict[str, str]:
-    """The blocks of kernels.c by their names, in their order, without the line of the name alone."""
-    text = (Path(__file__).parent / "kernels.c").read_text()
+    """The blocks of the folder c by their names, in their order, without the line of the name alone."""
     found = {}
-    for block in text.split("\n\n")[1:]:
-        first, rest = block.strip("\n").split("\n", 1)
-        name, _, told = first.removeprefix("// ").partition(":")
-        found[name.split()[0]] = f"/*{told} */\n{rest}" if told else rest
+    for file in FILES:
+        for block in (Path(__file__).parent / "c" / f"{file}.c").read_text().split("\n\n")[1:]:
+            name, _, rest = block.strip("\n").removeprefix("// ").partition("\n")
+            name, _, told = name.partition(":")
+            lines = rest.split("\n")
+            while lines[0].startswith("// "):  # what is told goes on
+                told += f"\n  {lines.pop(0).removeprefix('//')}"
+            text = "\n".join(lines)
+            found[name] = f"/*{told} */\n{text}" if told else text
     return found
 
 
 def needed_blocks(text: str) -> list[str]:
-    """The blocks that a text names, and those that they name, in the order of kernels.c."""
+    """The blocks that a text names, and those that they name, in their order."""
     known = blocks()
     names: set[str] = set()
     waiting = [text]

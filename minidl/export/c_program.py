@@ -1,4 +1,4 @@
-"""A recorded prediction as calls of the kernels of kernels.c, with the memory that they use."""
+"""A recorded prediction as calls of the kernels of the folder c, with the memory that they use."""
 from __future__ import annotations
 
 import ctypes

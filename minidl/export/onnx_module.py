@@ -54,7 +54,7 @@ class OnnxModule(Module):
     def __init__(self, proto):
         from onnx import helper, numpy_helper
 
-        from .onnx_layers import OPERATIONS
+        from .onnx_table import OPERATIONS
 
         opset = max([one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")], default=0)
         if opset < OLDEST:
@@ -98,7 +98,7 @@ class OnnxModule(Module):
 
     def forward(self, *inputs):
         """The outputs, for the graph's inputs in their order."""
-        from .onnx_layers import OPERATIONS
+        from .onnx_table import OPERATIONS
 
         if len(inputs) != len(self.input_names):
             raise ValueError(f"{self.title_of_graph}: expected {len(self.input_names)} inputs, {self.input_names}, "

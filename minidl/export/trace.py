@@ -22,7 +22,7 @@ class Step(NamedTuple):
 
 
 class Trace:
-    """One run in evaluation mode: ``steps``, the ``inputs`` and ``outputs`` as Tensors. It stands where a recorder does.
+    """One run in evaluation mode, standing where a recorder does: ``steps``, ``inputs`` and ``outputs`` as Tensors.
 
     Raises ExportError for what is more than operations: Python on arrays, a value that is read, a write.
     """

@@ -11,8 +11,7 @@ from ..functional.elementwise import zeros_of
 from ..functional.images import channels_last
 from ..functional.pooling import INSIDE, WITH_PADDING, average_pool, max_pool
 from ..functional.recurrent import gru, lstm, rnn
-from .onnx_nodes import GATES
-from .onnx_operations import OPERATIONS as OPERATIONS
+from .onnx_nodes_layers import GATES
 from .onnx_operations import node, numbers, plain, tensor
 from .recording import ExportError
 
