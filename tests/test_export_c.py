@@ -289,6 +289,7 @@ def test_what_cannot_be_written_is_told(model, example, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_c_does_not_allow():
+@pytest.mark.parametrize("name", ["2fast", "a b", "", "double", "op_matmul", "expf", "memory"])
+def test_a_name_that_c_does_not_allow(name):
     with pytest.raises(ExportError, match="a name that C allows"):
-        c_text(nn.Sequential(nn.Linear(3, 2)), name="2fast")
+        c_text(nn.Sequential(nn.Linear(3, 2)), name=name)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,11 @@ from .c_program import FLOAT, TYPES, CProgram
 from .recording import ExportError, example_of, names_of, recorded
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+TAKEN = frozenset(  # of C, of C++, and of this file
+    "alignas alignof asm auto bool break case catch char class const continue default delete do double else enum "
+    "explicit export extern false float for friend goto if inline int long memory mutable namespace new operator "
+    "private protected public register restrict return short signed sizeof static struct switch template this throw "
+    "true try typedef typeid typename union unsigned using virtual void volatile while memcpy main x y".split())
 WIDTH = 118
 FILES = ("elementary", "elementwise", "products", "windows", "recurrent")  # of the folder c, from bottom to top
 HEAD = """\
@@ -67,8 +73,8 @@ def export_c(model: Module, path: str | os.PathLike, example=None, *, name: str 
 
 def c_text(model: Module, example=None, name: str = "predict") -> str:
     """The text of the file."""
-    if not NAME.fullmatch(name):
-        raise ExportError(f"export_c: expected a name that C allows, got {name!r}")
+    if not NAME.fullmatch(name) or name in TAKEN or name in blocks() or hasattr(math, name.removesuffix("f")):
+        raise ExportError(f"export_c: expected a name that C allows and nobody has, got {name!r}")
     arrays = example_of("export_c", model, example)
     for array in arrays:
         if array.dtype not in TYPES:
