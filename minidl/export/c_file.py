@@ -17,11 +17,12 @@ from .c_program import FLOAT, TYPES, CProgram
 from .recording import ExportError, example_of, names_of, recorded
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-TAKEN = frozenset(  # of C, of C++, and of this file
-    "alignas alignof asm auto bool break case catch char class const continue default delete do double else enum "
-    "explicit export extern false float for friend goto if inline int long memory mutable namespace new operator "
-    "private protected public register restrict return short signed sizeof static struct switch template this throw "
-    "true try typedef typeid typename union unsigned using virtual void volatile while memcpy main x y".split())
+TAKEN = """
+alignas alignof asm auto bool break case catch char class const continue default delete do double else enum explicit
+export extern false float for friend goto if inline int long memory mutable namespace new operator private protected
+public register restrict return short signed sizeof static struct switch template this throw true try typedef typeid
+typename union unsigned using virtual void volatile while memcpy main x y
+"""  # of C, of C++, and of the file itself
 WIDTH = 118
 FILES = ("elementary", "elementwise", "products", "windows", "recurrent")  # of the folder c, from bottom to top
 HEAD = """\
@@ -73,7 +74,7 @@ def export_c(model: Module, path: str | os.PathLike, example=None, *, name: str 
 
 def c_text(model: Module, example=None, name: str = "predict") -> str:
     """The text of the file."""
-    if not NAME.fullmatch(name) or name in TAKEN or name in blocks() or hasattr(math, name.removesuffix("f")):
+    if not NAME.fullmatch(name) or name in TAKEN.split() or name in blocks() or hasattr(math, name.removesuffix("f")):
         raise ExportError(f"export_c: expected a name that C allows and nobody has, got {name!r}")
     arrays = example_of("export_c", model, example)
     for array in arrays:
