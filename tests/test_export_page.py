@@ -25,7 +25,7 @@ def test_the_examples_run(needs, count, tmp_path, monkeypatch, capsys):
     assert "the operation cumsum has no kernel" in capsys.readouterr().out
     if count == 1 and shutil.which("gcc"):
         (tmp_path / "main.c").write_text(re.search(r"```c\n(.*?)```", PAGE, re.DOTALL)[1])
-        subprocess.run(["gcc", "-std=c99", "-O2", "main.c", "-lm", "-o", "main"], check=True)
+        subprocess.run(["gcc", "-O2", "main.c", "-lm", "-o", "main"], check=True)
         told = subprocess.run("./main", capture_output=True, text=True, check=True).stdout
         x = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
         assert np.array_equal(np.float32(told.split()), names["model"].predict(x)[0])

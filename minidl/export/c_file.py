@@ -34,9 +34,9 @@ HEAD = """\
    It returns 0, or -1 if an index lies outside its table. It uses {work} bytes of static memory, so one call at a time,
    and {constants} bytes of constants; no heap, and of the library fmaf, sqrtf and memcpy alone.
 
-   Compile it as ISO C99 or C++11 (gcc -std=c99 -O2, clang -std=c99 -O2 -ffp-contract=off): a compiler that fuses a
-   product and a sum by itself, or reorders sums (-ffast-math), changes the bits. With -mfma or the like, where the
-   processor has it, fmaf is one instruction. */
+   C99 or C++11. A compiler that fuses a product and a sum by itself would change the bits: the pragmas below forbid it
+   to gcc and clang; others have an option like -ffp-contract=off. With -mfma or the like, where the processor has it,
+   fmaf is one instruction. */
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
@@ -48,6 +48,14 @@ HEAD = """\
 #endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#endif
+"""
+TAIL = """\
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
 #endif
 """
 
@@ -98,7 +106,7 @@ def c_text(model: Module, example=None, name: str = "predict") -> str:
                        constants=sum(high - low for low, high, _ in program.constants))
     body = _body(program, outputs)
     parts = [head, *needed_blocks("\n".join(body)), *_constants(program, names_of(model)), *_memory(program),
-             *_windows(program), _function(name, arguments, inputs, body)]
+             *_windows(program), _function(name, arguments, inputs, body), TAIL]
     return "\n".join(parts)
 
 

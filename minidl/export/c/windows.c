@@ -6,7 +6,29 @@ typedef struct {
   num stride_y, stride_x, dilation_y, dilation_x, groups, top, left, divisor;
 } Windows;
 
-// op_convolution: each output is one chain over (ky, kx, c), which begins at the bias; padding is a term of zero
+// window_sums: of a few neighbouring outputs, so many that it is a constant: one chain each over (ky, kx, c), which
+// begins at the bias; what lies outside the image is a term of zero
+static inline void window_sums(const int many, float *y, const float *x, const float *w, const float *bias, num oy,
+                               num ox, num channels, const Windows *g) {
+  const num top = oy * g->stride_y - g->top, left = ox * g->stride_x - g->left;
+  float acc[8];
+  for (int v = 0; v < many; v++)
+    acc[v] = bias ? bias[v] : 0.0f;
+  for (num ky = 0, iy = top; ky < g->kernel_height; ky++, iy += g->dilation_y)
+    for (num kx = 0, ix = left; kx < g->kernel_width; kx++, ix += g->dilation_x) {
+      const int inside = iy >= 0 && iy < g->height && ix >= 0 && ix < g->width;
+      const float *const taps = inside ? x + (iy * g->width + ix) * g->channels : NULL;
+      for (num c = 0; c < channels; c++, w += g->out_channels) {
+        const float value = taps ? taps[c] : 0.0f;
+        for (int v = 0; v < many; v++)
+          acc[v] = fmaf(value, w[v], acc[v]);
+      }
+    }
+  for (int v = 0; v < many; v++)
+    y[v] = acc[v];
+}
+
+// op_convolution: y[o] = bias[o] + the sum of patch[k] weight[k, o] over k, for each place
 static void op_convolution(float *y, const float *x, const float *weight, const float *bias, num samples,
                            const Windows *g) {
   const num channels = g->channels / g->groups, outputs = g->out_channels / g->groups;
@@ -15,29 +37,16 @@ static void op_convolution(float *y, const float *x, const float *weight, const 
       for (num ox = 0; ox < g->out_width; ox++, y += g->out_channels)
         for (num j = 0, many; j < g->out_channels; j += many) {
           const num group = j / outputs, rest = (group + 1) * outputs - j;
-          const float *row = weight + j;
-          float acc[8];
-          many = rest < 8 ? rest : 8;
-          for (num v = 0; v < many; v++)
-            acc[v] = bias ? bias[j + v] : 0.0f;
-          for (num ky = 0; ky < g->kernel_height; ky++)
-            for (num kx = 0; kx < g->kernel_width; kx++) {
-              const num iy = oy * g->stride_y - g->top + ky * g->dilation_y;
-              const num ix = ox * g->stride_x - g->left + kx * g->dilation_x;
-              const int inside = iy >= 0 && iy < g->height && ix >= 0 && ix < g->width;
-              const float *taps = inside ? x + (iy * g->width + ix) * g->channels + group * channels : NULL;
-              for (num c = 0; c < channels; c++, row += g->out_channels) {
-                const float value = taps ? taps[c] : 0.0f;
-                if (many == 8)
-                  for (num v = 0; v < 8; v++)
-                    acc[v] = fmaf(value, row[v], acc[v]);
-                else
-                  for (num v = 0; v < many; v++)
-                    acc[v] = fmaf(value, row[v], acc[v]);
-              }
-            }
-          for (num v = 0; v < many; v++)
-            y[j + v] = acc[v];
+          const float *const from = x + group * channels, *const start = bias ? bias + j : NULL;
+          many = rest >= 8 ? 8 : rest >= 4 ? 4 : rest >= 2 ? 2 : 1;
+          if (many == 8)
+            window_sums(8, y + j, from, weight + j, start, oy, ox, channels, g);
+          else if (many == 4)
+            window_sums(4, y + j, from, weight + j, start, oy, ox, channels, g);
+          else if (many == 2)
+            window_sums(2, y + j, from, weight + j, start, oy, ox, channels, g);
+          else
+            window_sums(1, y + j, from, weight + j, start, oy, ox, channels, g);
         }
 }
 
