@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_architecture_recipes import run_examples
+from pages import run_examples
 
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
 SECTIONS = re.split(r"^(?=## )", PAGE, flags=re.MULTILINE)[1:]
