@@ -211,6 +211,22 @@ def test_an_index_outside_its_table_is_told(tmp_path):
 
 
 @needs_compiler
+def test_weights_keep_their_bits(tmp_path):
+    every = np.random.default_rng(2).integers(0, 1 << 32, 20_000, dtype=np.uint32).view(np.float32)
+    weights = np.concatenate([every[np.isfinite(every)], np.float32([0, -0.0, 1, 1e-45, -3e38])])
+
+    class Two(nn.Module):
+        def __init__(self):
+            self.register_buffer("finite", minidl.tensor(weights))
+            self.register_buffer("others", minidl.tensor(np.float32([np.inf, -np.inf, np.nan, 2])))
+
+        def forward(self, x):
+            return x * self.finite, x * self.others
+
+    check(tmp_path, [(Two(), np.ones((1, 1), np.float32))], WAYS[:1])
+
+
+@needs_compiler
 def test_several_inputs_and_outputs(tmp_path):
     class Two(nn.Module):
         def __init__(self):

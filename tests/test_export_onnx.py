@@ -167,6 +167,15 @@ def test_files_that_are_no_models(tmp_path):
         minidl.from_onnx(tmp_path / "none.onnx")
 
 
+def test_weights_in_other_files_are_refused(tmp_path):
+    from minidl.export.onnx_file import onnx_model
+
+    proto = onnx_model(nn.Sequential(nn.Linear(40, 40)))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="beside", size_threshold=0)
+    with pytest.raises(ExportError, match="expected weights within the file"):
+        minidl.from_onnx(tmp_path / "m.onnx")
+
+
 # Models that PyTorch has written
 
 def pytorch_models():

@@ -154,9 +154,17 @@ def _constants(program: CProgram, names: list[tuple[str, np.ndarray]]) -> list[s
         of = [name for name, begin, end in spans if begin < high and low < end]
         told = f" /* {', '.join(of)} */" if of else ""
         values = program.content_of(i)
-        texts = map(number_text, values) if dtype == FLOAT else map(str, values.astype(np.int64))
+        texts = _float_texts(values) if dtype == FLOAT else map(str, values.astype(np.int64).tolist())
         parts.append(f"static const {TYPES[dtype]} c{i}[{len(values)}] = {{{told}\n{_wrapped(texts)}}};\n")
     return parts
+
+
+def _float_texts(values: np.ndarray) -> list[str]:
+    """Nine digits, which tell every float32; number_text for what is none."""
+    texts = [f"{value:.9g}" for value in values.tolist()]
+    if not np.isfinite(values).all():
+        return list(map(number_text, values))
+    return [f"{text}f" if "." in text or "e" in text else f"{text}.0f" for text in texts]
 
 
 def _wrapped(texts) -> str:

@@ -31,7 +31,8 @@ def from_onnx(path: str | os.PathLike) -> OnnxModule:
     """The model in an ONNX file, as a module. Needs the package onnx (``pip install 'minidl[onnx]'``).
 
     Its weights are Parameters, the statistics of BatchNormalization buffers, under the names of the file, with "_" for
-    what no Python name has. It takes the graph's inputs in their order, and gives its output, or a tuple of them.
+    what no Python name has; those of recurrent layers have their gates in minidl's order. It takes the graph's inputs
+    in their order, and gives its output, or a tuple of them.
 
     Raises ExportError (a ValueError) that names the nodes for which minidl has no operation, and for a file that is no
     ONNX model; OSError for one that cannot be read; ModuleNotFoundError without onnx.
@@ -42,6 +43,8 @@ def from_onnx(path: str | os.PathLike) -> OnnxModule:
     content = Path(path).read_bytes()
     try:
         proto = onnx.load_model_from_string(content)
+        if any(one.external_data for one in proto.graph.initializer):
+            raise ExportError("from_onnx: expected weights within the file, got some in files beside it")
         onnx.checker.check_model(proto)
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise ExportError(f"from_onnx({os.fspath(path)!r}): expected an ONNX model: {error}") from None
@@ -54,6 +57,7 @@ class OnnxModule(Module):
     def __init__(self, proto):
         from onnx import helper, numpy_helper
 
+        from .onnx_operations_layers import arrange_gates
         from .onnx_table import OPERATIONS
 
         opset = max([one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")], default=0)
@@ -68,6 +72,7 @@ class OnnxModule(Module):
         if unknown:
             raise ExportError(f"from_onnx: no operation for {', '.join(unknown)}")
         given = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+        arrange_gates(nodes, given)
         self.nodes, self.title_of_graph = nodes, graph.name
         self.input_names = [one.name for one in graph.input if one.name not in given]
         self.output_names = [one.name for one in graph.output]

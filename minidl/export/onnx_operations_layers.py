@@ -104,10 +104,25 @@ def _pad(node, x, pads=None, value=None, axes=None):
     return y
 
 
-def _arranged(x, kind: str, h: int):
+def arrange_gates(nodes: list, weights: dict[str, np.ndarray]) -> None:
+    """Put the gates of recurrent nodes' weights into our order, once, where no other node reads these weights."""
+    uses = [name for one in nodes for name in one.inputs]
+    for one in nodes:
+        order = GATES.get(one.kind.lower())
+        names = [name for name in one.inputs[1:4] if name]
+        if order is None or any(name not in weights or uses.count(name) > 1 for name in names):
+            continue
+        for name in names:
+            w = weights[name]  # (directions, gates H, ...), a bias (directions, 2 gates H)
+            blocks = w.reshape(len(w), 1 if w.ndim == 3 else 2, len(order), -1)
+            weights[name] = blocks[:, :, np.argsort(order)].reshape(w.shape)
+        one.attributes["arranged"] = True
+
+
+def _arranged(x, kind: str, h: int, arranged: bool):
     """A weight or a bias with ONNX's gates in our order."""
     order = GATES[kind]
-    if len(order) == 1:
+    if len(order) == 1 or arranged:
         return x
     blocks = F.split(x, h, 0)
     return F.cat([blocks[order.index(i)] for i in range(len(order))], 0)
@@ -130,11 +145,11 @@ def _recurrent(node, x, of_x, of_h, bias=None, lengths=None, h0=None, c0=None, p
                           ", and GRU with linear_before_reset")
     start = zeros_of(x, (directions, x.shape[1], h))
     h0, c0 = (start if state is None else tensor(state) for state in (h0, c0))
-    every, last, last_c = [], [], []
+    every, last, last_c, arranged = [], [], [], attributes.get("arranged", False)
     for d, reverse in enumerate(reverses):
-        w, r = _arranged(of_x[d], kind, h), _arranged(of_h[d], kind, h)
+        w, r = _arranged(of_x[d], kind, h, arranged), _arranged(of_h[d], kind, h, arranged)
         b, q = [None, None] if bias is None else [
-            _arranged(part, kind, h) for part in F.split(tensor(bias)[d], of_x.shape[1], 0)]
+            _arranged(part, kind, h, arranged) for part in F.split(tensor(bias)[d], of_x.shape[1], 0)]
         if kind == "gru":
             y = gru(F.linear(x, w, b), h0[d], r, q, reverse=reverse)
         else:
