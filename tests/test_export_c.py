@@ -345,6 +345,14 @@ def test_what_cannot_be_written_is_told(model, example, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refused_model_is_left_as_it_was():
+    model = Counting()
+    for _ in range(2):
+        with pytest.raises(ExportError):
+            c_text(model, np.ones((1, 3), np.float32))
+    assert model.count.item() == 0
+
+
 @pytest.mark.parametrize("name", ["2fast", "a b", "", "double", "op_matmul", "expf", "memory"])
 def test_a_name_that_c_does_not_allow(name):
     with pytest.raises(ExportError, match="a name that C allows"):

@@ -142,6 +142,23 @@ def test_what_has_no_form_is_told(function, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refused_model_is_left_as_it_was():
+    from minidl.export.onnx_file import onnx_model
+
+    class Counting(nn.Module):
+        def __init__(self):
+            self.register_buffer("count", minidl.tensor(np.zeros(1, np.float32)))
+
+        def forward(self, x):
+            self.count.add_(1)
+            return x * self.count
+
+    model = Counting()
+    with pytest.raises(ExportError, match="changes nothing while it predicts"):
+        onnx_model(model, np.ones((1, 3), np.float32))
+    assert model.count.item() == 0
+
+
 def test_fixed_shapes(tmp_path):
     def function(x):
         return x.reshape(1, -1) @ minidl.tensor(np.ones((9, 1), np.float32))

@@ -9,6 +9,7 @@ from ..compiled.errors import CaptureError, PlainOnly
 from ..compiled.forward import _forward_of, _undisturbed
 from ..compiled.layers import leaves, widths
 from ..compiled.nesting import arrays_of
+from ..compiled.snapshot import Snapshot
 from ..compiled.step import Recording
 from ..kernels.ledger import Line, Root, owner_of
 from ..nn.module import Module
@@ -47,16 +48,27 @@ def _cast(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def recorded(who: str, model: Module, inputs: list[np.ndarray]) -> Recording:
     """One run in evaluation mode, with constants in place of what does not depend on the input.
 
-    ExportError for what runs as Python, and for a model that changes its state.
+    ExportError for what runs as Python, and for a model that changes its state, which is put back.
     """
     arrays: list[np.ndarray] = []
     nesting = arrays_of((tuple(inputs), {}), arrays)
+    before = Snapshot(model)
     try:
         with _undisturbed(model), no_grad():
             recording = Recording(_forward_of(model), nesting, arrays)
+        _refuse(who, recording.recorder)
     except (CaptureError, PlainOnly) as refusal:
+        before.put_back()
         raise ExportError(f"{who}: {str(refusal).removeprefix('capture: ')}") from None
-    recorder = recording.recorder
+    except Exception:
+        before.put_back()
+        raise
+    _fold(recording.recorder)
+    return recording
+
+
+def _refuse(who: str, recorder) -> None:
+    """Raise for lines that are no operations."""
     for line in recorder.lines:
         if line.what in ("function", "call", "draw"):
             name = next(iter(recorder.in_place), "a function")
@@ -64,8 +76,6 @@ def recorded(who: str, model: Module, inputs: list[np.ndarray]) -> Recording:
         if line.what != "operation":
             raise ExportError(f"{who}: expected a model that changes nothing while it predicts, got one that writes "
                               f"to an array of shape {line.outputs[0].shape if line.outputs else ()}")
-    _fold(recorder)
-    return recording
 
 
 def _fold(recorder) -> None:
