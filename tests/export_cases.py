@@ -49,6 +49,8 @@ for _name, _kind in enumerated.ACTIVATIONS.items():
     else:
         SHAPED += [(_name, (), settings, (3, 37)) for settings in ({}, enumerated.away_from_defaults(_kind))]
 SHAPED += [("GELU", (), {"approximate": "tanh"}, (3, 37))]
+SHAPED += [("InstanceNorm1d", (4,), {"affine": True}, SEQUENCE), ("InstanceNorm2d", (4,), {}, IMAGE),
+           ("InstanceNorm2d", (4,), {"track_running_stats": True}, IMAGE)] if hasattr(nn, "InstanceNorm2d") else []
 
 
 class Attention(nn.Module):

@@ -173,7 +173,6 @@ def tied():
 @pytest.mark.parametrize("theirs, message", [
     (torch.nn.Sequential(torch.nn.Tanh(), Own()), "from_torch: Own at '1': a Own is no module that both"),
     (torch.nn.ConvTranspose2d(1, 1, 2), "ConvTranspose2d"),
-    (torch.nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), "Conv2d: .*padding_mode"),
     (torch.nn.LSTM(3, 4, proj_size=2), "proj_size=2 is no setting"),
     (torch.nn.Embedding(3, 4, sparse=True), "sparse=True"),
     (torch.nn.GroupNorm(2, 4, bias=False), "expected a state of"),

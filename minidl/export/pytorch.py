@@ -19,7 +19,6 @@ WITHOUT_MEANING = {  # arguments that are no settings of the arithmetic, or are 
     "args", "device", "dtype", "enable_nested_tensor", "generator", "inplace", "init", "kwargs", "mask_check",
     "max_value", "min_value", "reduce", "settings", "size_average"}
 THEIRS_ALONE = {"proj_size": 0, "scale_grad_by_freq": False, "sparse": False}  # and the value that minidl has
-ONE_VALUE = {"padding_mode": "zeros"}  # what minidl does not keep, since it has no other
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -146,14 +145,14 @@ class _Converter:
 
     def settings(self, module, place: str) -> dict[str, Any]:
         """The arguments that the other class is made with."""
-        ours = self.common[type(module).__name__][0]
+        parameters = inspect.signature(self.common[type(module).__name__][0]).parameters
         found: dict[str, Any] = {}
         for name, default in THEIRS_ALONE.items():
-            if getattr(module, name, default) != default:
+            if name not in parameters and getattr(module, name, default) != default:
                 raise self.refusal(module, place, f"{name}={getattr(module, name)} is no setting of minidl's")
         elsewhere = SETTINGS.get(type(module).__name__, {})
-        for name in inspect.signature(ours).parameters:
-            if name in WITHOUT_MEANING:
+        for name in parameters:
+            if name in WITHOUT_MEANING or (self.source == 0 and not self._kept(module, elsewhere, name)):
                 continue
             where = elsewhere.get(name, name)
             if type(module).__name__ == "TransformerEncoder":
@@ -165,12 +164,16 @@ class _Converter:
             raise self.refusal(module, place, "expected a dim, got None")
         return found
 
+    @staticmethod
+    def _kept(module, elsewhere: dict, name: str) -> bool:
+        """Whether a module of ours keeps a setting; one that it does not keep has its default alone."""
+        return name in elsewhere or hasattr(module, name) or name in getattr(module, "settings", ()) or (
+            type(module).__name__ == "TransformerEncoder")
+
     def _value(self, module, name: str):
         settings = vars(module).get("settings")
         if isinstance(settings, dict) and name in settings:
             return settings[name]
-        if name in ONE_VALUE and not hasattr(module, name):
-            return ONE_VALUE[name]
         return self.plain(_attribute(module, name))
 
     def _of_encoder(self, module, name: str, place: str):
