@@ -1,12 +1,15 @@
 """The recorded lines of a model's prediction: what is computed of the input, without what is the same at each call."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from ..autograd.tape import no_grad
-from ..compiled.conversion import array_of, as_floats, dtype_of, inputs_of
+from ..compiled.conversion import array_of, as_floats, dtype_of, evaluating, inputs_of
 from ..compiled.errors import CaptureError, PlainOnly
-from ..compiled.forward import _forward_of, _undisturbed
+from ..compiled.forward import _modes
 from ..compiled.layers import leaves, widths
 from ..compiled.nesting import arrays_of
 from ..compiled.snapshot import Snapshot
@@ -45,6 +48,19 @@ def _cast(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return as_floats(x, dtype) if x.dtype.kind == "f" else x if x.dtype == bool else x.astype(np.int64)
 
 
+@contextmanager
+def evaluated(model: Module) -> Iterator[None]:
+    """In evaluation mode; modes, and what forward saved for backward, are put back. Nobody predicts meanwhile."""
+    with _modes:
+        saved = [(module, module.saved) for module in model.modules()]
+        try:
+            with evaluating(model):
+                yield
+        finally:
+            for module, before in saved:
+                module.saved = before
+
+
 def recorded(who: str, model: Module, inputs: list[np.ndarray]) -> Recording:
     """One run in evaluation mode, with constants in place of what does not depend on the input.
 
@@ -53,9 +69,13 @@ def recorded(who: str, model: Module, inputs: list[np.ndarray]) -> Recording:
     arrays: list[np.ndarray] = []
     nesting = arrays_of((tuple(inputs), {}), arrays)
     before = Snapshot(model)
+
+    def forward(*inputs):
+        return model(*inputs)
+
     try:
-        with _undisturbed(model), no_grad():
-            recording = Recording(_forward_of(model), nesting, arrays)
+        with evaluated(model), no_grad():
+            recording = Recording(forward, nesting, arrays)
         _refuse(who, recording.recorder)
     except (CaptureError, PlainOnly) as refusal:
         before.put_back()

@@ -7,9 +7,8 @@ import numpy as np
 
 from ..autograd.tape import no_grad, recording_into
 from ..autograd.tensor import Tensor
-from ..compiled.forward import _undisturbed
 from ..nn.module import Module
-from .recording import ExportError
+from .recording import ExportError, evaluated
 
 
 class Step(NamedTuple):
@@ -30,7 +29,7 @@ class Trace:
     def __init__(self, who: str, model: Module, arrays: list[np.ndarray]):
         self.who, self.steps = who, list[Step]()
         self.inputs = [Tensor(x) for x in arrays]
-        with _undisturbed(model), no_grad(), recording_into(self):
+        with evaluated(model), no_grad(), recording_into(self):
             output = model(*self.inputs)
         self.outputs: list[Tensor] = []
         self._collect(output)
