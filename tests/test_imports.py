@@ -31,7 +31,7 @@ ORDER = [
     "export",
     "training",
     "minidl",
-    "runs", "recipe", "sweep", "plot",
+    "runs", "recipe", "sweep", "plot", "tables",
     "papers",
     "commands", "cli", "__main__",
 ]

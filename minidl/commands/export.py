@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +55,16 @@ def run(args: argparse.Namespace) -> int:
 
 def network_in(folder: Path) -> tuple[nn.Sequential, Recipe]:
     """The trained network, and how it was built; CommandError for a folder without one."""
+    from ..tables.folder import recipe_in
+
     try:
-        recipe = json.loads((folder / "result.json").read_text(encoding="utf-8"))["recipe"]
-        if set(recipe) != {field.name for field in fields(Recipe)}:
-            raise ValueError("its recipe is not that of a perceptron")
-        lists = {name: tuple(value) for name, value in recipe.items() if isinstance(value, list)}
-        chosen = Recipe(**recipe | lists)
+        chosen = recipe_in(folder / "result.json")
+        weights = checkpoint.load(folder / "weights.npz")
+        count = sum((width + 1) * units for width, units in pairwise((chosen.inputs, *chosen.hidden, chosen.outputs)))
+        if sum(array.size for array in weights.values()) != count:  # before memory is taken for so many
+            raise ValueError(f"expected {count} weights")
         model = chosen.network(np.random.default_rng(0))
-        model.load_state_dict(checkpoint.load(folder / "weights.npz"))
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        model.load_state_dict(weights)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CommandError(f"{folder}: expected the run folder of minidl train: {error}") from error
     return model, chosen
