@@ -45,6 +45,20 @@ from .nn.fold import fold
 from .random import Generator, manual_seed
 from .training import Evaluation, evaluate, fit
 
+_LATER = {  # read when they are asked for
+    "ExportError": "export.recording", "export_c": "export.c_file", "from_onnx": "export.onnx_module",
+    "from_torch": "export.pytorch", "to_onnx": "export.onnx_file", "to_torch": "export.pytorch"}
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return value
+
+
 # The public names; the package's other attributes are the modules that they come from.
 __all__ = sorted([
     "autograd", "cuda", "data", "functional", "kernels", "nn", "optim", "training",
@@ -53,7 +67,7 @@ __all__ = sorted([
     "load",
     "long", "manual_seed", "no_grad", "ones", "predict", "randn", "save", "set_num_threads", "tensor", "zeros",
     "arange", "eye", "full", "full_like", "linspace", "ones_like", "rand", "rand_like", "randn_like", "zeros_like",
-    *functional.__all__,
+    *functional.__all__, *_LATER,
 ])
 
 

@@ -28,6 +28,7 @@ ORDER = [
     "optim",
     "data",
     "compiled",
+    "export",
     "training", "estimators",
     "minidl",
     "runs", "recipe", "sweep", "plot", "tables",
