@@ -2,7 +2,7 @@
 
 import sys
 
-from ..autograd import methods, operators
+from ..autograd import methods, named_methods, operators, other_methods
 from . import (
     activations,
     arrangement,
@@ -12,10 +12,16 @@ from . import (
     embeddings,
     losses,
     normalization,
+    padding,
+    parts,
     piecewise,
+    powers,
+    rounding,
+    sampling,
     selection,
     smooth,
     statistics,
+    trigonometry,
 )
 from .activations import *  # noqa: F403
 from .arrangement import *  # noqa: F403
@@ -45,11 +51,14 @@ from .elementwise import (
     sub,
     where,
     zeros_like,
+    zeros_of,
 )
 from .embeddings import *  # noqa: F403
 from .losses import *  # noqa: F403
 from .normalization import *  # noqa: F403
 from .operation import Operation
+from .padding import *  # noqa: F403
+from .parts import *  # noqa: F403
 from .piecewise import *  # noqa: F403
 from .pooling import (
     adaptive_avg_pool1d,
@@ -60,14 +69,20 @@ from .pooling import (
     max_pool2d,
     zero_pad2d,
 )
+from .powers import *  # noqa: F403
 from .products import linear, matmul
 from .reductions import all, any, argmax, argmin, max, mean, min, sum
+from .rounding import *  # noqa: F403
+from .sampling import *  # noqa: F403
 from .selection import *  # noqa: F403
-from .shapes import cat, concat, concatenate, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
+from .shapes import _flat as lengths
+from .shapes import cat, concat, concatenate, flatten, index, index_put, permute, reshape, squeeze, stack, transpose, unsqueeze
 from .smooth import *  # noqa: F403
 from .statistics import *  # noqa: F403
+from .trigonometry import *  # noqa: F403
 
-operators.rows = methods.rows = sys.modules[__name__]  # what the Tensor's operators and methods call
+# what the Tensor's operators and methods call
+operators.rows = methods.rows = named_methods.rows = other_methods.rows = sys.modules[__name__]
 
 __all__ = [
     "Operation", "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "add", "all", "any", "argmax", "argmin",
@@ -83,7 +98,13 @@ __all__ += distances.__all__
 __all__ += element_losses.__all__
 __all__ += losses.__all__
 __all__ += normalization.__all__
+__all__ += padding.__all__
+__all__ += parts.__all__
 __all__ += piecewise.__all__
+__all__ += powers.__all__
+__all__ += rounding.__all__
+__all__ += sampling.__all__
 __all__ += selection.__all__
 __all__ += smooth.__all__
 __all__ += statistics.__all__
+__all__ += trigonometry.__all__

@@ -26,6 +26,8 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
+from ..autograd.values import Values
+from .found import Found
 from .members import Members
 
 ndarray = np.ndarray  # as one name, which predict looks up at each call
@@ -277,7 +279,7 @@ class Module(Members):
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> list[Module]:
-        return [module for _, module in self.named_children()]
+        return Found([module for _, module in self.named_children()])
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) of itself and all below, each once, or under each of its names."""
@@ -293,7 +295,7 @@ class Module(Members):
         return walk(self, prefix)
 
     def modules(self) -> list[Module]:
-        return [module for _, module in self.named_modules()]
+        return Found([module for _, module in self.named_modules()])
 
     def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, Parameter) of all that it holds, each once, or under each of its names."""
@@ -310,7 +312,7 @@ class Module(Members):
         for name, parameter in self.named_parameters():
             parameter.name = name
             found.append(parameter)
-        return found
+        return Found(found)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Hold a Tensor that is not trained, but is a part of the module's state, as the attribute ``name``.
@@ -349,7 +351,7 @@ class Module(Members):
 
     def buffers(self) -> list[Tensor]:
         """The buffers of the module and all below it."""
-        return [value for _, value in self.named_buffers()]
+        return Found([value for _, value in self.named_buffers()])
 
     def _named_state(self) -> Iterator[tuple[str, Tensor]]:
         """(dotted name, Parameter or persistent buffer), in PyTorch's order, under each of its names."""
@@ -419,7 +421,7 @@ class Module(Members):
 
         One that is used in several places is listed under each of its names, as in PyTorch.
         """
-        return {name: value.data.copy() for name, value in self._named_state()}
+        return {name: Values.of(np.array(value.data)) for name, value in self._named_state()}
 
     def load_state_dict(self, state) -> None:
         """Copy ``state`` into the parameters and persistent buffers.

@@ -1,0 +1,25 @@
+"""The lists that parameters(), modules() and their like give."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class Found(list):
+    """A list of which ``next()`` takes one after the other, as of PyTorch's iterators: ``next(model.parameters())``.
+
+    What was taken so is left out when it is iterated over later.
+    """
+
+    _taken = 0
+
+    def __next__(self):
+        if self._taken == len(self):
+            raise StopIteration
+        self._taken += 1
+        return self[self._taken - 1]
+
+    def __iter__(self) -> Iterator:
+        whole = list.__iter__(self)
+        if self._taken:
+            whole.__setstate__(self._taken)
+        return whole
