@@ -18,7 +18,7 @@ class Counted(Values):
 
     def written(self) -> None:
         """Count a write as a change of the parameter, unless this is a copy."""
-        status = self._owner()
+        status = self._owner()._status
         if status is not None:
             status.advance()
 

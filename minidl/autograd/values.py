@@ -20,6 +20,7 @@ class Values(np.ndarray):
     them. The others give Tensors, off the tape. Results of arithmetic are plain arrays.
     """
 
+    _tensor: Any = None
     _status: Status | None = None  # of what the array belongs to, as of() was told
 
     @classmethod
@@ -29,15 +30,24 @@ class Values(np.ndarray):
         made._status = status
         return made
 
-    def _owner(self) -> Status | None:
-        return (self.base if isinstance(self.base, Values) else self)._status
+    def _owner(self) -> Values:
+        """The array that of() made, of which this one may be a view."""
+        return self.base if isinstance(self.base, Values) else self
 
     def __getattr__(self, name: str):
         if name.startswith("_") or not callable(getattr(tensors, name, None)):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        tensor = tensors(np.asarray(self))
-        tensor.status = self._owner()
-        return getattr(tensor, name)
+        return getattr(self._as_tensor(), name)
+
+    def _as_tensor(self):
+        """A Tensor on this memory: the same one at each call, by which a recorder knows it."""
+        if self._tensor is None:
+            below = self.base  # not itself, which would keep it alive
+            whole = type(below) is np.ndarray and (below.shape, below.strides, below.ctypes.data) == (
+                self.shape, self.strides, self.ctypes.data)
+            self._tensor = tensors(below if whole else np.asarray(self))
+            self._tensor.status = self._owner()._status
+        return self._tensor
 
     @property
     def data(self):  # NumPy's is the buffer
