@@ -24,7 +24,7 @@ PAGE = Path(__file__).parent / "from_pytorch.md"
 IGNORED = {"out", "layout", "pin_memory", "memory_format", "inplace", "device", "dtype", "foreach", "fused",
            "capturable", "differentiable", "size_average", "reduce", "names", "last_epoch", "self", "_stacklevel",
            "requires_grad", "generator", "stacklevel", "non_blocking", "args", "kwargs", "input", "sparse", "verbose",
-           "x", "tensors", "a", "b", "other"}
+           "x", "tensors", "a", "b", "other", "tensor", "key", "_weight", "_freeze", "batch", "memo", "orig_func"}
 
 # (section, PyTorch's object, minidl's object, names; None: all public ones that are classes or functions)
 NN_MISSING_FAMILIES = ("3d", "Lazy", "Transpose", "Fractional", "LPPool", "LpPool", "Unpool", "Quant")
@@ -36,7 +36,6 @@ DIFFERENT = {
     "nn.Module.children": "a list, of which `next()` takes one after the other",
     "nn.Module.buffers": "a list, of which `next()` takes one after the other",
     "nn.Module.register_full_backward_hook": "replaces the gradient of a single input alone",
-    "nn.Module.load_state_dict": "strict alone",
     "Tensor.data": "the NumPy array (a Parameter's has a Tensor's methods, too); `detach()` gives a Tensor",
     "Tensor.grad": "an array that has a Tensor's methods, too; a Tensor after `create_graph=True`",
     "Tensor.shape": "a tuple", "Tensor.size": "a tuple", "Tensor.dtype": "NumPy's",
@@ -45,7 +44,6 @@ DIFFERENT = {
     "Tensor.__setitem__": "within `no_grad()` where a gradient is required; PyTorch records it",
     "Tensor.add_": "in place within `no_grad()`, or where no gradient is required; so all that end in `_`",
     "Tensor.is_contiguous": "images lie with the channels last",
-    "nn.utils.rnn.pack_padded_sequence": "RNN, GRU and LSTM take `lengths=` instead",
     "manual_seed": "minidl's own stream; the numbers are others",
     "save": "named arrays, such as a state_dict, without pickle",
     "load": "named arrays, without pickle",
@@ -55,6 +53,17 @@ DIFFERENT = {
     "nn.functional.embedding": "no max_norm: the module has it",
     "optim.LBFGS": "", "optim.Optimizer": "a subclass writes `formula`; one with a `step` of its own runs as Python",
     "distributions.Normal": "", "utils.data.DataLoader": "loads in this process, whatever num_workers says",
+}
+MISSING = {
+    "Tensor.register_hook": "a Module has `register_full_backward_hook`",
+    "Tensor.retain_grad": "`autograd.grad` gives the gradient of any Tensor",
+    "Tensor.grad_fn": "`node`", "compile": "`minidl.capture`",
+    "autograd.Function": "a Module with a `forward` and a `backward` on arrays",
+    "nn.utils.rnn.pack_padded_sequence": "RNN, GRU and LSTM take `lengths=`",
+    "set_default_dtype": "`dtype=np.float64`, or `model.double()`",
+    "nn.DataParallel": "threads share a step: `set_num_threads`",
+    "Tensor.half": "float32 and float64 alone", "nn.Module.half": "float32 and float64 alone",
+    "nn.Module.cuda": "the CPU alone",
 }
 
 TORCH = """
@@ -133,7 +142,7 @@ def arguments(what: Any) -> list[str] | None:
 def row(name: str, theirs: Any, mine: Any) -> Row:
     """What the page says of a name."""
     if mine is None:
-        return Row(name, "missing")
+        return Row(name, "missing", MISSING.get(name, ""))
     if DIFFERENT.get(name):
         return Row(name, "different", DIFFERENT[name])
     their, own = arguments(theirs), arguments(mine)

@@ -108,6 +108,30 @@ row("addmm", lambda L, a, b, c: L.addmm(a, b, c, beta=0.5, alpha=2), (3, 2), (3,
 row("roll of all", lambda L, a: L.roll(a, 5), (3, 4))
 row("roll of two", lambda L, a: L.roll(a, (1, -1), (0, 1)), (3, 4))
 row("logsumexp of two", lambda L, a: L.logsumexp(a, (0, 2)), (3, 4, 2))
+for name in ("median", "diff", "take_along_dim", "repeat_interleave", "normalize", "softmin"):
+    call = {"median": lambda L, a, dim: L.median(a, dim).values, "diff": lambda L, a, dim: L.diff(a, dim=dim),
+            "take_along_dim": lambda L, a, dim: L.take_along_dim(a, their(
+                L, INDEX if dim == 0 else [[0, 2], [1, 1], [3, 0]], a), dim),
+            "repeat_interleave": lambda L, a, dim: L.repeat_interleave(a, 3, dim),
+            "normalize": lambda L, a, dim: L.normalize(a, dim=dim), "softmin": lambda L, a, dim: L.softmin(a, dim=dim)}
+    for dim in (0, 1):
+        row(f"{name} {dim}", lambda L, a, dim=dim, call=call[name]: call(L, a, dim), (3, 4))
+row("median of all", lambda L, a: L.median(a), (3, 4))
+row("diff twice", lambda L, a: L.diff(a, 2), (3, 4))
+row("repeat_interleave of all", lambda L, a: L.repeat_interleave(a, 2), (3, 4))
+row("tan", lambda L, a: L.tan(L.tanh(a)), (3, 4))
+row("lerp", lambda L, a, b, c: L.lerp(a, b, c), (3, 4), (3, 4), (3, 4))
+row("tile", lambda L, a: L.tile(a, (2, 1, 3)), (3, 4))
+row("tile of the last", lambda L, a: a.tile((2,)), (3, 4))
+row("hstack", lambda L, a, b: L.hstack([a, b]), (3, 4), (3, 2))
+row("hstack of vectors", lambda L, a, b: L.hstack([a, b]), (3,), (2,))
+row("vstack", lambda L, a, b: L.vstack([a, b]), (3, 4), (4,))
+row("broadcast_to", lambda L, a: L.broadcast_to(a, (2, 3)), (3,))
+row("absolute", lambda L, a: L.absolute(a), (3, 4))
+row("clip", lambda L, a: L.clip(a, -0.5, 0.5), (3, 4))
+row("clone", lambda L, a: L.clone(a) * 2, (3, 4))
+row("where", lambda L, a, b: a.where(a > 0, b), (3, 4), (3, 4))
+row("mT", lambda L, a: a.mT * 2, (2, 3, 4))
 row("masked_select", lambda L, a: L.masked_select(a, a > 0), (3, 4))
 for around in ((1, 2), (0, 1, 2, 0), (1, 1, 2, 2)):
     for mode in ("constant", "reflect", "replicate", "circular"):
@@ -115,10 +139,10 @@ for around in ((1, 2), (0, 1, 2, 0), (1, 1, 2, 2)):
         row(f"pad {around} {mode}", lambda L, a, around=around, mode=mode: L.pad(a, around, mode=mode), shape)
 row("pad with a value", lambda L, a: L.pad(a, (1, 0, 0, 2), value=1.5), (3, 4))
 row("pad that cuts", lambda L, a: L.pad(a, (-1, 1, 2, -1)), (3, 4))
-for settings in ({}, {"use_input_stats": False}):
-    row(f"instance_norm {settings}", lambda L, a, b, c, settings=settings: L.instance_norm(
-        a, their(L, np.array([0.1, 0.2, 0.3]), a), their(L, np.array([0.7, 1.2, 0.3]), a), b, c, **settings),
-        (2, 3, 4), (3,), (3,))
+row("instance_norm", lambda L, a, b, c: L.instance_norm(a, weight=b, bias=c, eps=0.01), (2, 3, 4), (3,), (3,))
+row("instance_norm of running statistics", lambda L, a, b, c: L.instance_norm(
+    a, their(L, np.array([0.1, 0.2, 0.3]), a), their(L, np.array([0.7, 1.2, 0.3]), a), b, c, False),
+    (2, 3, 4), (3,), (3,))
 row("std", lambda L, a: L.std(a), (3, 4))
 row("var", lambda L, a: L.var(a, (0, 2), unbiased=False), (3, 4, 2))
 row("var all", lambda L, a: L.var(a), (3, 4))

@@ -112,6 +112,16 @@ def test_state_dicts_hold_arrays_that_are_cloned_as_tensors():
 
 # Lists and names
 
+def test_states_that_fit_in_part_are_loaded():
+    model, state = nn.Linear(2, 3), nn.Linear(2, 3).state_dict()
+    bias = np.array(model.bias.data)
+    found = model.load_state_dict({"weight": state["weight"], "other": state["bias"]}, strict=False)
+    assert found.missing_keys == ["bias"] and found.unexpected_keys == ["other"]
+    np.testing.assert_array_equal(model.weight.data, state["weight"])
+    np.testing.assert_array_equal(model.bias.data, bias)
+    assert model.load_state_dict(state) == ([], [])
+
+
 def test_next_takes_one_after_the_other():
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     assert next(model.parameters()) is model[0].weight
@@ -378,7 +388,11 @@ MADE = [
     lambda L: L.tensor([1, 2]).tile(2, 2).tolist(), lambda L: L.tensor([1.0, -2.0]).relu_().tolist(),
     lambda L: L.ones(2, 3).nelement() + L.ones(2).ndimension(), lambda L: L.tensor([2.0]).add(1, alpha=3).tolist(),
     lambda L: (L.ones(1).is_floating_point(), L.ones(1).is_cuda, L.ones(2, 2).is_contiguous()),
-    lambda L: L.tensor([5.0, -5.0]).clip(-1, 1).tolist(),
+    lambda L: L.tensor([5.0, -5.0]).clip(-1, 1).tolist(), lambda L: L.numel(L.ones(2, 3)),
+    lambda L: L.isclose(L.ones(2), L.tensor([1.0, 1.1])).tolist(), lambda L: L.eq(L.ones(2), 1).tolist(),
+    lambda L: L.detach(L.ones(2).requires_grad_()).requires_grad,
+    lambda L: L.ones(2, dtype=L.float64).new_tensor([1, 2]).tolist(),
+    lambda L: [x.tolist() for x in L.median(L.tensor([[3.0, 1.0, 2.0, 5.0]]), 1)],
 ]
 
 

@@ -42,9 +42,15 @@ class OtherMethods(NamedMethods):
     def reshape_as(self, other):
         return rows.reshape(self, other.shape)
 
-    def tile(self, *dims):
-        dims = tuple(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else dims
-        return rows.repeat(self, *[1] * (self.ndim - len(dims)), *dims)
+    def where(self, condition, other):
+        return rows.where(condition, self, other)
+
+    def broadcast_to(self, *sizes):
+        return rows.expand(self, *sizes)
+
+    @property
+    def mT(self):
+        return rows.transpose(self, -2, -1)
 
     def nelement(self):
         return self.numel()
@@ -92,6 +98,9 @@ class OtherMethods(NamedMethods):
 
     def new_ones(self, *size):
         return rows.zeros_of(self, rows.lengths(size)) + self.dtype.type(1)
+
+    def new_tensor(self, data, dtype=None):
+        return type(self)(np.array(getattr(data, "_data", data), dtype or self.dtype))
 
     def new_full(self, size, fill_value):
         return rows.zeros_of(self, tuple(size)) + self.dtype.type(fill_value)

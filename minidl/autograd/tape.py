@@ -95,7 +95,16 @@ class no_grad(ContextDecorator):
 
 
 class inference_mode(no_grad):
-    """no_grad() by another name; PyTorch's also makes Tensors that never can be recorded."""
+    """no_grad() by another name, or nothing with mode=False; PyTorch's also makes Tensors that cannot be recorded."""
+
+    def __init__(self, mode: bool = True):
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        thread.depth += self.mode
+
+    def __exit__(self, *exception) -> None:
+        thread.depth -= self.mode
 
 
 class enable_grad(recording_on_tape):

@@ -10,6 +10,7 @@ from . import (
     distances,
     element_losses,
     embeddings,
+    further,
     losses,
     normalization,
     padding,
@@ -26,7 +27,7 @@ from . import (
 from .activations import *  # noqa: F403
 from .arrangement import *  # noqa: F403
 from .attention import *  # noqa: F403
-from .casts import clone, contiguous, detach, to
+from .casts import contiguous, detach, to
 from .convolution import conv1d, conv2d
 from .distances import *  # noqa: F403
 from .dropout import dropout
@@ -54,6 +55,7 @@ from .elementwise import (
     zeros_of,
 )
 from .embeddings import *  # noqa: F403
+from .further import *  # noqa: F403
 from .losses import *  # noqa: F403
 from .normalization import *  # noqa: F403
 from .operation import Operation
@@ -86,14 +88,16 @@ operators.rows = methods.rows = named_methods.rows = other_methods.rows = sys.mo
 
 __all__ = [
     "Operation", "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "add", "all", "any", "argmax", "argmin",
-    "avg_pool1d", "avg_pool2d", "cat", "concat", "concatenate", "conv1d", "conv2d", "div", "dropout", "exp",
-    "flatten", "linear", "log", "matmul", "max", "max_pool1d", "max_pool2d", "mean", "min", "mul", "neg", "permute",
+    "avg_pool1d", "avg_pool2d", "cat", "concat", "concatenate", "conv1d", "conv2d", "detach", "div", "dropout", "eq",
+    "exp", "flatten", "ge", "gt", "le", "linear", "log", "lt", "matmul", "max", "max_pool1d", "max_pool2d", "mean",
+    "min", "mul", "ne", "neg", "permute",
     "pow", "reshape", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where", "zero_pad2d",
 ]
 __all__ += activations.__all__
 __all__ += arrangement.__all__
 __all__ += attention.__all__
 __all__ += embeddings.__all__
+__all__ += further.__all__
 __all__ += distances.__all__
 __all__ += element_losses.__all__
 __all__ += losses.__all__

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -100,6 +100,13 @@ def _as_node(owner: type[Module], method: Callable) -> Callable:
         return method(self, *inputs, **named)
 
     return run
+
+
+class IncompatibleKeys(NamedTuple):
+    """What load_state_dict returns: names of the module that the state lacks, and of the state that the module lacks."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module(Members):
@@ -423,19 +430,20 @@ class Module(Members):
         """
         return {name: Values.of(np.array(value.data)) for name, value in self._named_state()}
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state, strict: bool = True) -> IncompatibleKeys:
         """Copy ``state`` into the parameters and persistent buffers.
 
-        Everything is checked first: ValueError for names that are missing or too many and for shapes
+        Returns the names that are missing and those that are too many, for which ``strict`` must be False. Everything is checked first: ValueError for names that are missing or too many and for shapes
         that differ, TypeError for another dtype or what is no mapping, and the module stays as it was.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: expected arrays by their names, got {type(state).__name__}")
         own = dict(self._named_state())
         missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
-        if missing or extra:
+        if strict and (missing or extra):
             raise ValueError(
                 f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
+        own = {name: value for name, value in own.items() if name in state}
         values = {name: np.asarray(x.data if isinstance(x, Tensor) else x) for name, x in state.items()}
         for name, x in own.items():
             if values[name].shape != x.shape:
@@ -444,6 +452,7 @@ class Module(Members):
                 raise TypeError(f"load_state_dict: {name}: expected dtype {x.dtype}, got {values[name].dtype}")
         for name, x in own.items():
             x.overwrite(values[name])
+        return IncompatibleKeys(missing, extra)
 
     # How it is shown
 

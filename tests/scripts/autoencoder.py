@@ -41,7 +41,7 @@ def discs(n, size=12):
     return torch.clamp(radius - distance + 0.5, 0.0, 1.0).unsqueeze(1)
 
 
-def main(epochs=8):
+def main(epochs=6):
     torch.manual_seed(3)
     device = torch.device("cpu")
     clean = discs(768)

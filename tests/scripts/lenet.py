@@ -76,7 +76,7 @@ def test(model, device, test_loader):
     return correct / len(test_loader.dataset)
 
 
-def main(epochs=2):
+def main(epochs=4):
     torch.manual_seed(0)
     use_cuda = torch.cuda.is_available()
     device = torch.device("cuda" if use_cuda else "cpu")
@@ -91,7 +91,7 @@ def main(epochs=2):
             param.data.zero_()
 
     criterion = nn.NLLLoss()
-    optimizer = optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = optim.Adam(net.parameters(), lr=3e-3)
     scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
     losses, best_acc, best_model_wts = [], 0.0, copy.deepcopy(net.state_dict())
     for epoch in range(epochs):

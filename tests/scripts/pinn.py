@@ -54,20 +54,20 @@ def solve(steps):
 
 
 def discover(steps, observed=30):
-    """Find omega in u'' = -omega^2 u from noisy points of u = cos(4 t)."""
+    """Find omega in u'' = -omega^2 u from noisy points of u = cos(3 t)."""
     torch.manual_seed(123)
     t_obs = torch.rand(observed, 1)
-    u_obs = torch.cos(4 * t_obs) + 0.02 * torch.randn_like(t_obs)
+    u_obs = torch.cos(3 * t_obs) + 0.02 * torch.randn_like(t_obs)
     t = torch.linspace(0, 1, 30).view(-1, 1).requires_grad_(True)
     net = FCN(1, 1, 24, 2)
-    omega = torch.nn.Parameter(torch.zeros(1, requires_grad=True) + 2.0)
-    optimiser = torch.optim.Adam(list(net.parameters()) + [omega], lr=1e-2)
+    omega = torch.nn.Parameter(torch.zeros(1) + 1.0)
+    optimiser = torch.optim.Adam([{"params": net.parameters()}, {"params": [omega], "lr": 3e-2}], lr=1e-2)
     mus = []
     for i in range(steps):
         optimiser.zero_grad()
         u = net(t)
         second = derivative(derivative(u, t), t)
-        loss = torch.mean((second + omega ** 2 * u) ** 2) / 100 + torch.mean((net(t_obs) - u_obs) ** 2)
+        loss = torch.mean((second + omega ** 2 * u) ** 2) / 2000 + torch.mean((net(t_obs) - u_obs) ** 2)
         loss.backward()
         optimiser.step()
         mus.append(omega.item())

@@ -1,4 +1,4 @@
-"""An LSTM that tags each word of a sentence, and one with a projection that remembers the first of a long sequence."""
+"""An LSTM that tags each word of a sentence, and one with a projection that remembers the first of a sequence."""
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -60,7 +60,7 @@ class Remember(nn.Module):
         return self.head(hn[-1])
 
 
-def remember(steps=150, length=10):
+def remember(steps=150, length=4):
     torch.manual_seed(2)
     model = Remember()
     optimizer = optim.RMSprop(model.parameters(), lr=1e-2)
@@ -79,7 +79,7 @@ def remember(steps=150, length=10):
     return sum(accuracies[-10:]) / 10
 
 
-def main(epochs=100):
+def main(epochs=100, steps=150):
     torch.manual_seed(1)
     model = LSTMTagger(EMBEDDING_DIM, HIDDEN_DIM, len(word_to_ix), len(tag_to_ix))
     loss_function = nn.NLLLoss()
@@ -100,4 +100,4 @@ def main(epochs=100):
         tag_scores = model(prepare_sequence(training_data[0][0], word_to_ix))
         found = tag_scores.max(dim=1)[1].tolist()
         print(tag_scores)
-    return losses, found, remember()
+    return losses, found, remember(steps)
