@@ -26,8 +26,8 @@ IGNORED = {"out", "layout", "pin_memory", "memory_format", "inplace", "device", 
            "requires_grad", "generator", "stacklevel", "non_blocking", "args", "kwargs", "input", "sparse", "verbose",
            "x", "tensors", "a", "b", "other", "tensor", "key", "_weight", "_freeze", "batch", "memo", "orig_func"}
 
-# (section, PyTorch's object, minidl's object, names; None: all public ones that are classes or functions)
-NN_MISSING_FAMILIES = ("3d", "Lazy", "Transpose", "Fractional", "LPPool", "LpPool", "Unpool", "Quant")
+# What families of names have in them that are left out as a whole
+LEFT_OUT = ("3d", "Lazy", "Transpose", "Fractional", "LPPool", "LpPool", "Unpool", "Quant")
 
 DIFFERENT = {
     "nn.Module.state_dict": "values are arrays (with `clone`, `numpy`, `detach` and a Tensor's other methods)",
@@ -39,7 +39,7 @@ DIFFERENT = {
     "Tensor.data": "the NumPy array (a Parameter's has a Tensor's methods, too); `detach()` gives a Tensor",
     "Tensor.grad": "an array that has a Tensor's methods, too; a Tensor after `create_graph=True`",
     "Tensor.shape": "a tuple", "Tensor.size": "a tuple", "Tensor.dtype": "NumPy's",
-    "Tensor.numpy": "", "Tensor.to": "the device may be the CPU alone",
+    "Tensor.to": "the device may be the CPU alone",
     "Tensor.cuda": "a ValueError: minidl computes on the CPU",
     "Tensor.__setitem__": "within `no_grad()` where a gradient is required; PyTorch records it",
     "Tensor.add_": "in place within `no_grad()`, or where no gradient is required; so all that end in `_`",
@@ -47,12 +47,12 @@ DIFFERENT = {
     "manual_seed": "minidl's own stream; the numbers are others",
     "save": "named arrays, such as a state_dict, without pickle",
     "load": "named arrays, without pickle",
-    "set_grad_enabled": "", "float": "NumPy's dtype; so all dtypes",
+    "float": "NumPy's dtype; so all dtypes",
     "normal": "mean or std as Tensors have derivatives", "empty": "zeros",
     "unique": "sorted always", "topk": "sorted always", "device": "the CPU alone",
     "nn.functional.embedding": "no max_norm: the module has it",
-    "optim.LBFGS": "", "optim.Optimizer": "a subclass writes `formula`; one with a `step` of its own runs as Python",
-    "distributions.Normal": "", "utils.data.DataLoader": "loads in this process, whatever num_workers says",
+    "optim.Optimizer": "a subclass writes `formula`; one with a `step` of its own runs as Python",
+    "utils.data.DataLoader": "loads in this process, whatever num_workers says",
 }
 MISSING = {
     "Tensor.register_hook": "a Module has `register_full_backward_hook`",
@@ -66,7 +66,14 @@ MISSING = {
     "nn.Module.cuda": "the CPU alone",
 }
 
-TORCH = """
+
+
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
+
+TORCH = words("""
 abs add all allclose any arange argmax argmin argsort as_tensor atan2 baddbmm bernoulli bincount bmm bool broadcast_to
 cat cdist ceil chunk clamp clip clone concat cos cosh count_nonzero cross cumprod cumsum cuda.is_available
 deg2rad det device diag diagonal diff div dot double einsum empty empty_like enable_grad eq equal erf exp expm1 eye
@@ -81,8 +88,8 @@ square squeeze stack std sub sum swapaxes t take_along_dim tan tanh tensor tenso
 triu trunc uint8 unbind unique unsqueeze var vmap vstack where zeros zeros_like compile Generator Tensor
 autograd.grad autograd.Function autograd.functional.jacobian autograd.functional.hessian autograd.gradcheck
 func.vmap linalg.norm linalg.solve linalg.inv linalg.svd fft.rfft
-""".split()
-TENSOR = """
+""")
+TENSOR = words("""
 __getitem__ __setitem__ T abs add add_ addmm all allclose any argmax argmin argsort backward bernoulli_ bmm bool
 byte ceil chunk clamp clamp_ clip clone contiguous copy_ cos count_nonzero cpu cuda cumprod cumsum data detach
 detach_ device diag dim div div_ dot double dtype eq equal erf exp exp_ expand expand_as expm1 fill_ flatten flip
@@ -95,21 +102,21 @@ repeat_interleave requires_grad requires_grad_ reshape reshape_as retain_grad ro
 scatter_add_ select shape sigmoid sign sin size softmax sort split sqrt square squeeze squeeze_ std sub sub_ sum
 swapaxes t tanh tile to tolist topk trace transpose tril triu trunc type type_as unbind unfold uniform_ unique
 unsqueeze unsqueeze_ var view view_as where zero_
-""".split()
-MODULE = """
+""")
+MODULE = words("""
 add_module apply buffers children cpu cuda double eval extra_repr float forward get_buffer get_parameter
 get_submodule half load_state_dict modules named_buffers named_children named_modules named_parameters parameters
 register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook register_module
 register_parameter requires_grad_ state_dict to train training type zero_grad
-""".split()
-UTILS = """
+""")
+UTILS = words("""
 nn.utils.clip_grad_norm_ nn.utils.clip_grad_value_ nn.utils.parameters_to_vector nn.utils.vector_to_parameters
 nn.utils.rnn.pack_padded_sequence nn.utils.rnn.pad_sequence nn.utils.parametrizations.weight_norm
 nn.utils.parametrizations.spectral_norm optim.swa_utils.AveragedModel optim.swa_utils.SWALR optim.swa_utils.update_bn
 optim.swa_utils.get_ema_avg_fn optim.swa_utils.get_ema_multi_avg_fn utils.data.DataLoader utils.data.Dataset
 utils.data.IterableDataset utils.data.Subset utils.data.TensorDataset utils.data.random_split
 utils.data.ConcatDataset utils.data.WeightedRandomSampler utils.data.default_collate
-""".split()
+""")
 
 
 class Row(NamedTuple):
@@ -162,7 +169,7 @@ def public(package: Any, kind: Any) -> Iterator[str]:
     """Names of a package that are classes or functions of PyTorch's own, as ``kind`` says."""
     for name in sorted(dir(package), key=lambda name: (name.lower(), name)):
         value = getattr(package, name, None)
-        if not name.startswith("_") and kind(value) and not any(part in name for part in NN_MISSING_FAMILIES):
+        if not name.startswith("_") and kind(value) and not any(part in name for part in LEFT_OUT):
             yield name
 
 
@@ -226,15 +233,15 @@ def page() -> str:
     lines = [
         "# Coming from PyTorch", "",
         "A script is ported by its imports: `import minidl as torch`, `from minidl import nn, optim`, "
-        "`import minidl.nn.functional as F`, `from minidl.utils.data import DataLoader`. What stands below is written by "
-        f"`docs/from_pytorch.py`, which imports both libraries (PyTorch {torch.__version__.split('+')[0]}) and compares "
-        "names and arguments.", "",
-        f"**{counts['same']} names are the same, {counts['different']} differ in what is said, {counts['missing']} are "
-        "missing.** Families that minidl leaves out as a whole are not listed: three-dimensional layers, transposed "
+        "`import minidl.nn.functional as F`, `from minidl.utils.data import DataLoader`. What stands below is written "
+        f"by `docs/from_pytorch.py`, which imports both libraries (PyTorch {torch.__version__.split('+')[0]}) and "
+        "compares names and arguments.", "",
+        f"**{counts['same']} names are the same, {counts['different']} differ in what is said, {counts['missing']} "
+        "are missing.** Families that minidl leaves out as a whole are not listed: three-dimensional layers, transposed "
         "convolutions, lazy, quantised and sparse ones.", "",
         "Three things differ everywhere:", "",
-        "- A Tensor's `data`, a Parameter's `grad` and the values of a `state_dict()` are NumPy arrays. Those of parameters "
-        "and gradients have a Tensor's methods beside NumPy's (`p.grad.data.clamp_(-1, 1)`, `p.grad.norm()`).",
+        "- A Tensor's `data`, a Parameter's `grad` and the values of a `state_dict()` are NumPy arrays. Those of "
+        "parameters and gradients have a Tensor's methods beside NumPy's (`p.grad.data.clamp_(-1, 1)`, `p.grad.norm()`).",
         "- Dtypes are NumPy's. The device is the CPU: others are a ValueError.",
         "- What changes in place (`x += 1`, `x[i] = 1`, `x.add_(1)`) a Tensor that requires a gradient is an error "
         "outside `no_grad()`; PyTorch records it for results in between.", ""]

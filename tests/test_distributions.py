@@ -61,7 +61,8 @@ def test_as_in_pytorch(name, settings, value):
 def test_divergences_as_in_pytorch(name, settings, value):
     torch = pytest.importorskip("torch")
     other = {key: array[::-1].copy() for key, array in settings.items()}
-    found = distributions.kl_divergence(*[made(name, one, distributions, minidl.tensor)[0] for one in (settings, other)])
+    found = distributions.kl_divergence(*[made(name, one, distributions, minidl.tensor)[0]
+                                          for one in (settings, other)])
     expected = torch.distributions.kl_divergence(*[made(name, one, torch.distributions, torch.tensor)[0]
                                                    for one in (settings, other)])
     np.testing.assert_allclose(found.data, expected.detach().numpy(), rtol=1e-10)

@@ -228,10 +228,12 @@ for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # 
         EXPRESSIONS[_function] = (
             (lambda L, N, a, b, name=_function: getattr(N, name)(a + b, a * 0.5 * b)) if _name in enumerated.LOSSES else
             (lambda L, N, a, b, name=_function, how=_how: of(N, name)(a, **how) * b))
-WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout", "detach", "eq", "ge", "gt", "le", "lt", "ne",  # no derivative, no operation, draws of its own,
+WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout", "detach", "eq", "ge", "gt", "le", "lt",
+           "ne",  # no derivative, no operation, draws of its own,
            "embedding_bag", "scaled_dot_product_attention"}  # or PyTorch has no second derivative
 WITHOUT |= {*rounding.__all__, *sampling.__all__, "instance_norm"}  # none, or in test_functional.py
-WITHOUT |= set(arrangement.__all__ + further.__all__ + padding.__all__ + parts.__all__ + selection.__all__ + statistics.__all__)  # of their own second derivatives in
+WITHOUT |= set(further.__all__ + padding.__all__ + parts.__all__)
+WITHOUT |= set(arrangement.__all__ + selection.__all__ + statistics.__all__)  # of their own second derivatives in
 #                                                            test_functional.py: shapes as these graphs have do not fit
 
 

@@ -9,11 +9,11 @@ rows: Any = None  # the package functional, which sets it; see operators.py
 # f(x, ...) of functional as x.f(...)
 NAMES = (
     "addmm", "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "cos", "count_nonzero",
-    "diag", "diff", "dot", "expm1", "floor", "floor_divide", "isclose", "isfinite", "lerp", "isinf", "isnan", "log10", "log1p", "log2",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "masked_select", "median", "mm", "movedim",
-    "multinomial", "mv", "narrow", "nonzero", "reciprocal", "remainder", "repeat_interleave", "roll", "round", "rsqrt", "select", "sign",
-    "sin", "square", "swapaxes", "t", "take_along_dim", "tan", "tile",
-    "trace", "trunc", "unbind", "unique",
+    "diag", "diff", "dot", "expm1", "floor", "floor_divide", "isclose", "isfinite", "isinf", "isnan", "lerp", "log10",
+    "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "masked_select", "median",
+    "mm", "movedim", "multinomial", "mv", "narrow", "nonzero", "reciprocal", "remainder", "repeat_interleave", "roll",
+    "round", "rsqrt", "select", "sign", "sin", "square", "swapaxes", "t", "take_along_dim", "tan", "tile", "trace",
+    "trunc", "unbind", "unique",
 )
 # f(x, ...) of functional, written into x, as x.f_(...)
 IN_PLACE = ("abs", "ceil", "cos", "exp", "floor", "log", "neg", "pow", "reciprocal", "relu", "remainder", "round",

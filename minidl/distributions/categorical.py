@@ -10,7 +10,7 @@ from .distribution import Distribution, as_tensors, check, one_of
 
 
 class Categorical(Distribution):
-    """0, 1, ... K - 1, with probabilities along the last axis of ``probs``, divided by their sum, or of softmax(logits).
+    """0, 1, ... K - 1, with probabilities along the last axis of ``probs``, over their sum, or of softmax(logits).
 
     log_prob takes integers, of any shape that broadcasts with batch_shape. ValueError for probabilities below zero or
     rows of zeros, for logits that are not finite, and unless one of the two is given.

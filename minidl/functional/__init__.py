@@ -78,7 +78,20 @@ from .rounding import *  # noqa: F403
 from .sampling import *  # noqa: F403
 from .selection import *  # noqa: F403
 from .shapes import _flat as lengths
-from .shapes import cat, concat, concatenate, flatten, index, index_put, permute, reshape, squeeze, stack, transpose, unsqueeze
+from .shapes import (
+    cat,
+    concat,
+    concatenate,
+    flatten,
+    index,
+    index_put,
+    permute,
+    reshape,
+    squeeze,
+    stack,
+    transpose,
+    unsqueeze,
+)
 from .smooth import *  # noqa: F403
 from .statistics import *  # noqa: F403
 from .trigonometry import *  # noqa: F403

@@ -166,7 +166,10 @@ def bincount(x, weights=None, minlength: int = 0):
 
 
 def unique(x, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False):
-    """The values in x, each once, sorted whatever ``sorted`` says; with where each is found, and how often, if asked."""
+    """The values in x, each once, sorted whatever ``sorted`` says.
+
+    If asked, with the place among them of each element of x, and how often each is there.
+    """
     values, inverse, counts = np.unique(_values(x, "unique()"), return_inverse=True, return_counts=True)
     found = [values, *([inverse.reshape(x.shape)] if return_inverse else []), *([counts] if return_counts else [])]
     made = tuple([_as_given(array, x) for array in found])

@@ -11,7 +11,7 @@ from .reductions import sum
 from .shapes import reshape
 from .statistics import amax
 
-__all__ = ["expm1", "log10", "log1p", "log2", "logsumexp", "reciprocal", "rsqrt", "square"]
+__all__ = ["expm1", "log1p", "log2", "log10", "logsumexp", "reciprocal", "rsqrt", "square"]
 
 log1p = Operation("log1p", np.log1p, lambda g, y, x: g / (1 + x), reads=("0",))
 expm1 = Operation("expm1", np.expm1, lambda g, y, x: g * (y + 1), reads=("y",))

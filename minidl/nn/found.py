@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 
 class Found(list):
@@ -19,7 +20,5 @@ class Found(list):
         return self[self._taken - 1]
 
     def __iter__(self) -> Iterator:
-        whole = list.__iter__(self)
-        if self._taken:
-            whole.__setstate__(self._taken)
-        return whole
+        whole = super().__iter__()
+        return islice(whole, self._taken, None) if self._taken else whole

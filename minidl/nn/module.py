@@ -103,7 +103,7 @@ def _as_node(owner: type[Module], method: Callable) -> Callable:
 
 
 class IncompatibleKeys(NamedTuple):
-    """What load_state_dict returns: names of the module that the state lacks, and of the state that the module lacks."""
+    """What load_state_dict returns: names of the module that the state lacks, and names that it has too many."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -433,8 +433,9 @@ class Module(Members):
     def load_state_dict(self, state, strict: bool = True) -> IncompatibleKeys:
         """Copy ``state`` into the parameters and persistent buffers.
 
-        Returns the names that are missing and those that are too many, for which ``strict`` must be False. Everything is checked first: ValueError for names that are missing or too many and for shapes
-        that differ, TypeError for another dtype or what is no mapping, and the module stays as it was.
+        Returns the names that are missing and those that are too many, for which ``strict`` must be False.
+        Everything is checked first: ValueError for such names and for shapes that differ, TypeError for another
+        dtype or what is no mapping, and the module stays as it was.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: expected arrays by their names, got {type(state).__name__}")

@@ -158,8 +158,7 @@ class RecurrentModule(Module):
 
     def _sequence(self, x, states: list, level: int, ending: str, lengths):
         """h of a level in one direction for all steps, and its last states."""
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        names = (*names, "weight_hr") if self.proj_size else names
+        names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] + ["weight_hr"] * (self.proj_size > 0)
         weights = [getattr(self, f"{name}_l{level}{ending}", None) for name in names]
         reverse = bool(ending)
         if lengths is None:
@@ -232,11 +231,12 @@ class LSTM(RecurrentModule):
         weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights
         gates = linear(x, weight_ih, _together(bias_ih, bias_hh))
         if projection:
-            return self._projected(gates, *states, weight_hh, projection[0], reverse)
+            return self._projected(gates, states, weight_hh, projection[0], reverse)
         return lstm(gates, states[0], states[1], weight_hh, reverse=reverse)
 
-    def _projected(self, gates, h, c, weight_hh, weight_hr, reverse: bool):
+    def _projected(self, gates, states, weight_hh, weight_hr, reverse: bool):
         """h and c for all steps, step by step."""
+        h, c = states
         places = list(range(gates.shape[0]))[::-1 if reverse else 1]
         found: dict[int, tuple] = {}
         for t in places:

@@ -79,7 +79,7 @@ def remember(steps=150, length=4):
     return sum(accuracies[-10:]) / 10
 
 
-def main(epochs=100, steps=150):
+def main(epochs=200, steps=150):
     torch.manual_seed(1)
     model = LSTMTagger(EMBEDDING_DIM, HIDDEN_DIM, len(word_to_ix), len(tag_to_ix))
     loss_function = nn.NLLLoss()

@@ -20,7 +20,8 @@ def texts(n, generator):
         length = int(torch.randint(5, 12, (1,), generator=generator))
         topical = torch.rand(length, generator=generator) < 0.3
         pick = torch.randint(10, (length,), generator=generator)
-        made.append((label, " ".join((TOPICS[label] if t else COMMON)[i] for t, i in zip(topical.tolist(), pick.tolist()))))
+        words = [(TOPICS[label] if t else COMMON)[i] for t, i in zip(topical.tolist(), pick.tolist())]
+        made.append((label, " ".join(words)))
     return made
 
 
