@@ -236,12 +236,13 @@ def page() -> str:
         "`import minidl.nn.functional as F`, `from minidl.utils.data import DataLoader`. What stands below is written "
         f"by `docs/from_pytorch.py`, which imports both libraries (PyTorch {torch.__version__.split('+')[0]}) and "
         "compares names and arguments.", "",
-        f"**{counts['same']} names are the same, {counts['different']} differ in what is said, {counts['missing']} "
-        "are missing.** Families that minidl leaves out as a whole are not listed: three-dimensional layers, transposed "
-        "convolutions, lazy, quantised and sparse ones.", "",
+        f"**{counts['same']} names are the same, {counts['different']} differ in what is said, "
+        f"{counts['missing']} are missing.** Families that minidl leaves out as a whole are not listed: "
+        "three-dimensional layers, transposed convolutions, lazy, quantised and sparse ones.", "",
         "Three things differ everywhere:", "",
         "- A Tensor's `data`, a Parameter's `grad` and the values of a `state_dict()` are NumPy arrays. Those of "
-        "parameters and gradients have a Tensor's methods beside NumPy's (`p.grad.data.clamp_(-1, 1)`, `p.grad.norm()`).",
+        "parameters and gradients have a Tensor's methods beside NumPy's (`p.grad.data.clamp_(-1, 1)`, "
+        "`p.grad.norm()`).",
         "- Dtypes are NumPy's. The device is the CPU: others are a ValueError.",
         "- What changes in place (`x += 1`, `x[i] = 1`, `x.add_(1)`) a Tensor that requires a gradient is an error "
         "outside `no_grad()`; PyTorch records it for results in between.", ""]
