@@ -228,8 +228,12 @@ class Watch:
         elif isinstance(value, np.ndarray):
             self.arrays.setdefault(id(value), (value, _content(value)))
         elif isinstance(value, (tuple, list)):
-            if isinstance(value, list):
+            if type(value) is list:
                 self.guards.items(value, f"the items of a {text}")
+            elif isinstance(value, list):  # whose class may iterate otherwise
+                items = list(value)
+                self.guards.value(lambda: [id(item) for item in value], f"the items of a {text}")
+                self.seen[id(items)] = items  # which keeps them alive, and their ids theirs
             for item in value:
                 self._visit_object(item, names, depth + 1)
             if hasattr(value, "_fields"):
