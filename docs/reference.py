@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import re
 from importlib.util import find_spec
@@ -26,7 +27,10 @@ MODULES = {
     "minidl.plot": "Pictures",
     "minidl.autograd": "Derivatives",
     "minidl.metrics": "Metrics",
+    "minidl.tables": "Tables of one's own",
 }
+if importlib.util.find_spec("sklearn"):
+    MODULES["minidl.estimators"] = "Estimators for scikit-learn"
 SPECIAL = re.compile(r"([\\*|_`])")  # what reStructuredText would read as its own
 
 

@@ -29,9 +29,9 @@ ORDER = [
     "optim",
     "data", "utils",
     "compiled",
-    "training",
+    "training", "estimators",
     "minidl",
-    "runs", "recipe", "sweep", "plot",
+    "runs", "recipe", "sweep", "plot", "tables",
     "papers",
     "commands", "cli", "__main__",
 ]
