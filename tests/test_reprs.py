@@ -12,7 +12,8 @@ UNTOLD = {"dtype", "device", "generator",
           "init",             # of PReLU: the weight's first value
           "sparse",           # changes nothing
           "scale_grad_by_freq"}  # has one value
-OTHERS = {"mode": "sum", "nonlinearity": "relu", "padding_mode": "reflect", "reduction": "sum", "activation": "gelu", "approximate": "tanh",
+OTHERS = {"mode": "sum", "nonlinearity": "relu", "padding_mode": "reflect",
+          "reduction": "sum", "activation": "gelu", "approximate": "tanh",
           "padding_idx": 1, "kdim": 4, "vdim": 4, "eps": 1e-3, "stride": 3, "divisor_override": 3, "max_norm": 1.0}
 
 
