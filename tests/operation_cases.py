@@ -95,6 +95,7 @@ CASES: dict[str, tuple[tuple, dict]] = {
     "average_pool": ((IMAGES,), POOLED | {"size": (5, 1), "divisor": 0, "dilation": (1, 1)}),
     "average_pool_backward": (
         (numbers((2, 4, 5, 1), seed=7),), POOLED | {"size": (5, 3), "divisor": 3, "dilation": (1, 1)}),
+    "cross_entropy_total": ((A, LABELS, POSITIVE[0, :3].copy()), {}),
     "cross_entropy by weights": ((A, LABELS, POSITIVE[0]), {"label_smoothing": 0.2}),
     "nll_loss by weights": ((A, LABELS, POSITIVE[0]), {"ignore_index": 1}),
     "binary_cross_entropy": (SHARES, {}), "binary_cross_entropy by weights": ((*SHARES, POSITIVE), {}),

@@ -26,7 +26,7 @@ from ..functional.casts import to
 from ..functional.elementwise import where
 from ..functional.loss_sums import gather_labels_total, label_gradient, total
 from ..functional.losses import cross_entropy
-from ..functional.operation import Operation, no_derivative
+from ..functional.operation import ALL_INPUTS, Operation, no_derivative
 from ..functional.shapes import expand_as, reshape, unsqueeze
 from ..functional.weighted_labels import ignores, label_weights
 from ..nn.losses import LabelLoss, is_composed
@@ -131,7 +131,8 @@ def _total_gradient(g, saved, z, t, weight):
 
 
 cross_entropy_total = Operation(  # -Σ_n w_n log softmax(z)[n, t_n], in double
-    "cross_entropy_total", _total_value, _total_gradient, no_derivative, no_derivative, saves=True)
+    "cross_entropy_total", _total_value, _total_gradient, no_derivative, no_derivative, saves=True,
+    reads=(ALL_INPUTS, "", ""))
 
 
 def _class_weights(criterion, output, target):
