@@ -164,16 +164,18 @@ class Graph:
         outputs = self._numbered("y", self.trace.outputs)
         for tensor, name in zip(self.trace.outputs, outputs, strict=True):
             self.nodes.append(self.helper.make_node("Identity", [self.of(tensor)], [name]))
-        told = [[self._info(name, x, y) for name, x, y in zip(names, values, others, strict=True)]
-                for names, values, others in ((self.inputs, self.trace.inputs, self.other.inputs),
-                                              (outputs, self.trace.outputs, self.other.outputs))]
+        takes = self._told(self.inputs, self.trace.inputs, self.other.inputs)
+        gives = self._told(outputs, self.trace.outputs, self.other.outputs)
         used = {name for node in self.nodes for name in node.input}
         initializers = [numpy_helper.from_array(array, name) for name, array in self.constants.items() if name in used]
-        graph = self.helper.make_graph(self.nodes, title, *told, initializers)
+        graph = self.helper.make_graph(self.nodes, title, takes, gives, initializers)
         model = self.helper.make_model(graph, opset_imports=[self.helper.make_opsetid("", OPSET)],
                                        producer_name="minidl", ir_version=IR_VERSION)
         onnx.checker.check_model(model)
         return model
+
+    def _told(self, names, values, others) -> list:
+        return [self._info(name, x, y) for name, x, y in zip(names, values, others, strict=True)]
 
     def _info(self, name: str, x: Tensor, other: Tensor):
         if x.dtype not in (*FLOATS, np.dtype(np.int64), np.dtype(bool)):
