@@ -124,7 +124,7 @@ def _write(outcome: Outcome, result: dict, figures: bool, folder: Path) -> None:
     """result.json, history.json, weights.npz, and with matplotlib loss.png and a picture of the test set."""
     runs.write_json(folder / "result.json", result)
     outcome.history.save(folder / "history.json")
-    checkpoint.save(outcome.weights, folder / "weights.npz")
+    checkpoint.save(folder / "weights.npz", outcome.weights)
     if figures:
         from .. import plot
         history = outcome.history
