@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 
-def parsed(text: str | bytes) -> Any:
-    """The content of a JSON text.
+def parsed(text: str | bytes, *, nan: bool = False) -> Any:
+    """The content of a JSON text; with ``nan`` NaN, Infinity and -Infinity in it, too, which JSON does not have.
 
     Raises ValueError for what is no JSON, for text that is not UTF-8, for a name that stands twice in an object, for
     numbers that are not finite, or of more digits than Python takes, and for content that is nested too deeply.
@@ -16,7 +16,8 @@ def parsed(text: str | bytes) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite)
+        return json.loads(text, object_pairs_hook=_each_once, parse_float=_finite,
+                          parse_constant=float if nan else _finite)
     except RecursionError:
         raise ValueError("expected JSON of a modest depth, got one that is nested too deeply") from None
 

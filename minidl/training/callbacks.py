@@ -1,16 +1,24 @@
-"""Callbacks: observe a training run, and may stop it."""
+"""Callbacks: observe a training run, and may stop it, save it, or average its weights."""
 from __future__ import annotations
 
 import math
+import os
+import time
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ..checkpoint import save
+from ..data.batches import positive_int
+from ..files.whole import remove_parts_of
 from .history import EPOCH_COLUMNS
 from .progress import Bar
 
 if TYPE_CHECKING:
     from ..nn import Module
     from ..optim.optimizer import Optimizer
+    from ..optim.swa_utils import AveragedModel
 
 
 class Callback:
@@ -18,8 +26,12 @@ class Callback:
 
     on_train_begin(model, optimizer, epochs) once; on_epoch_end(epoch, logs) after each epoch, counted
     from 1, logs a dict of the history's columns: a true result stops the training, and text says why;
-    on_train_end() once, unless an error ended the training. ``monitor`` names the history's column that
-    the callback needs, if any: fit refuses to start a run that will not record it.
+    on_checkpoint(epoch, logs, state) after that, when all callbacks have seen the epoch; state() gives all that
+    ``fit(resume=)`` needs to go on. on_train_end() once, unless an error ended the training. ``monitor`` names the
+    history's column that the callback needs, if any: fit refuses to start a run that will not record it.
+
+    A callback with a state that changes from epoch to epoch gives it by state_dict(), as ``minidl.save`` takes it,
+    and takes it back by load_state_dict(), which is called after on_train_begin in a training that is resumed.
     """
 
     monitor: str | None = None
@@ -30,8 +42,20 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: dict) -> object:
         return None
 
+    def on_checkpoint(self, epoch: int, logs: dict, state: Callable[[], dict]) -> None:
+        pass
+
     def on_train_end(self) -> None:
         pass
+
+    def state_dict(self) -> dict:
+        """What it needs to go on; {} for nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a state_dict(). ValueError for one that does not fit; nothing has changed then."""
+        if state:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: expected {{}}, got {', '.join(map(str, state))}")
 
 
 class EarlyStopping(Callback):
@@ -54,10 +78,15 @@ class EarlyStopping(Callback):
             raise ValueError(f"EarlyStopping: expected monitor to be one of {known}, got {monitor!r}")
         self.patience, self.monitor = patience, monitor
         self.min_delta, self.restore_best = min_delta, restore_best
+        self._begin()
+
+    def _begin(self) -> None:
+        self.best, self.best_epoch, self.best_state = math.inf, 0, None
+        self.never = ""  # the warning at the end, if that does not change
 
     def on_train_begin(self, model, optimizer, epochs):
-        self.model, self.best, self.best_epoch, self.best_state = model, math.inf, 0, None
-        self.never = ""  # the warning at the end, if that does not change
+        self.model = model
+        self._begin()
 
     def on_epoch_end(self, epoch, logs):
         value = logs.get(self.monitor)
@@ -80,6 +109,116 @@ class EarlyStopping(Callback):
         if self.never:
             warnings.warn(f"EarlyStopping: {self.never}; the model keeps the weights that it has", RuntimeWarning,
                           stacklevel=2)
+
+    def state_dict(self):
+        return {"best": self.best, "best_epoch": self.best_epoch, "never": self.never, "best_state": self.best_state}
+
+    def load_state_dict(self, state):
+        names = "best", "best_epoch", "never", "best_state"
+        kinds = [type(state.get(name)) for name in names]
+        if state.keys() != set(names) or kinds[:3] != [float, int, str] or state["best_epoch"] < 0:
+            raise ValueError(f"EarlyStopping.load_state_dict: expected {', '.join(names)}, got {str(state)[:200]}")
+        best = state["best_state"]
+        if (best is None) != (state["best_epoch"] == 0) or (best is not None and _form(best) != _form(
+                self.model.state_dict())):
+            raise ValueError("EarlyStopping.load_state_dict: expected best_state to be weights of this model")
+        vars(self).update(state)
+
+
+def _form(state: Any) -> Any:
+    """Names, types and shapes of a model's weights."""
+    return isinstance(state, dict) and {
+        name: (getattr(array, "dtype", None), getattr(array, "shape", None)) for name, array in state.items()}
+
+
+class ModelCheckpoint(Callback):
+    """Save all of the training to ``path`` after an epoch, such that ``fit(..., resume=path)`` goes on from there.
+
+        save = ModelCheckpoint("run.safetensors")
+        minidl.fit(model, criterion, optimizer, (X, y), epochs=900, callbacks=[save])
+        minidl.fit(model, criterion, optimizer, (X, y), epochs=900, callbacks=[save], resume="run.safetensors")
+
+    path : a safetensors file; ``"run-{epoch:03d}.safetensors"`` is one for each epoch. ``minidl.load(path)["model"]``
+        are the weights.
+    every : epochs from one to the next. seconds : the least time between two, but for that of the last epoch.
+    save_best_only : only where ``monitor`` has fallen below all earlier values.
+    note : what else to keep, as ``minidl.save`` takes it; it is not read by ``resume``.
+
+    The file is written aside, flushed and renamed, so there is always a whole one: of this epoch, or the one before.
+    Raises ValueError for every < 1, seconds < 0, an unknown column or a .npz file, TypeError for other types.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, every: int = 1, seconds: float = 0.0, save_best_only: bool = False,
+                 monitor: str = "validation_loss", note: Any = None):
+        self.path, self.every = os.fspath(path), positive_int(every, "ModelCheckpoint", "every")
+        if not seconds >= 0:
+            raise ValueError(f"ModelCheckpoint: expected seconds >= 0, got {seconds}")
+        if monitor not in EPOCH_COLUMNS:
+            raise ValueError(
+                f"ModelCheckpoint: expected monitor to be one of {', '.join(EPOCH_COLUMNS)}, got {monitor!r}")
+        if Path(self._named(1)).suffix.lower() == ".npz":
+            raise ValueError(f"ModelCheckpoint: expected a safetensors file, got {self.path!r}")
+        self.seconds, self.note, self.best = seconds, note, math.inf
+        self.monitor = monitor if save_best_only else None
+
+    def _named(self, epoch: int) -> str:
+        return self.path.format(epoch=epoch) if "{epoch" in self.path else self.path
+
+    def on_train_begin(self, model, optimizer, epochs):
+        self.epochs, self.saved, self.best = epochs, time.perf_counter(), math.inf
+        remove_parts_of(Path(self._named(1)))  # of a process that was killed while it wrote
+
+    def on_checkpoint(self, epoch, logs, state):
+        now = time.perf_counter()
+        if epoch < self.epochs and (epoch % self.every or now - self.saved < self.seconds):
+            return
+        if self.monitor is not None:
+            value = logs.get(self.monitor)
+            if value is None:
+                raise ValueError(f"ModelCheckpoint: this run has no {self.monitor!r}: the targets are no classes")
+            if not value < self.best:
+                return
+            self.best = value
+        save(self._named(epoch), state() | ({} if self.note is None else {"note": self.note}))
+        self.saved = now
+
+    def state_dict(self):
+        return {} if self.monitor is None else {"best": self.best}
+
+    def load_state_dict(self, state):
+        if self.monitor is None:
+            super().load_state_dict(state)
+        elif state.keys() != {"best"} or type(state["best"]) is not float:
+            raise ValueError(f"ModelCheckpoint.load_state_dict: expected best, a number, got {str(state)[:80]}")
+        else:
+            self.best = state["best"]
+
+
+class WeightAveraging(Callback):
+    """Take the model's weights into ``averaged``, an ``optim.swa_utils.AveragedModel`` of it, after each epoch.
+
+    start : the first epoch that counts, from 1. ValueError for a start below 1, TypeError for other types.
+    """
+
+    def __init__(self, averaged: AveragedModel, start: int = 1):
+        if not callable(getattr(averaged, "update_parameters", None)):
+            raise TypeError(f"WeightAveraging: expected an AveragedModel, got {type(averaged).__name__}")
+        self.averaged, self.start = averaged, positive_int(start, "WeightAveraging", "start")
+
+    def on_train_begin(self, model, optimizer, epochs):
+        self.model = model
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch >= self.start:
+            self.averaged.update_parameters(self.model)
+
+    def state_dict(self):
+        return {"averaged": self.averaged.state_dict()}
+
+    def load_state_dict(self, state):
+        if state.keys() != {"averaged"}:
+            raise ValueError(f"WeightAveraging.load_state_dict: expected averaged, got {str(state)[:80]}")
+        self.averaged.load_state_dict(state["averaged"])
 
 
 class Progress(Callback):
