@@ -4,6 +4,7 @@ A Recipe says which perceptron is trained and how; ``build`` makes the objects, 
 """
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -124,11 +125,11 @@ class Recipe:
 
     def fit(self, built: Built, train: Sequence, *, validation: Sequence | None = None, seed=None,
             callbacks: Sequence[Callback] = (), transform: Callable | None = None,
-            progress: bool = False) -> History:
+            progress: bool = False, resume: str | os.PathLike | None = None) -> History:
         """Train what ``build`` made; the arguments are those of ``minidl.fit``."""
         return fit(built.model, built.criterion, built.optimizer, train, validation=validation,
                    epochs=self.epochs, batch_size=self.batch_size, seed=seed, scheduler=built.scheduler,
-                   callbacks=callbacks, transform=transform, progress=progress)
+                   callbacks=callbacks, transform=transform, progress=progress, resume=resume)
 
     def _linear(self, inputs: int, outputs: int, generator) -> nn.Linear:
         layer = nn.Linear(inputs, outputs, generator=generator)

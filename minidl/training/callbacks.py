@@ -166,7 +166,11 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, model, optimizer, epochs):
         self.epochs, self.saved, self.best = epochs, time.perf_counter(), math.inf
-        remove_parts_of(Path(self._named(1)))  # of a process that was killed while it wrote
+        self.prepare(Path(self._named(1)))
+
+    def prepare(self, path: Path) -> None:
+        """Remove what a process has left that was killed while it wrote. FileNotFoundError where there is no folder."""
+        remove_parts_of(path)
 
     def on_checkpoint(self, epoch, logs, state):
         now = time.perf_counter()
@@ -179,8 +183,12 @@ class ModelCheckpoint(Callback):
             if not value < self.best:
                 return
             self.best = value
-        save(self._named(epoch), state() | ({} if self.note is None else {"note": self.note}))
+        self.write(self._named(epoch), state() | ({} if self.note is None else {"note": self.note}))
         self.saved = now
+
+    def write(self, path: str, content: dict) -> None:
+        """Write the file."""
+        save(path, content)
 
     def state_dict(self):
         return {} if self.monitor is None else {"best": self.best}
