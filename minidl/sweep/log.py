@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ..files import part_of
+from ..files.strict_json import parsed
 from ..training.progress import say
+
+KINDS = dict, int, dict | None, dict | None, int | float  # of the values of a run
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ class Log:
 
     def _parsed(self, line: bytes, number: int) -> Run:
         try:
-            return Run(**json.loads(line))
+            run = Run(**parsed(line))
+            if not all(isinstance(value, kind) for value, kind in zip(vars(run).values(), KINDS, strict=True)):
+                raise TypeError("settings, seed, result, error and seconds of other types")
+            return run
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self.path}, line {number}: expected a run of a sweep, got "
                              f"{line[:80].decode(errors='replace')!r} ({error})") from error
