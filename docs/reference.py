@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from minidl import kernels, nn
@@ -21,6 +22,7 @@ MODULES = {
     "minidl.optim.swa_utils": "Averaged weights",
     "minidl.data": "Data",
     "minidl.training": "Training",
+    "minidl.plot": "Pictures",
     "minidl.autograd": "Derivatives",
     "minidl.metrics": "Metrics",
 }
@@ -92,6 +94,8 @@ def write(folder: Path) -> None:
     shown: set[int] = set()
     pages = []
     for module_name, title in MODULES.items():
+        if module_name == "minidl.plot" and find_spec("matplotlib") is None:
+            continue
         module = importlib.import_module(module_name)
         lines = [title, "=" * len(title), "", f"``{module_name}``", ""]
         for name in public(module):

@@ -14,7 +14,7 @@ from minidl import random as stream
 from minidl.data import DataLoader, RandomCrop, TensorDataset
 from minidl.optim import lr_scheduler as schedules
 from minidl.optim.swa_utils import AveragedModel, get_ema_avg_fn
-from minidl.training import callbacks, streams
+from minidl.training import model_checkpoint, streams
 from minidl.training.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from minidl.training.history import EPOCH_COLUMNS
 
@@ -269,7 +269,7 @@ def test_every_few_epochs_and_the_last(tmp_path):
 
 def test_at_most_once_in_so_many_seconds_and_the_last(tmp_path, monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(model_checkpoint.time, "perf_counter", lambda: next(clock))
     found, _ = saved(tmp_path, 9, seconds=1e9)
     assert found == [9]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import checkpoint, runs
 from ..recipe import Recipe
-from ..training.callbacks import ModelCheckpoint
+from ..training.model_checkpoint import ModelCheckpoint
 from ..training.progress import say
 from .common import USAGE, CommandError
 

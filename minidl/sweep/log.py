@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import part_of
-from ..files.strict_json import parsed
+from ..files import part_of, strict_json
 from ..training.progress import say
 
+LOG = "sweep.jsonl"  # in the folder of ``minidl sweep``
 KINDS = dict, int, dict | None, dict | None, int | float  # of the values of a run
 
 
@@ -48,6 +48,33 @@ def identity(settings: dict[str, Any], seed: int) -> str:
     return json.dumps([settings, seed], sort_keys=True)
 
 
+def parsed(path: str | os.PathLike, line: bytes, number: int) -> Run:
+    """The run that a line tells. ValueError, which names the line, for another text."""
+    try:
+        run = Run(**strict_json.parsed(line))
+        if not all(isinstance(value, kind) for value, kind in zip(vars(run).values(), KINDS, strict=True)):
+            raise TypeError("settings, seed, result, error and seconds of other types")
+        return run
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}, line {number}: expected a run of a sweep, got "
+                         f"{line[:80].decode(errors='replace')!r} ({error})") from error
+
+
+def read(path: str | os.PathLike) -> list[Run]:
+    """The runs in a file, or in the one in the folder of ``minidl sweep``, which stays as it is; it may still grow.
+
+    Raises ValueError for a file that is no sweep's, OSError where there is none.
+    """
+    path = Path(path) / LOG if Path(path).is_dir() else Path(path)
+    content = path.read_bytes()
+    if not content.startswith(b'{"sweep of": '):
+        raise ValueError(f"{path}: expected the file of a sweep, got one that begins with "
+                         f"{content[:80].decode(errors='replace')!r}")
+    lines = content[:content.rfind(b"\n") + 1].splitlines()[1:]
+    runs = [parsed(path, line, number) for number, line in enumerate(lines, 2)]
+    return list({run.identity: run for run in runs}.values())
+
+
 class Log:
     """The runs in the file at ``path`` (``runs``, by identity), and ``append``. A context manager.
 
@@ -64,7 +91,7 @@ class Log:
             raise ValueError(f"{path}: expected the file of a sweep of {task}, got one that begins with "
                              f"{content[:80].decode(errors='replace')!r}")
         lines = whole.splitlines()[1:]
-        runs = [self._parsed(line, number) for number, line in enumerate(lines, 2)]
+        runs = [parsed(self.path, line, number) for number, line in enumerate(lines, 2)]
         self.runs = {run.identity: run for run in runs}
         self._header, self._size = header, len(whole)
         self.fled: Path | None = None  # the file to which the runs go when this one cannot be written
@@ -77,16 +104,6 @@ class Log:
         except BaseException:
             self._file.close()
             raise
-
-    def _parsed(self, line: bytes, number: int) -> Run:
-        try:
-            run = Run(**parsed(line))
-            if not all(isinstance(value, kind) for value, kind in zip(vars(run).values(), KINDS, strict=True)):
-                raise TypeError("settings, seed, result, error and seconds of other types")
-            return run
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{self.path}, line {number}: expected a run of a sweep, got "
-                             f"{line[:80].decode(errors='replace')!r} ({error})") from error
 
     def append(self, run: Run) -> None:
         """Add a run, to the file too, or where that fails to a temporary one that all runs are copied to.

@@ -1,24 +1,33 @@
-"""Callbacks: observe a training run, and may stop it, save it, or average its weights."""
+"""Callbacks: observe a training run, and may stop it."""
 from __future__ import annotations
 
+import importlib
 import math
-import os
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint import save
-from ..data.batches import positive_int
-from ..files.whole import remove_parts_of
 from .history import EPOCH_COLUMNS
 from .progress import Bar
 
 if TYPE_CHECKING:
     from ..nn import Module
     from ..optim.optimizer import Optimizer
-    from ..optim.swa_utils import AveragedModel
+
+# Callbacks in files of their own, which are read when they are asked for: a training seldom needs them.
+ELSEWHERE = {"CSVLogger": "loggers", "JSONLinesLogger": "loggers", "LivePlot": "live_plot",
+             "ModelCheckpoint": "model_checkpoint", "OptunaPruning": "optuna_pruning", "TensorBoard": "loggers",
+             "WeightAveraging": "weight_averaging"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{ELSEWHERE[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ELSEWHERE})
 
 
 class Callback:
@@ -129,104 +138,6 @@ def _form(state: Any) -> Any:
     """Names, types and shapes of a model's weights."""
     return isinstance(state, dict) and {
         name: (getattr(array, "dtype", None), getattr(array, "shape", None)) for name, array in state.items()}
-
-
-class ModelCheckpoint(Callback):
-    """Save all of the training to ``path`` after an epoch, such that ``fit(..., resume=path)`` goes on from there.
-
-        save = ModelCheckpoint("run.safetensors")
-        minidl.fit(model, criterion, optimizer, (X, y), epochs=900, callbacks=[save])
-        minidl.fit(model, criterion, optimizer, (X, y), epochs=900, callbacks=[save], resume="run.safetensors")
-
-    path : a safetensors file; ``"run-{epoch:03d}.safetensors"`` is one for each epoch. ``minidl.load(path)["model"]``
-        are the weights.
-    every : epochs from one to the next. seconds : the least time between two, but for that of the last epoch.
-    save_best_only : only where ``monitor`` has fallen below all earlier values.
-    note : what else to keep, as ``minidl.save`` takes it; it is not read by ``resume``.
-
-    The file is written aside, flushed and renamed, so there is always a whole one: of this epoch, or the one before.
-    Raises ValueError for every < 1, seconds < 0, an unknown column or a .npz file, TypeError for other types.
-    """
-
-    def __init__(self, path: str | os.PathLike, *, every: int = 1, seconds: float = 0.0, save_best_only: bool = False,
-                 monitor: str = "validation_loss", note: Any = None):
-        self.path, self.every = os.fspath(path), positive_int(every, "ModelCheckpoint", "every")
-        if not seconds >= 0:
-            raise ValueError(f"ModelCheckpoint: expected seconds >= 0, got {seconds}")
-        if monitor not in EPOCH_COLUMNS:
-            raise ValueError(
-                f"ModelCheckpoint: expected monitor to be one of {', '.join(EPOCH_COLUMNS)}, got {monitor!r}")
-        if Path(self._named(1)).suffix.lower() == ".npz":
-            raise ValueError(f"ModelCheckpoint: expected a safetensors file, got {self.path!r}")
-        self.seconds, self.note, self.best = seconds, note, math.inf
-        self.monitor = monitor if save_best_only else None
-
-    def _named(self, epoch: int) -> str:
-        return self.path.format(epoch=epoch) if "{epoch" in self.path else self.path
-
-    def on_train_begin(self, model, optimizer, epochs):
-        self.epochs, self.saved, self.best = epochs, time.perf_counter(), math.inf
-        self.prepare(Path(self._named(1)))
-
-    def prepare(self, path: Path) -> None:
-        """Remove what a process has left that was killed while it wrote. FileNotFoundError where there is no folder."""
-        remove_parts_of(path)
-
-    def on_checkpoint(self, epoch, logs, state):
-        now = time.perf_counter()
-        if epoch < self.epochs and (epoch % self.every or now - self.saved < self.seconds):
-            return
-        if self.monitor is not None:
-            value = logs.get(self.monitor)
-            if value is None:
-                raise ValueError(f"ModelCheckpoint: this run has no {self.monitor!r}: the targets are no classes")
-            if not value < self.best:
-                return
-            self.best = value
-        self.write(self._named(epoch), state() | ({} if self.note is None else {"note": self.note}))
-        self.saved = now
-
-    def write(self, path: str, content: dict) -> None:
-        """Write the file."""
-        save(path, content)
-
-    def state_dict(self):
-        return {} if self.monitor is None else {"best": self.best}
-
-    def load_state_dict(self, state):
-        if self.monitor is None:
-            super().load_state_dict(state)
-        elif state.keys() != {"best"} or type(state["best"]) is not float:
-            raise ValueError(f"ModelCheckpoint.load_state_dict: expected best, a number, got {str(state)[:80]}")
-        else:
-            self.best = state["best"]
-
-
-class WeightAveraging(Callback):
-    """Take the model's weights into ``averaged``, an ``optim.swa_utils.AveragedModel`` of it, after each epoch.
-
-    start : the first epoch that counts, from 1. ValueError for a start below 1, TypeError for other types.
-    """
-
-    def __init__(self, averaged: AveragedModel, start: int = 1):
-        if not callable(getattr(averaged, "update_parameters", None)):
-            raise TypeError(f"WeightAveraging: expected an AveragedModel, got {type(averaged).__name__}")
-        self.averaged, self.start = averaged, positive_int(start, "WeightAveraging", "start")
-
-    def on_train_begin(self, model, optimizer, epochs):
-        self.model = model
-
-    def on_epoch_end(self, epoch, logs):
-        if epoch >= self.start:
-            self.averaged.update_parameters(self.model)
-
-    def state_dict(self):
-        return {"averaged": self.averaged.state_dict()}
-
-    def load_state_dict(self, state):
-        if state.keys() != {"averaged"}:
-            raise ValueError(f"WeightAveraging.load_state_dict: expected averaged, got {str(state)[:80]}")
-        self.averaged.load_state_dict(state["averaged"])
 
 
 class Progress(Callback):
