@@ -25,6 +25,7 @@ MODULES = {
     "minidl.plot": "Pictures",
     "minidl.autograd": "Derivatives",
     "minidl.metrics": "Metrics",
+    "minidl.tables": "Tables of one's own",
 }
 SPECIAL = re.compile(r"([\\*|_`])")  # what reStructuredText would read as its own
 

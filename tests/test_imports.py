@@ -30,7 +30,7 @@ ORDER = [
     "compiled",
     "training",
     "minidl",
-    "runs", "recipe", "sweep", "plot",
+    "runs", "recipe", "sweep", "plot", "tables",
     "papers",
     "commands", "cli", "__main__",
 ]

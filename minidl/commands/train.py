@@ -1,4 +1,4 @@
-"""``minidl train``: trains a network on the reports' disk or on MNIST, and writes a run folder with the results."""
+"""``minidl train``: trains a network on the reports' disk, on MNIST or on a table, and writes a run folder."""
 from __future__ import annotations
 
 import argparse
@@ -14,11 +14,11 @@ from .. import checkpoint, data, recipe, runs
 from ..papers.mnist_trial import MnistTrial
 from ..papers.trial import SAMPLES, DiskTrial, Outcome
 from ..recipe import Recipe
-from . import unfinished
+from . import train_table, unfinished
 from .common import INTERRUPTED, USAGE, CommandError, announced_folder, at_least, can_plot
 from .unfinished import Unfinished
 
-HELP = "train a network on the reports' disk or on MNIST"
+HELP = "train a network on the reports' disk, on MNIST, or on a table of your own"
 DEFAULTS = {
     "disk": Recipe(scheduler="cyclic"),
     "mnist": Recipe(inputs=784, hidden=(256, 256), outputs=10, activation="relu", init="xavier_uniform",
@@ -27,6 +27,7 @@ DEFAULTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    train_table.add_arguments(parser)
     add_options(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/train"), metavar="DIR",
                         help="run folder (default: %(default)s)")
@@ -74,6 +75,9 @@ def _default(name: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print the errors, write the run folder."""
+    if args.table is not None:
+        return train_table.run(args)
+    train_table.refuse_options(args)
     chosen, resume = unfinished.restored(args) if args.resume else (recipe_of(args), None)
     trial = trial_of(chosen, args)
     made_of = {"dataset": args.dataset, "seed": args.seed, "recipe": asdict(chosen)}

@@ -32,9 +32,9 @@ class Unfinished(ModelCheckpoint):
         is there already is that of this run.
     """
 
-    def __init__(self, out: Path, seconds: float, told: dict[str, Any], ours: bool):
+    def __init__(self, out: Path, seconds: float | None, told: dict[str, Any], ours: bool):
         self.folder, self.ours = runs.resolved(out), ours
-        super().__init__(self.folder / NAME, seconds=seconds, note=told)
+        super().__init__(self.folder / NAME, seconds=SECONDS if seconds is None else seconds, note=told)
 
     def _named(self, epoch: int) -> str:
         return self.path  # a folder may have braces in its name
@@ -62,8 +62,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true",
                         help="go on with the run in --out that was killed or interrupted; other options are those of "
                              "the run, but for --epochs and --data")
-    parser.add_argument("--save-every", type=_seconds, default=SECONDS, metavar="SECONDS",
-                        help="least time between two checkpoints, at the ends of epochs (default: %(default)g)")
+    parser.add_argument("--save-every", type=_seconds, metavar="SECONDS",
+                        help=f"least time between two checkpoints, at the ends of epochs (default: {SECONDS:g})")
 
 
 def _seconds(text: str) -> float:
