@@ -105,6 +105,8 @@ class Recipe:
     def network(self, generator: np.random.Generator) -> nn.Sequential:
         """Linear, activation and dropout by turns, with initial weights drawn from ``generator``."""
         names = (self.activation,) if isinstance(self.activation, str) else self.activation
+        if not isinstance(names, (tuple, list)) or not names:
+            raise TypeError(f"expected activation to be a name or several, got {names!r}")
         widths = (self.inputs, *self.hidden, self.outputs)
         layers = [self._linear(*sizes, generator) for sizes in pairwise(widths)]
         modules: list[nn.Module] = []

@@ -100,3 +100,9 @@ def test_what_fit_hands_on(monkeypatch):
     assert {name: seen[name] for name in arguments} == {
         "validation": None, "seed": None, "callbacks": (), "transform": None, "progress": False,
         "resume": None}
+
+
+@pytest.mark.parametrize("activation", [(), [], {"x": 1}, 3, None])
+def test_an_activation_that_is_no_name(activation):
+    with pytest.raises(TypeError, match="expected activation to be a name or several, got"):
+        Recipe(activation=activation).network(np.random.default_rng(0))

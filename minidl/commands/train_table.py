@@ -13,7 +13,7 @@ import numpy as np
 from ..recipe import Recipe
 from .common import INTERRUPTED, USAGE, CommandError, announced_folder, at_least, can_plot
 
-OF_OTHERS = ("data", "loss", "network", "resume", "save_every")  # options of train, as far as it has them, that a table has not
+OF_OTHERS = ("data", "loss", "network", "resume", "save_every")  # options of train that a table has not
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ import numpy as np
 from fuzz_kernels import Finding
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, tables
 from minidl.commands import unfinished
 from minidl.commands.common import CommandError
 from minidl.commands.sweep import _listed
@@ -38,6 +39,8 @@ from minidl.files.tree import packed
 from minidl.optim import lr_scheduler
 from minidl.optim.swa_utils import AveragedModel
 from minidl.sweep.log import Log, Run
+from minidl.tables import folder as table_folder
+from minidl.tables.training import PATIENCE, RECIPE, Choice, prepare, train
 from minidl.training.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from minidl.training.history import History
 
@@ -314,6 +317,26 @@ def read_unfinished(path: Path) -> None:
         raise ValueError(str(error)) from error
 
 
+def read_table_run(name: str) -> Callable[[Path], None]:
+    """The reader of a table's run folder, of which this file is the changed one."""
+    def read(path: Path) -> None:
+        shutil.copytree(folder() / "table", folder() / "changed", dirs_exist_ok=True)
+        shutil.copyfile(path, folder() / "changed" / name)
+        table_folder.result_in(folder() / "changed")
+        table_folder.Run.load(folder() / "changed").predict(tables.read(folder() / "table.csv"))
+    return read
+
+
+def table_run() -> None:
+    """Train on a table, for its run folder."""
+    rows = "".join(f"{i},{'xyz'[i % 3]},{'yn'[i % 2]},2024-01-{i % 28 + 1:02d},{2 * i}\n" for i in range(60))
+    (folder() / "table.csv").write_text(f"a,b,c,d,price\n{rows}")
+    prepared = prepare(tables.read(folder() / "table.csv"), Choice("price", None, {}, [], False))
+    outcome = train(prepared, replace(RECIPE, epochs=1, hidden=(4,)), patience=PATIENCE, seed=0, progress=False)
+    (folder() / "table").mkdir()
+    table_folder.save(outcome, 0, folder() / "table")
+
+
 unfinished.say = lambda text: None  # type: ignore[assignment]
 
 
@@ -346,6 +369,8 @@ def kinds() -> dict[str, Kind]:
     recipe = Recipe(epochs=3, hidden=(5,))
     told = {"dataset": "disk", "seed": 0, "recipe": vars(recipe)}
     DiskTrial(recipe).train(0, callbacks=[ModelCheckpoint(folder() / "unfinished", note=told)])
+    table_run()
+    table = {name: (folder() / "table" / name).read_bytes() for name in ("preprocessing.json", "result.json")}
     brain_file = struct.pack("<Q", len(brain)) + brain + bytes(8)
     return {
         "weights": Kind([saved(arrays), brain_file], read_safetensors, change_safetensors),
@@ -357,6 +382,7 @@ def kinds() -> dict[str, Kind]:
         "log": Kind([(folder() / "log").read_bytes()], read_log, change_lines),
         "list": Kind([b'[{"layers": 2, "rate": 0.1}, {"activation": "relu"}]'], _listed, change_json),
         "unfinished": Kind([(folder() / "unfinished").read_bytes()], read_unfinished, change_safetensors),
+    } | {f"table's {name}": Kind([content], read_table_run(name), change_json) for name, content in table.items()
     } | {f"checkpoint {i}": Kind([one.good], one.read, change_safetensors) for i, one in enumerate(trainings)}
 
 
