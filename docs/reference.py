@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import re
 from importlib.util import find_spec
@@ -21,12 +22,15 @@ MODULES = {
     "minidl.optim.lr_scheduler": "Learning-rate schedules",
     "minidl.optim.swa_utils": "Averaged weights",
     "minidl.data": "Data",
+    "minidl.distributions": "Distributions",
     "minidl.training": "Training",
     "minidl.plot": "Pictures",
     "minidl.autograd": "Derivatives",
     "minidl.metrics": "Metrics",
     "minidl.tables": "Tables of one's own",
 }
+if importlib.util.find_spec("sklearn"):
+    MODULES["minidl.estimators"] = "Estimators for scikit-learn"
 SPECIAL = re.compile(r"([\\*|_`])")  # what reStructuredText would read as its own
 
 
@@ -58,7 +62,19 @@ def entry(module: str, name: str) -> list[str]:
 
 
 FORMULAS = {"pow": "a to the power of b, element by element.", "where": "a where the condition holds, b elsewhere.",
-            "ones_like": "Ones, of the shape and dtype of x.", "zeros_like": "Zeros, of the shape and dtype of x."}
+            "ones_like": "Ones, of the shape and dtype of x.", "zeros_like": "Zeros, of the shape and dtype of x.",
+            "sin": "The sine.", "cos": "The cosine.", "log1p": "log(1 + x), exact near 0.",
+            "expm1": "e^x - 1, exact near 0.", "floor": "The largest integer that is not above x.",
+            "ceil": "The smallest integer that is not below x.", "trunc": "x without what stands behind the point.",
+            "round": "The nearest integer; of two the even one.", "sign": "-1, 0 or 1.",
+            "clone": "A copy.", "detach": "x itself, off the tape.", "remainder": "a - b floor(a / b).",
+            "floor_divide": "floor(a / b), off the tape.", "isnan": "Whether each element is not a number.",
+            "isinf": "Whether each element is infinite.", "isfinite": "Whether each element is finite.",
+            **{name: f"Whether {relation}, element by element." for name, relation in {
+                "eq": "a = b", "ne": "a and b differ", "lt": "a < b", "le": "a ≤ b", "gt": "a > b", "ge": "a ≥ b",
+                "logical_and": "a and b are true", "logical_or": "a or b is true", "logical_not": "a is false",
+                "logical_xor": "one of a and b alone is true"}.items()},
+            **{f"bitwise_{name}": f"{name} of the bits, or of truth values." for name in ("and", "or", "xor", "not")}}
 
 
 def arguments(operation) -> list[str]:

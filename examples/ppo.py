@@ -35,9 +35,8 @@ scheduler = optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=args.steps)
 def learn(state, action, old, advantage, goal):
     logs = F.log_softmax(actor(state), dim=1)
     ratio = ((logs * action).sum(1) - old).exp()
-    clipped = F.where(ratio > 1 + CLIP, 1 + CLIP, F.where(ratio < 1 - CLIP, 1 - CLIP, ratio))
-    gain, held = ratio * advantage, clipped * advantage
-    loss = -F.where(gain < held, gain, held).mean()
+    clipped = ratio.clamp(1 - CLIP, 1 + CLIP)
+    loss = -F.minimum(ratio * advantage, clipped * advantage).mean()
     loss = loss + F.mse_loss(critic(state)[:, 0], goal) + ENTROPY * (logs.exp() * logs).sum(1).mean()
     optimizer.zero_grad()
     loss.backward()

@@ -11,7 +11,7 @@ from . import __version__
 from .commands.common import FAILED, INTERRUPTED, USAGE, CommandError
 from .training.progress import say
 
-COMMANDS = ("train", "predict", "show", "profile", "reproduce", "sweep")
+COMMANDS = ("train", "predict", "show", "export", "profile", "reproduce", "sweep")
 
 
 class Parser(argparse.ArgumentParser):

@@ -26,7 +26,8 @@ def their(L, array, like):
     return array.astype(like.dtype) if array.dtype.kind == "f" else array
 
 
-UNARY = ["abs", "exp", "neg", "erf", "tanh", "sigmoid", "relu", "elu", "selu", "leaky_relu"]
+UNARY = ["abs", "exp", "neg", "erf", "sin", "cos", "square", "expm1", "floor", "ceil", "round", "trunc", "sign", "tanh",
+          "sigmoid", "relu", "elu", "selu", "leaky_relu"]
 for shape in SHAPES:
     for name in dict.fromkeys([*UNARY, *[enumerated.function_of(kind) for kind in enumerated.ACTIVATIONS.values()]]):
         if "softmax" in name:
@@ -34,6 +35,9 @@ for shape in SHAPES:
                 row(f"{name} {shape} {dim}", lambda L, a, name=name, dim=dim: getattr(L, name)(a, dim=dim), shape)
         else:
             row(f"{name} {shape}", lambda L, a, name=name: getattr(L, name)(a), shape)
+    for name in ("reciprocal", "rsqrt", "log1p", "log2", "log10"):
+        row(f"{name} {shape}", lambda L, a, name=name: getattr(L, name)(a * a + 0.1), shape)
+    row(f"remainder {shape}", lambda L, a, b: L.remainder(a, b * b + 0.3), shape, shape)
     row(f"gelu tanh {shape}", lambda L, a: L.gelu(a, approximate="tanh"), shape)
     row(f"hardtanh {shape} bounds", lambda L, a: L.hardtanh(a, -0.3, 0.8), shape)
     row(f"threshold {shape}", lambda L, a: L.threshold(a, -0.2, 0.7), shape)
@@ -55,6 +59,8 @@ for shape in SHAPES:
             for name in ("prod", "amax", "amin", "sum", "mean"):
                 row(f"{name} {shape} {dim} {keepdim}",
                     lambda L, a, name=name, dim=dim, keepdim=keepdim: getattr(L, name)(a, dim, keepdim=keepdim), shape)
+            row(f"logsumexp {shape} {dim} {keepdim}",
+                lambda L, a, dim=dim, keepdim=keepdim: L.logsumexp(10 * a, dim, keepdim=keepdim), shape)
             for name in ("std", "var") if n > 1 else ():
                 for correction in (0, 1):
                     row(f"{name} {shape} {dim} {keepdim} {correction}",
@@ -63,6 +69,13 @@ for shape in SHAPES:
             row(f"norm {shape} {dim} {keepdim}",
                 lambda L, a, dim=dim, keepdim=keepdim: L.norm(a, 3, dim, keepdim), shape)
         row(f"cumsum {shape} {dim}", lambda L, a, dim=dim: L.cumsum(a, dim), shape)
+        for shift in (1, -2):
+            row(f"roll {shape} {dim} {shift}", lambda L, a, dim=dim, shift=shift: L.roll(a, shift, dim), shape)
+        row(f"narrow {shape} {dim}", lambda L, a, dim=dim: L.narrow(a, dim, a.shape[dim] - 1, 1) * 3, shape)
+        row(f"select {shape} {dim}", lambda L, a, dim=dim: L.select(a, dim, 0) * 2, shape)
+        row(f"unbind {shape} {dim}", lambda L, a, dim=dim: L.unbind(a, dim)[-1] * 2, shape)
+        row(f"movedim {shape} {dim}", lambda L, a, dim=dim: L.movedim(a, dim, 0), shape)
+        row(f"swapaxes {shape} {dim}", lambda L, a, dim=dim: L.swapaxes(a, dim, 0), shape)
         row(f"flip {shape} {dim}", lambda L, a, dim=dim: L.flip(a, (dim,)), shape)
         row(f"sort {shape} {dim}", lambda L, a, dim=dim: L.sort(a, dim).values, shape)
         row(f"sort {shape} {dim} descending", lambda L, a, dim=dim: a.sort(dim, descending=True)[0], shape)
@@ -82,6 +95,56 @@ for shape in SHAPES:
             row(f"triu {shape} {diagonal}", lambda L, a, diagonal=diagonal: a.triu(diagonal), shape)
     row(f"repeat {shape}", lambda L, a: a.repeat(2, *[3] * a.ndim), shape)
     row(f"expand {shape}", lambda L, a: a.expand(2, *[-1] * a.ndim), shape)
+for offset in (-1, 0, 2):
+    row(f"diag of a matrix {offset}", lambda L, a, offset=offset: L.diag(a, offset), (3, 4))
+    row(f"diag of a vector {offset}", lambda L, a, offset=offset: L.diag(a, offset), (3,))
+row("trace", lambda L, a: L.trace(a), (3, 4))
+row("t", lambda L, a: L.t(a), (3, 4))
+row("t of a vector", lambda L, a: a.t() * 2, (3,))
+row("mm", lambda L, a, b: L.mm(a, b), (3, 4), (4, 2))
+row("mv", lambda L, a, b: L.mv(a, b), (3, 4), (4,))
+row("dot", lambda L, a, b: a.dot(b), (4,), (4,))
+row("addmm", lambda L, a, b, c: L.addmm(a, b, c, beta=0.5, alpha=2), (3, 2), (3, 4), (4, 2))
+row("roll of all", lambda L, a: L.roll(a, 5), (3, 4))
+row("roll of two", lambda L, a: L.roll(a, (1, -1), (0, 1)), (3, 4))
+row("logsumexp of two", lambda L, a: L.logsumexp(a, (0, 2)), (3, 4, 2))
+for name in ("median", "diff", "take_along_dim", "repeat_interleave", "normalize", "softmin"):
+    call = {"median": lambda L, a, dim: L.median(a, dim).values, "diff": lambda L, a, dim: L.diff(a, dim=dim),
+            "take_along_dim": lambda L, a, dim: L.take_along_dim(a, their(
+                L, INDEX if dim == 0 else [[0, 2], [1, 1], [3, 0]], a), dim),
+            "repeat_interleave": lambda L, a, dim: L.repeat_interleave(a, 3, dim),
+            "normalize": lambda L, a, dim: L.normalize(a, dim=dim), "softmin": lambda L, a, dim: L.softmin(a, dim=dim)}
+    for dim in (0, 1):
+        row(f"{name} {dim}", lambda L, a, dim=dim, call=call[name]: call(L, a, dim), (3, 4))
+row("median of all", lambda L, a: L.median(a), (3, 4))
+row("diff twice", lambda L, a: L.diff(a, 2), (3, 4))
+row("repeat_interleave of all", lambda L, a: L.repeat_interleave(a, 2), (3, 4))
+row("tan", lambda L, a: L.tan(L.tanh(a)), (3, 4))
+row("lerp", lambda L, a, b, c: L.lerp(a, b, c), (3, 4), (3, 4), (3, 4))
+row("tile", lambda L, a: L.tile(a, (2, 1, 3)), (3, 4))
+row("tile of the last", lambda L, a: a.tile((2,)), (3, 4))
+row("hstack", lambda L, a, b: L.hstack([a, b]), (3, 4), (3, 2))
+row("hstack of vectors", lambda L, a, b: L.hstack([a, b]), (3,), (2,))
+row("vstack", lambda L, a, b: L.vstack([a, b]), (3, 4), (4,))
+row("broadcast_to", lambda L, a: L.broadcast_to(a, (2, 3)), (3,))
+row("max of two", lambda L, a, b: L.max(a, b), (3, 4), (4,))
+row("min of two", lambda L, a, b: L.min(a, b), (3, 4), (3, 4))
+row("absolute", lambda L, a: L.absolute(a), (3, 4))
+row("clip", lambda L, a: L.clip(a, -0.5, 0.5), (3, 4))
+row("clone", lambda L, a: L.clone(a) * 2, (3, 4))
+row("where", lambda L, a, b: a.where(a > 0, b), (3, 4), (3, 4))
+row("mT", lambda L, a: a.mT * 2, (2, 3, 4))
+row("masked_select", lambda L, a: L.masked_select(a, a > 0), (3, 4))
+for around in ((1, 2), (0, 1, 2, 0), (1, 1, 2, 2)):
+    for mode in ("constant", "reflect", "replicate", "circular"):
+        shape = (2, 3, 4) if len(around) == 2 else (2, 2, 3, 4)
+        row(f"pad {around} {mode}", lambda L, a, around=around, mode=mode: L.pad(a, around, mode=mode), shape)
+row("pad with a value", lambda L, a: L.pad(a, (1, 0, 0, 2), value=1.5), (3, 4))
+row("pad that cuts", lambda L, a: L.pad(a, (-1, 1, 2, -1)), (3, 4))
+row("instance_norm", lambda L, a, b, c: L.instance_norm(a, weight=b, bias=c, eps=0.01), (2, 3, 4), (3,), (3,))
+row("instance_norm of running statistics", lambda L, a, b, c: L.instance_norm(
+    a, their(L, np.array([0.1, 0.2, 0.3]), a), their(L, np.array([0.7, 1.2, 0.3]), a), b, c, False),
+    (2, 3, 4), (3,), (3,))
 row("std", lambda L, a: L.std(a), (3, 4))
 row("var", lambda L, a: L.var(a, (0, 2), unbiased=False), (3, 4, 2))
 row("var all", lambda L, a: L.var(a), (3, 4))

@@ -30,7 +30,8 @@ def test_the_examples_run(capsys):
     assert "capture: " in capsys.readouterr().out  # the error that one of them shows
 
 
-def test_the_readme_runs(capsys):
+def test_the_readme_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # it writes files
     threads = minidl.get_num_threads()
     try:
         names = run_examples(README, "README.md")

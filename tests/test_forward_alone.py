@@ -335,7 +335,7 @@ def test_a_gradient_without_axes_is_an_array(name, kind):
         y = function(x) + function(x) * function(1 * x)
         y.backward(np.ones(y.shape, y.dtype))
         seen.append(x.grad.copy())
-        assert type(x.grad) is np.ndarray and x.grad.shape == () and x.grad.dtype == np.float32
+        assert isinstance(x.grad, np.ndarray) and x.grad.shape == () and x.grad.dtype == np.float32
     np.testing.assert_allclose(seen[1], 2 * seen[0], rtol=1e-6)  # added up in another order
 
 

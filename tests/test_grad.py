@@ -137,7 +137,7 @@ def test_a_parameter_stays_in_its_flat_buffer():
     assert all(p.grad is None for p in layer.parameters()) and all(dx.requires_grad for dx in first)
     loss.backward(create_graph=True)
     for parameter, dx in zip(layer.parameters(), first, strict=True):
-        assert type(parameter.grad) is np.ndarray and np.shares_memory(parameter.grad, parameter.store.gradients)
+        assert isinstance(parameter.grad, np.ndarray) and np.shares_memory(parameter.grad, parameter.store.gradients)
         np.testing.assert_array_equal(parameter.grad, dx.data)
 
 

@@ -186,7 +186,7 @@ def test_the_weight_lies_as_the_product_reads_it():
     (lambda: nn.Conv2d(1, 1, 3, padding=-1), ValueError, "padding of at least 0"),
     (lambda: nn.Conv2d(1, 1, 3, padding="some"), ValueError, "padding 'same', 'valid' or integers"),
     (lambda: nn.Conv2d(1, 1, 3, padding="same", stride=2), ValueError, "needs a stride of 1"),
-    (lambda: nn.Conv2d(1, 1, 3, padding_mode="circular"), ValueError, "padding_mode"),
+    (lambda: nn.Conv2d(1, 1, 3, padding_mode="mirror"), ValueError, "padding_mode"),
     (lambda: nn.Conv2d(3, 1, 3)(np.zeros((2, 4, 5, 5), np.float32)), ValueError,
      r"Conv2d\(3, 1, .*expected input of shape \(N, 3, H, W\) or \(3, H, W\), got \(2, 4, 5, 5\)"),
     (lambda: nn.Conv1d(3, 1, 3)(np.zeros((2, 3, 5, 5), np.float32)), ValueError, r"\(N, 3, L\)"),

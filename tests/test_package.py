@@ -61,7 +61,8 @@ def test_a_listing_of_the_package_shows_its_public_names_alone():
     assert shown == list(minidl.__all__)
     assert all(hasattr(minidl, name) for name in shown)
     packages = {name for name in shown if isinstance(getattr(minidl, name), ModuleType)}
-    assert packages == {"autograd", "cuda", "data", "functional", "kernels", "nn", "optim", "training"}
+    assert packages == {"autograd", "cuda", "data", "distributions", "functional", "kernels", "nn", "optim",
+                        "training", "utils"}
     assert issubclass(minidl.CaptureError, RuntimeError)
 
 

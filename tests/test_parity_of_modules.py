@@ -51,6 +51,11 @@ CASES += [("CosineEmbeddingLoss", {"margin": margin, "reduction": how}, [(4, 3),
           for margin in (0.0, 0.4) for how in REDUCTIONS]
 CASES += [("TripletMarginLoss", {"swap": swap, "p": p, "reduction": how}, [(4, 3)] * 3)
           for swap in (True, False) for p in (1.0, 2.0) for how in REDUCTIONS]
+for _affine in (True, False):
+    for _tracked in (True, False):
+        for _name, _shapes in (("InstanceNorm1d", [(2, 4, 3), (4, 3)]), ("InstanceNorm2d", [(2, 4, 3, 2), (4, 3, 2)])):
+            CASES += [(_name, {"num_features": 4, "affine": _affine, "track_running_stats": _tracked, "momentum": 0.3},
+                       [shape]) for shape in _shapes]
 
 
 def test_every_module_has_a_case():
@@ -71,7 +76,7 @@ def inputs_of(name: str, shapes) -> list[np.ndarray]:
 def test_module(name, settings, shapes):
     arrays = inputs_of(name, shapes)
     ours, theirs = getattr(nn, name)(**settings), pytorch_twins.module(name, **settings).double()
-    if ours.parameters():
+    if ours.parameters() or "num_features" in settings:
         ours = getattr(nn, name)(**settings, dtype=np.float64)
         ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
     more = [np.array([1.0, -1.0, 1.0, -1.0])] if name == "CosineEmbeddingLoss" else []

@@ -314,7 +314,7 @@ def test_what_it_is_told():
         (x.relu() * 2).sum().backward()
     assert active_recorder() is None
     assert tape.log == ["relu", "mul", "sum", "ones_like", "expand_as", "mul", "relu_backward", "accumulate"]
-    assert type(x.grad) is np.ndarray
+    assert isinstance(x.grad, np.ndarray)
 
 
 @pytest.mark.parametrize("read", [float, bool, int, np.asarray, repr, lambda x: x.item(), lambda x: x.tolist(),

@@ -10,8 +10,10 @@ UNTOLD = {"dtype", "device", "generator",
           "inplace",          # changes nothing
           "weight", "pos_weight",  # of losses: arrays, which are buffers
           "init",             # of PReLU: the weight's first value
-          "padding_mode"}     # has one value
-OTHERS = {"mode": "sum", "nonlinearity": "relu", "reduction": "sum", "activation": "gelu", "approximate": "tanh",
+          "sparse",           # changes nothing
+          "scale_grad_by_freq"}  # has one value
+OTHERS = {"mode": "sum", "nonlinearity": "relu", "padding_mode": "reflect",
+          "reduction": "sum", "activation": "gelu", "approximate": "tanh",
           "padding_idx": 1, "kdim": 4, "vdim": 4, "eps": 1e-3, "stride": 3, "divisor_override": 3, "max_norm": 1.0}
 
 

@@ -11,7 +11,7 @@ import minidl
 from minidl import functional as F
 from minidl import nn
 from minidl.autograd import grad
-from minidl.functional import arrangement, selection, statistics
+from minidl.functional import arrangement, further, padding, parts, rounding, sampling, selection, statistics
 from minidl.functional.applied import unbroadcast
 
 # Every operation, against finite differences in float64
@@ -192,6 +192,12 @@ EXPRESSIONS = {
     "cross_entropy of rows": lambda L, N, a, b: N.cross_entropy(
         rows_of(L, a), constant(L, 0.5 + np.cos(np.arange(3 * rows_of(L, a).shape[1])), a).reshape(3, -1)),
     "erf": lambda L, N, a, b: L.erf(a) * b,
+    "sin": lambda L, N, a, b: L.sin(a * b), "cos": lambda L, N, a, b: L.cos(a) * b,
+    "square": lambda L, N, a, b: L.square(a) * b, "expm1": lambda L, N, a, b: L.expm1(L.tanh(a)) * b,
+    "reciprocal": lambda L, N, a, b: L.reciprocal(a * a + 1) * b, "rsqrt": lambda L, N, a, b: L.rsqrt(a * a + 1) * b,
+    "log1p": lambda L, N, a, b: L.log1p(a * a) * b, "log2": lambda L, N, a, b: L.log2(a * a + 1) * b,
+    "log10": lambda L, N, a, b: L.log10(a * a + 1) * b,
+    "logsumexp": lambda L, N, a, b: L.logsumexp(rows_of(L, a), 0).mean() * b,
     "threshold": lambda L, N, a, b: N.threshold(a * b, 0.1, 0.5),
     "binary_cross_entropy": lambda L, N, a, b: N.binary_cross_entropy(L.sigmoid(a + b), L.sigmoid(b - a)),
     "kl_div": lambda L, N, a, b: N.kl_div(a + b, L.sigmoid(a * b), reduction="sum"),
@@ -222,8 +228,11 @@ for _name, _kind in {**enumerated.ACTIVATIONS, **enumerated.LOSSES}.items():  # 
         EXPRESSIONS[_function] = (
             (lambda L, N, a, b, name=_function: getattr(N, name)(a + b, a * 0.5 * b)) if _name in enumerated.LOSSES else
             (lambda L, N, a, b, name=_function, how=_how: of(N, name)(a, **how) * b))
-WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout",  # no derivative, no operation, draws of its own,
+WITHOUT = {"all", "any", "argmax", "argmin", "Operation", "dropout", "detach", "eq", "ge", "gt", "le", "lt",
+           "ne",  # no derivative, no operation, draws of its own,
            "embedding_bag", "scaled_dot_product_attention"}  # or PyTorch has no second derivative
+WITHOUT |= {*rounding.__all__, *sampling.__all__, "instance_norm"}  # none, or in test_functional.py
+WITHOUT |= set(further.__all__ + padding.__all__ + parts.__all__)
 WITHOUT |= set(arrangement.__all__ + selection.__all__ + statistics.__all__)  # of their own second derivatives in
 #                                                            test_functional.py: shapes as these graphs have do not fit
 

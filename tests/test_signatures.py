@@ -22,10 +22,10 @@ SIGNATURES = {
     minidl.Tensor: "(data, requires_grad=False)",
     minidl.Tensor.backward: "(self, gradient=None, retain_graph=None, create_graph=False)",
     minidl.Parameter.zero_grad: "(self, set_to_none=True)",
-    minidl.tensor: "(data, requires_grad=False, dtype=None)",
-    minidl.zeros: f"(*size, dtype={F4}, requires_grad=False)",
-    minidl.ones: f"(*size, dtype={F4}, requires_grad=False)",
-    minidl.randn: f"(*size, generator=None, dtype={F4}, requires_grad=False)",
+    minidl.tensor: "(data, requires_grad=False, dtype=None, device=None)",
+    minidl.zeros: "(*size, dtype=None, device=None, requires_grad=False)",
+    minidl.ones: "(*size, dtype=None, device=None, requires_grad=False)",
+    minidl.randn: "(*size, generator=None, dtype=None, device=None, requires_grad=False)",
     minidl.fit: "(model, criterion, optimizer, data, *, validation=None, epochs=1, batch_size=32, seed=None, "
                 "scheduler=None, callbacks=(), transform=None, augment=None, progress=True, captured=True)",
     minidl.evaluate: "(model, criterion, data, *, batch_size=1024, transform=None, coding=None)",
@@ -68,12 +68,12 @@ SIGNATURES = {
     nn.LayerNorm: "(normalized_shape, eps=1e-05, elementwise_affine=True, bias=True, dtype=None)",
     nn.RMSNorm: "(normalized_shape, eps=None, elementwise_affine=True, dtype=None)",
     nn.GroupNorm: "(num_groups, num_channels, eps=1e-05, affine=True, dtype=None)",
-    nn.Embedding: "(num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, dtype=None, *, "
-                  "generator=None)",
+    nn.Embedding: "(num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, "
+                  "scale_grad_by_freq=False, sparse=False, dtype=None, *, generator=None)",
     nn.RNN: "(input_size, hidden_size, num_layers=1, nonlinearity='tanh', bias=True, batch_first=False, dropout=0.0, "
             "bidirectional=False, dtype=None, *, generator=None)",
     nn.LSTM: "(input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, "
-             "dtype=None, *, generator=None)",
+             "proj_size=0, dtype=None, *, generator=None)",
     nn.GRUCell: "(input_size, hidden_size, bias=True, dtype=None, *, generator=None)",
     nn.MultiheadAttention: "(embed_dim, num_heads, dropout=0.0, bias=True, add_bias_kv=False, add_zero_attn=False, "
                            "kdim=None, vdim=None, batch_first=False, dtype=None, *, generator=None)",

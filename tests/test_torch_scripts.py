@@ -10,9 +10,8 @@ import pytest
 SCRIPTS = Path(__file__).parent / "scripts"
 EXCHANGED = [
     (r"^import torch$", "import minidl as torch"),
-    (r"^import torch\.([\w.]+) as", r"import minidl.\1 as"),
-    (r"^from torch\.utils\.data import", "from minidl.data import"),
-    (r"^from torch import", "from minidl import"),
+    (r"^import torch\.([\w.]+)( as|$)", r"import minidl.\1\2"),
+    (r"^from torch(\.[\w.]+)? import", r"from minidl\1 import"),
 ]
 
 
@@ -89,3 +88,64 @@ def test_a_pole_is_kept_up(name, settings, monkeypatch):
 def test_they_are_pytorchs_scripts(name, settings, monkeypatch):
     pytest.importorskip("torch")
     assert run(name, monkeypatch, False, **settings)
+
+
+def test_a_variational_autoencoder_learns(monkeypatch):
+    losses, pictures = run("vae", monkeypatch, True)
+    assert losses[-1] < 0.8 * losses[0] and pictures.shape == (16, 1, 8, 8)
+
+
+def test_an_autoencoder_cleans_pictures(monkeypatch):
+    losses, baseline, state = run("autoencoder", monkeypatch, True)
+    assert losses[-1] < 0.5 * baseline and list(state)[:3] == [
+        "encoder.conv1.weight", "encoder.conv1.bias", "encoder.norm1.weight"]
+
+
+def test_a_generator_finds_the_ring(monkeypatch):
+    radius, spread, centre, _ = run("gan", monkeypatch, True)
+    assert abs(radius - 1) < 0.2 and spread < 0.3 and centre < 0.4
+
+
+def test_names_are_told_apart_and_written(monkeypatch):
+    losses, share, (loss, names) = run("char_rnn", monkeypatch, True)
+    assert losses[-1] < 0.2 * losses[0] and share > 0.95 and loss < 0.8 and len(set(names)) > 5
+
+
+def test_texts_are_told_apart(monkeypatch):
+    losses, accuracy = run("text_bag", monkeypatch, True)
+    assert accuracy > 0.9 and np.mean(losses[-20:]) < 0.5 * losses[0]
+
+
+def test_an_equation_is_solved_and_a_constant_found(monkeypatch):
+    error, omegas = run("pinn", monkeypatch, True)
+    assert error < 0.02 and abs(omegas[-1] - 3) < 0.2
+
+
+def test_digits_are_read(monkeypatch):
+    losses, accuracy = run("lenet", monkeypatch, True)
+    assert accuracy > 0.85 and np.mean(losses[-10:]) < 0.3 * losses[0]
+
+
+def test_a_series_is_foretold(monkeypatch):
+    losses, error, foretold, true = run("series_gru", monkeypatch, True)
+    assert losses[-1] < 0.05 * losses[0] and error < 0.15 and np.abs(np.subtract(foretold, true)).max() < 0.6
+
+
+def test_words_are_tagged_and_the_first_symbol_remembered(monkeypatch):
+    losses, tags, share = run("tagger_lstm", monkeypatch, True)
+    assert losses[-1] < 0.3 * losses[0] and tags == [0, 1, 2, 0, 1] and share > 0.9
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+    ("vae", {"argv": ["--epochs", "1"]}), ("autoencoder", {"epochs": 1}), ("gan", {"iterations": 8}),
+    ("char_rnn", {"n_iters": 30, "print_every": 10}), ("text_bag", {"epochs": 1}), ("pinn", {"steps": 5}),
+    ("lenet", {"epochs": 1}), ("series_gru", {"n_epochs": 1}), ("tagger_lstm", {"epochs": 2, "steps": 2})])
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_so_are_these(name, settings, monkeypatch):
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert run(name, monkeypatch, False, **settings)
+    finally:
+        torch.set_num_threads(threads)

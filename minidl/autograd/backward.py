@@ -95,14 +95,14 @@ def gradients_at(roots: Sequence[tuple[Tensor, Any]], targets: Sequence[Tensor],
 def _untouched(node: Node, g: np.ndarray, needs_grad: Sequence[bool], waiting: dict) -> Sequence:
     """The node's gradients; what its function adds to parameters goes to ``waiting``, and their gradients stay."""
     before = [(parameter, parameter.grad) for parameter in node.parameters()]
-    before = [(parameter, None if grad is None else grad.copy()) for parameter, grad in before]
+    before = [(parameter, None if grad is None else np.array(grad)) for parameter, grad in before]
     for parameter, _ in before:
         parameter.grad = None
     try:
         given = node.gradients(g, needs_grad)
         for parameter, _ in before:
             if parameter.grad is not None:
-                key, mine = id(parameter), parameter.grad.copy()
+                key, mine = id(parameter), np.array(parameter.grad)
                 waiting[key] = mine if key not in waiting else _sum(waiting[key], mine)
     finally:
         for parameter, grad in before:

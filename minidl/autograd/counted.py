@@ -3,43 +3,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.memory import Status
+from .values import Values
 
 # NumPy's functions that write into their first argument
 _WRITERS = (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask)
 
 
-class Counted(np.ndarray):
+class Counted(Values):
     """A view of a parameter's array that advances the parameter's version with each write.
 
     ``w[...] = v``, ``w -= v``, ``np.copyto(w, v)``, ``out=w`` and the methods that write are counted, on
     views of it, too; writes through ``np.asarray(w)`` or the buffer are not. Results computed from it are plain arrays.
     """
 
-    _status: Status | None = None  # of the array that of() made, which is the base of its views
-
-    @classmethod
-    def of(cls, array: np.ndarray, status: Status) -> Counted:
-        made = array.view(cls)
-        made._status = status
-        return made
-
     def written(self) -> None:
         """Count a write as a change of the parameter, unless this is a copy."""
-        owner = self.base if type(self.base) is Counted else self
-        if owner._status is not None:
-            owner._status.advance()
+        status = self._owner()._status
+        if status is not None:
+            status.advance()
 
     def __setitem__(self, index, value) -> None:
         self.written()
         super().__setitem__(index, value)
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
-        if array is self:  # out=self, as the in-place operators have it
+        if array is self:
             self.written()
-            return self
-        array = np.asarray(array)
-        return array[()] if return_scalar else array
+        return super().__array_wrap__(array, context, return_scalar)
 
     def __array_function__(self, function, types, args, kwargs):
         if function in _WRITERS and isinstance(args[0], Counted):
@@ -64,9 +54,3 @@ class Counted(np.ndarray):
 
     def __deepcopy__(self, memo):
         return np.array(self)
-
-    def __reduce_ex__(self, protocol):
-        return np.array(self).__reduce_ex__(protocol)
-
-    def __repr__(self) -> str:
-        return repr(np.asarray(self))

@@ -32,3 +32,9 @@ class device:
 def is_cpu(what: Any) -> bool:
     """Whether this names the CPU, as a device or a text."""
     return isinstance(what, device) or (isinstance(what, str) and what in ("cpu", "cpu:0"))
+
+
+def check_device(given: Any) -> None:
+    """ValueError or TypeError for what is not the CPU, None aside."""
+    if given is not None:
+        device(given)

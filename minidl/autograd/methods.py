@@ -3,10 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .other_methods import OtherMethods
+
 rows: Any = None  # the package functional, which sets it; see operators.py
 
 
-class Methods:
+class Methods(OtherMethods):
     """What can be computed of a Tensor, continued. See ``functional`` for what each operation is."""
 
     __slots__ = ()

@@ -82,6 +82,18 @@ class Operators(Methods):
     def __imatmul__(self, other):
         return self._in_place(rows.matmul, other)
 
+    def __mod__(self, other):
+        return rows.remainder(self, other) if _is_input(other) else NotImplemented
+
+    def __rmod__(self, other):
+        return rows.remainder(other, self) if _is_input(other) else NotImplemented
+
+    def __floordiv__(self, other):
+        return rows.floor_divide(self, other) if _is_input(other) else NotImplemented
+
+    def __rfloordiv__(self, other):
+        return rows.floor_divide(other, self) if _is_input(other) else NotImplemented
+
     def __neg__(self):
         return rows.neg(self)
 
@@ -102,11 +114,11 @@ class Operators(Methods):
         self.overwrite(result)
         return self
 
-    def add(self, other):
-        return rows.add(self, other)
+    def add(self, other, *, alpha=1):
+        return rows.add(self, other if alpha == 1 else alpha * other)
 
-    def sub(self, other):
-        return rows.sub(self, other)
+    def sub(self, other, *, alpha=1):
+        return rows.sub(self, other if alpha == 1 else alpha * other)
 
     def mul(self, other):
         return rows.mul(self, other)
@@ -139,6 +151,27 @@ class Operators(Methods):
 
     def __ne__(self, other):
         return rows.ne(self, other) if _is_input(other) else NotImplemented
+
+    def __and__(self, other):
+        return rows.bitwise_and(self, other) if _is_input(other) else NotImplemented
+
+    def __rand__(self, other):
+        return rows.bitwise_and(other, self) if _is_input(other) else NotImplemented
+
+    def __or__(self, other):
+        return rows.bitwise_or(self, other) if _is_input(other) else NotImplemented
+
+    def __ror__(self, other):
+        return rows.bitwise_or(other, self) if _is_input(other) else NotImplemented
+
+    def __xor__(self, other):
+        return rows.bitwise_xor(self, other) if _is_input(other) else NotImplemented
+
+    def __rxor__(self, other):
+        return rows.bitwise_xor(other, self) if _is_input(other) else NotImplemented
+
+    def __invert__(self):
+        return rows.bitwise_not(self)
 
     def lt(self, other):
         return rows.lt(self, other)
@@ -252,8 +285,8 @@ class Operators(Methods):
 
     # Casts and copies
 
-    def to(self, dtype):
-        return rows.to(self, dtype)
+    def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
+        return rows.to(self, *args, dtype=dtype, device=device, copy=copy)
 
     def float(self):
         return rows.to(self, np.float32)

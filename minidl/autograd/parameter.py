@@ -13,6 +13,7 @@ from . import storage
 from .counted import Counted
 from .tape import active_recorder
 from .tensor import Tensor, as_array, check_flag, like
+from .values import Values
 
 Order = Literal["C", "F"] | tuple[int, ...]
 
@@ -60,6 +61,7 @@ class Parameter(Tensor):
         self._data = _shaped(store.values[start:end], shape, self.order)
         self._grad = _shaped(store.gradients[start:end], shape, self.order)
         self._shown: np.ndarray | None = None
+        self._shown_grad: np.ndarray | None = None
 
     def move(self, store: storage.Store, start: int) -> None:
         """Copy value and gradient to ``store`` at ``start``, and use that memory from now on."""
@@ -106,7 +108,9 @@ class Parameter(Tensor):
     @property
     def gradient(self) -> np.ndarray:
         """The array of the gradient, which always exists."""
-        return self._grad
+        if self._shown_grad is None:
+            self._shown_grad = Values.of(self._grad)
+        return self._shown_grad
 
     def has_grad(self) -> bool:
         """Whether there is a gradient: a backward reached it, or its array is not zero."""
@@ -117,7 +121,7 @@ class Parameter(Tensor):
         recorder = active_recorder()
         if recorder is not None:
             recorder.gradient_queried(self)
-        return self._grad if self.has_grad() else None
+        return self.gradient if self.has_grad() else None
 
     @grad.setter
     def grad(self, value) -> None:

@@ -70,6 +70,9 @@ class recording_on_tape(ContextDecorator):
     def __exit__(self, *exception) -> None:
         thread.depth = self.before
 
+    def _recreate_cm(self):  # one for each call of a function that it decorates, which may call itself
+        return recording_on_tape(self.on)
+
 
 class no_grad(ContextDecorator):
     """Within ``with no_grad():``, or in a function decorated with ``@no_grad()``, nothing is recorded.
@@ -89,6 +92,44 @@ class no_grad(ContextDecorator):
         if code is not None and code.co_flags & GENERATOR:
             return _unrecorded(function)
         return super().__call__(function)
+
+
+class inference_mode(no_grad):
+    """no_grad() by another name, or nothing with mode=False; PyTorch's also makes Tensors that cannot be recorded."""
+
+    def __init__(self, mode: bool = True):
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        thread.depth += self.mode
+
+    def __exit__(self, *exception) -> None:
+        thread.depth -= self.mode
+
+
+class enable_grad(recording_on_tape):
+    """Within it, or in a function decorated with ``@enable_grad()``, operations are recorded, also in a no_grad()."""
+
+    def __init__(self):
+        super().__init__(True)
+
+
+class set_grad_enabled:
+    """``set_grad_enabled(on)``: from now on this thread records operations, or not; in ``with``, within the block."""
+
+    def __init__(self, mode: bool):
+        self.before, thread.depth = thread.depth, 0 if mode else 1
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception) -> None:
+        thread.depth = self.before
+
+
+def is_grad_enabled() -> bool:
+    """Whether this thread records operations, as it does outside no_grad()."""
+    return recording()
 
 
 def _unrecorded(function: Callable) -> Callable:

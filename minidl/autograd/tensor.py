@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import random
 from ..arrays import FLOATS
 from ..kernels.memory import Status
-from . import operators
+from . import operators, values
 from .backward import run_backward
-from .device import device
+from .device import check_device, device
 from .operators import Operators
 from .tape import Node, active_recorder, constant, recording, recording_on_tape, unseen
+from .values import Values
 
 
 class Tensor(Operators):
@@ -206,10 +208,10 @@ class Tensor(Operators):
             recorder = active_recorder()
             if (recording() or recorder is not None) and not (recorder is not None and recorder.leaf(self, gradient)):
                 total = gradient.clone() if self.grad is None else gradient.__radd__(self.grad)
-                self.grad = total if recording() else total._data
+                self.grad = total if recording() else Values.of(total._data)
                 return
             gradient = gradient._data
-        self.grad = np.array(gradient if self.grad is None else as_array(self.grad) + gradient)
+        self.grad = Values.of(np.array(gradient if self.grad is None else as_array(self.grad) + gradient))
 
     def copy_(self, source) -> Tensor:
         """Copy a Tensor, an array or a number into the array, in place, broadcast and cast to its dtype.
@@ -268,10 +270,22 @@ class Tensor(Operators):
         self._data = view._data
         return self
 
+    def __setitem__(self, where, value) -> None:
+        """``x[where] = value``, broadcast and cast, for any index that NumPy takes. Raises as copy_ does."""
+        if active_recorder() is not None:
+            self._change(operators.rows.index_put(self, where, value))
+            return
+        if recording() and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+            raise _not_in_place()
+        parts = where if isinstance(where, tuple) else (where,)
+        self._data[tuple([part._data if isinstance(part, Tensor) else part for part in parts])] = (
+            value._data if isinstance(value, Tensor) else value)
+        self.counted().advance()
+
     def _change(self, values, same_dtype: bool = False) -> Tensor:
         """Overwrite the array, and return the Tensor."""
         if recording() and (self.requires_grad or (isinstance(values, Tensor) and values.requires_grad)):
-            raise RuntimeError("a Tensor that requires grad, or is given one, changes in place within no_grad() alone")
+            raise _not_in_place()
         shape = np.shape(values._data if isinstance(values, Tensor) else values)
         if np.broadcast_shapes(shape, self.shape) != self.shape:
             raise ValueError(f"expected values that fit into a Tensor of shape {self.shape}, got {shape}")
@@ -279,6 +293,21 @@ class Tensor(Operators):
             raise TypeError(f"a result of {values.dtype} does not fit into a Tensor of {self.dtype} in place")
         self.overwrite(values)
         return self
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator=None) -> Tensor:
+        """Fill with samples of N(mean, std²), in place; of minidl's own stream, or a seed's or Generator's."""
+        return self._change(drawn("normal_", lambda: np.asarray(
+            random.generator(generator).normal(mean, std, self.shape)).astype(self.dtype)))
+
+    def uniform_(self, a: float = 0.0, b: float = 1.0, *, generator=None) -> Tensor:
+        """Fill with samples of [a, b), in place; generator as for normal_."""
+        return self._change(drawn("uniform_", lambda: np.asarray(
+            random.generator(generator).uniform(a, b, self.shape)).astype(self.dtype)))
+
+    def bernoulli_(self, p: float = 0.5, *, generator=None) -> Tensor:
+        """Fill with 1 with probability p and 0 otherwise, in place; generator as for normal_."""
+        return self._change(drawn("bernoulli_", lambda: np.asarray(
+            random.generator(generator).random(self.shape) < p).astype(self.dtype)))
 
     def zero_(self) -> Tensor:
         """Set every element to zero, in place."""
@@ -314,6 +343,11 @@ class Tensor(Operators):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu" or self._data.size != 1:
+            raise TypeError("only Tensors of one integer can be converted to an index")
+        return int(self.item())
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.ndim == 0 else super().__format__(spec)
 
@@ -322,6 +356,7 @@ class Tensor(Operators):
         return f"tensor({body}{', requires_grad=True' if self.requires_grad else ''})"
 
 
+values.tensors = Tensor
 _new = Tensor.__new__
 
 
@@ -355,6 +390,10 @@ def like(x: Tensor, value, expected: str) -> np.ndarray:
     return array
 
 
+def _not_in_place() -> RuntimeError:
+    return RuntimeError("a Tensor that requires grad, or is given one, changes in place within no_grad() alone")
+
+
 def check_flag(value) -> None:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"requires_grad must be a bool, got {type(value).__name__}")
@@ -376,8 +415,12 @@ def record(name: str, value: np.ndarray, inputs: Sequence[Tensor], gradients: Ca
     return output
 
 
-def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
-    """A Tensor of ``data``: an array, without a copy unless ``dtype`` asks for it, or numbers or lists."""
+def tensor(data, requires_grad: bool = False, dtype=None, device=None) -> Tensor:
+    """A Tensor of ``data``: an array, without a copy unless ``dtype`` asks for it, or numbers or lists.
+
+    The device may be "cpu" alone (ValueError).
+    """
+    check_device(device)
     if dtype is not None:
         if active_recorder() is not None and isinstance(data, (Tensor, np.ndarray)):
             return Tensor(data).to(dtype).requires_grad_(requires_grad)

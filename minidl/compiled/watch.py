@@ -42,6 +42,9 @@ NN = f"{OWN}{os.sep}nn{os.sep}"
 FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)
 SETTINGS = frozenset(("param_groups", "lr", "defaults", "state", "state_dict", "flats", "get_last_lr"))
+OF_GLOBALS = frozenset((  # the instructions that name one; in a class body it may be a name of the class
+    "LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME",
+    "LOAD_FROM_DICT_OR_GLOBALS"))
 DEPTH = 12  # of objects within objects that are looked through
 
 
@@ -204,7 +207,7 @@ class Watch:
         self.codes[code] = namespace
         self.nested.update(_inside(code))
         names = _code_names(code)
-        for name in names:
+        for name in _global_names(code):
             if self._new("name", id(namespace), name):
                 self.guards.name(namespace, name, f"the global {name!r}")
             if name in namespace:
@@ -225,8 +228,12 @@ class Watch:
         elif isinstance(value, np.ndarray):
             self.arrays.setdefault(id(value), (value, _content(value)))
         elif isinstance(value, (tuple, list)):
-            if isinstance(value, list):
+            if type(value) is list:
                 self.guards.items(value, f"the items of a {text}")
+            elif isinstance(value, list):  # whose class may iterate otherwise
+                items = list(value)
+                self.guards.value(lambda: [id(item) for item in value], f"the items of a {text}")
+                self.seen[id(items)] = items  # which keeps them alive, and their ids theirs
             for item in value:
                 self._visit_object(item, names, depth + 1)
             if hasattr(value, "_fields"):
@@ -521,6 +528,23 @@ def _code_names(code: CodeType) -> frozenset[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             found |= _code_names(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            found.add(constant)
+    return frozenset(found)
+
+
+@functools.lru_cache(1024)
+def _global_names(code: CodeType) -> frozenset[str]:
+    """Those of the names in a piece of code that may be globals: not the attributes, ``values`` in ``x.max(1).values``.
+
+    A text may be one, too, as in ``globals()["scale"]``.
+    """
+    import dis  # here: few need it
+
+    found = {instruction.argval for instruction in dis.get_instructions(code) if instruction.opname in OF_GLOBALS}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _global_names(constant)
         elif isinstance(constant, str) and constant.isidentifier():
             found.add(constant)
     return frozenset(found)

@@ -16,7 +16,7 @@ from .operation import Operation, no_derivative
 from .reductions import mean, sum
 from .shapes import cat, permute, reshape
 
-__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
 
 # The rows. A weight and a bias may be missing. What the derivatives for x, the weight and the bias share has them one
@@ -107,6 +107,42 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training: b
     return _channels_second(y, x.shape)
 
 
+def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats: bool = True,
+                  momentum=0.1, eps: float = 1e-5):
+    """(x - mean) / √(var + eps) weight + bias for each channel of each sample of x (N, C, ...), over its places.
+
+    The running mean and var, if given, move towards the means over the samples; without ``use_input_stats`` they are
+    used. ValueError for a single place. Ulyanov, Vedaldi and Lempitsky 2016.
+    """
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    places = math.prod(x.shape[2:])
+    if places < 2:
+        raise ValueError(f"instance_norm: expected more than one place in training, got input {x.shape}")
+    rows = reshape(x, x.shape[0], x.shape[1], -1)
+    if running_mean is not None:
+        _track_samples(rows, running_mean, running_var, momentum)
+    y = reshape(_of_rows(rows, None, None, eps), x.shape)
+    return _scaled(y, weight, bias)
+
+
+@no_grad()
+def _track_samples(rows, running_mean, running_var, momentum) -> None:
+    """Let the running mean and var move towards the means over the samples of rows (N, C, places)."""
+    centre = mean(rows, -1, keepdim=True)
+    distance = rows - centre
+    _track(running_mean, mean(reshape(centre, centre.shape[:2]), 0), momentum)
+    _track(running_var, mean(sum(distance * distance, -1) / (rows.shape[-1] - 1), 0), momentum)
+
+
+def _scaled(y, weight, bias):
+    """y (N, C, ...) times a weight and plus a bias for each channel."""
+    each = (1, y.shape[1], *[1] * (y.ndim - 2))
+    if weight is not None:
+        y = y * reshape(weight, each)
+    return y if bias is None else y + reshape(bias, each)
+
+
 @no_grad()
 def _track(running, new, momentum) -> None:
     running.copy_(running * (1 - momentum) + new * momentum)
@@ -160,7 +196,4 @@ def group_norm(x, num_groups: int, weight=None, bias=None, eps: float = 1e-5):
         raise ValueError(f"group_norm: expected input of shape (N, C, ...) with C divisible by {num_groups}, "
                          f"got {x.shape}")
     y = reshape(_of_rows(reshape(x, x.shape[0], num_groups, -1), None, None, eps), x.shape)
-    each = (1, x.shape[1], *[1] * (x.ndim - 2))
-    if weight is not None:
-        y = y * reshape(weight, each)
-    return y if bias is None else y + reshape(bias, each)
+    return _scaled(y, weight, bias)

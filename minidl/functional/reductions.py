@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import arrays
+from ..autograd.tensor import Tensor
 from .operation import Operation, no_derivative
+from .selection import maximum, minimum
 from .shapes import _unsqueeze, clone, expand_as, squeeze
 
 
@@ -116,11 +118,13 @@ def _pick_along(name: str) -> Operation:
 pick = _pick_along("pick")
 
 
-def _extreme(name: str, reduce, arg_reduce):
+def _extreme(name: str, reduce, arg_reduce, of_two):
     over_all = Operation(name, reduce, _shared, reads=("0y",))
     along = _pick_along(name)
 
     def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
+        if isinstance(dim, (Tensor, np.ndarray)):
+            return of_two(x, dim)
         dim, keepdim = _names(dim, keepdim, axis, keepdims)
         if dim is None:
             return over_all(x)
@@ -131,7 +135,8 @@ def _extreme(name: str, reduce, arg_reduce):
         return Extreme(values, indices if keepdim else squeeze(indices, dim))
 
     call.__doc__ = (
-        f"The {name} over all elements; with an axis, the pair (values, indices), as in PyTorch.\n\n"
+        f"The {name} over all elements; with an axis, the pair (values, indices); with a Tensor in its place, "
+        f"{name}imum. As in PyTorch.\n\n"
         "    Over all, ties share the gradient; along an axis the first of them receives it.")
     return call
 
@@ -154,5 +159,5 @@ argmin = _untaped("argmin", np.argmin, "The index of the smallest element (the f
 all = _untaped("all", np.all, "Whether all elements are true.")
 any = _untaped("any", np.any, "Whether any element is true.")
 
-max = _extreme("max", np.max, argmax)
-min = _extreme("min", np.min, argmin)
+max = _extreme("max", np.max, argmax, maximum)
+min = _extreme("min", np.min, argmin, minimum)

@@ -7,7 +7,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..autograd.tape import active_recorder, constant
+from ..autograd.tape import active_recorder, constant, recording
 from ..autograd.tensor import Tensor
 from .operation import ALL, Joining, Operation, no_derivative
 
@@ -170,6 +170,26 @@ def _pick_of(part, recorded: bool):
             constant(array)
         return array
     return np.array(part) if recorded else np.asarray(part)
+
+
+def _index_put_value(x, value, *picks, index):
+    y = x.copy()
+    y[_filled(index, picks)] = value
+    return y
+
+
+_index_put = Operation("index_put", _index_put_value, arity=math.inf)
+
+
+def index_put(x, where, value):
+    """A copy of x in which x[where] is the value, broadcast to it; off the tape."""
+    parts = where if isinstance(where, tuple) else (where,)
+    picks = [_pick_of(part, isinstance(x, Tensor)) for part in parts if not isinstance(part, BASIC)]
+    if picks:
+        where = tuple([part if isinstance(part, BASIC) else ARRAY for part in parts])
+    if isinstance(value, Tensor) and value.requires_grad and recording():
+        raise RuntimeError("a Tensor that requires grad, or is given one, changes in place within no_grad() alone")
+    return _index_put(x, value, *picks, index=where)
 
 
 clone = Operation("clone", np.copy, lambda g, y, x: g, reads=("",))

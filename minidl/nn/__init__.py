@@ -12,6 +12,7 @@ from .distances import *  # noqa: F403
 from .dropout import Dropout
 from .element_losses import *  # noqa: F403
 from .embedding import Embedding, EmbeddingBag
+from .instancenorm import InstanceNorm1d, InstanceNorm2d
 from .linear import Linear
 from .losses import *  # noqa: F403
 from .module import Module
@@ -26,9 +27,10 @@ from .transformer import TransformerEncoder, TransformerEncoderLayer
 __all__ = [
     "GRU", "LSTM", "RNN", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d",
     "BatchNorm2d", "Conv1d", "Conv2d", "Dropout", "Embedding", "EmbeddingBag", "Flatten", "GRUCell", "GroupNorm",
-    "Identity", "LSTMCell", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
-    "MultiheadAttention", "Parameter", "ParameterDict", "ParameterList", "RMSNorm", "RNNCell", "Sequential",
-    "TransformerEncoder", "TransformerEncoderLayer", "Unflatten", "ZeroPad2d", "functional", "init", "utils",
+    "Identity", "InstanceNorm1d", "InstanceNorm2d", "LSTMCell", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d",
+    "Module", "ModuleDict", "ModuleList", "MultiheadAttention", "Parameter", "ParameterDict", "ParameterList",
+    "RMSNorm", "RNNCell", "Sequential", "TransformerEncoder", "TransformerEncoderLayer", "Unflatten", "ZeroPad2d",
+    "functional", "init", "utils",
 ]
 __all__ += activations.__all__
 __all__ += distances.__all__

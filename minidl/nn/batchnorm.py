@@ -13,21 +13,8 @@ from ..functional import batch_norm
 from .module import Module
 
 
-class BatchNorm(Module):
-    """y = (x - mean) / √(var + eps) weight + bias, for each of C channels.
-
-    Training: mean and var (divided by n) are those of the n values of a channel in the batch, and
-    ``running_mean`` and ``running_var`` (divided by n - 1) move towards them: r = (1 - momentum) r + momentum new;
-    with momentum None they are the means over all batches. Evaluation: the running ones are used, and do not change.
-    (Ioffe and Szegedy 2015; names, defaults and state as in PyTorch.)
-
-    affine : whether there are a weight, first 1, and a bias, first 0.
-    track_running_stats : False for no running statistics; then evaluation uses the batch's, too.
-    dtype : np.float32 or np.float64.
-
-    Raises ValueError for features below 1, inputs of another shape and one value a channel in training, TypeError for
-    another dtype.
-    """
+class OverChannels(Module):
+    """What the normalisations of channels share: their settings, weights and running statistics."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -53,6 +40,33 @@ class BatchNorm(Module):
         self.register_buffer("running_var", Tensor(np.ones(num_features, self.dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
+    @no_grad()
+    def _counted(self):
+        """Count a batch; the share that it has in the running statistics."""
+        self.num_batches_tracked.add_(1)
+        return 1 / self.num_batches_tracked.to(self.dtype) if self.momentum is None else self.momentum
+
+    def extra_repr(self) -> str:
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+                f"track_running_stats={self.track_running_stats}")
+
+
+class BatchNorm(OverChannels):
+    """y = (x - mean) / √(var + eps) weight + bias, for each of C channels.
+
+    Training: mean and var (divided by n) are those of the n values of a channel in the batch, and
+    ``running_mean`` and ``running_var`` (divided by n - 1) move towards them: r = (1 - momentum) r + momentum new;
+    with momentum None they are the means over all batches. Evaluation: the running ones are used, and do not change.
+    (Ioffe and Szegedy 2015; names, defaults and state as in PyTorch.)
+
+    affine : whether there are a weight, first 1, and a bias, first 0.
+    track_running_stats : False for no running statistics; then evaluation uses the batch's, too.
+    dtype : np.float32 or np.float64.
+
+    Raises ValueError for features below 1, inputs of another shape and one value a channel in training, TypeError for
+    another dtype.
+    """
+
     def forward(self, x):
         """y, of x's shape."""
         self._check_input(x)
@@ -69,16 +83,6 @@ class BatchNorm(Module):
             raise TypeError(f"{self}: expected input of dtype {self.dtype}, got {x.dtype}")
         if self.training and math.prod(x.shape) // self.num_features < 2:
             raise ValueError(f"{self}: expected more than one value a channel in training, got input {x.shape}")
-
-    @no_grad()
-    def _counted(self):
-        """Count a batch; the share that it has in the running statistics."""
-        self.num_batches_tracked.add_(1)
-        return 1 / self.num_batches_tracked.to(self.dtype) if self.momentum is None else self.momentum
-
-    def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"track_running_stats={self.track_running_stats}")
 
 
 class BatchNorm1d(BatchNorm):

@@ -1,7 +1,7 @@
 """Modules made of modules, or of parameters: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -14,6 +14,14 @@ def _checked(owner: str, module) -> Module:
     if not isinstance(module, Module):
         raise TypeError(f"{owner}: expected modules, got {type(module).__name__}")
     return module
+
+
+def _checked_name(owner: str, name) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"{owner}: expected names of type str, got {type(name).__name__}")
+    if not name or "." in name:
+        raise KeyError(f"{owner}: expected names without dots, got {name!r}")
+    return name
 
 
 def _named(container: Module, members: Iterable[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
@@ -71,7 +79,7 @@ class ModuleList(Module):
 
 
 class Sequential(ModuleList):
-    """Modules one after the other, given one by one or as one list.
+    """Modules one after the other, given one by one, as one list, or as one dictionary with their names.
 
     forward: f_n(... f_2(f_1(x))); backward: the same modules in reverse. It may be nested, indexed,
     sliced and iterated, and a module may stand in it more than once. accumulate() goes back only as far as
@@ -83,7 +91,51 @@ class Sequential(ModuleList):
     takes_tensors = True
 
     def __init__(self, *modules):
-        super().__init__(modules[0] if len(modules) == 1 and not isinstance(modules[0], Module) else modules)
+        given = modules[0] if len(modules) == 1 and not isinstance(modules[0], Module) else modules
+        super().__init__(given.values() if isinstance(given, Mapping) else given)
+        if isinstance(given, Mapping):
+            self._names = [_checked_name(type(self).__name__, name) for name in given]
+
+    # Names of one's own, from a dictionary; by default they are the places
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        names = vars(self).get("_names")
+        return super().named_children() if names is None else _named(self, zip(names, self._modules, strict=True))
+
+    def __getattr__(self, name: str) -> Module:
+        for own, module in self.named_children() if "_modules" in vars(self) else ():
+            if own == name:
+                return module
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def append(self, module: Module) -> Sequential:
+        super().append(module)
+        if "_names" in vars(self):
+            self._names.append(str(len(self._modules) - 1))
+        return self
+
+    def insert(self, index: int, module: Module) -> None:
+        super().insert(index, module)
+        if "_names" in vars(self):
+            self._names.insert(index, str(range(len(self._modules))[index]))
+
+    def pop(self, index: int = -1) -> Module:
+        if "_names" in vars(self):
+            self._names.pop(index)
+        return super().pop(index)
+
+    def __getitem__(self, index):
+        names = vars(self).get("_names")
+        if names is None or not isinstance(index, slice):
+            return super().__getitem__(index)
+        return type(self)(dict(zip(names[index], self._modules[index], strict=True)))
+
+    def __delitem__(self, index) -> None:
+        super().__delitem__(index)
+        if "_names" in vars(self):
+            del self._names[index]
+
+    # What it computes
 
     def forward(self, x):
         if isinstance(x, Tensor):

@@ -6,11 +6,13 @@ import math
 import numpy as np
 
 from ..autograd.parameter import Parameter
-from ..functional import conv1d, conv2d
+from ..functional import conv1d, conv2d, pad
 from ..functional.convolution import numbers, paddings
 from ..functional.images import weight_axes
 from . import init
 from .module import Module
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Convolution(Module):
@@ -27,14 +29,16 @@ class _Convolution(Module):
         for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
             if value % groups:
                 raise ValueError(f"{who}: {name} must be divisible by groups, got {value} and {groups}")
-        if padding_mode != "zeros":
-            raise ValueError(f"{who}: expected padding_mode 'zeros', the only one there is, got {padding_mode!r}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"{who}: expected padding_mode as one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
+        self.padding_mode = padding_mode
         self.in_channels, self.out_channels, self.groups = int(in_channels), int(out_channels), int(groups)
         self.kernel_size = numbers(who, "kernel_size", kernel_size, self.axes, 1)
         self.stride = numbers(who, "stride", stride, self.axes, 1)
         self.dilation = numbers(who, "dilation", dilation, self.axes, 1)
         self.padding = padding if isinstance(padding, str) else numbers(who, "padding", padding, self.axes, 0)
-        paddings(who, self.padding, self.kernel_size, self.stride, self.dilation)  # raises for what is none
+        around = paddings(who, self.padding, self.kernel_size, self.stride, self.dilation)  # raises for what is none
+        self._around = tuple([n for pair in reversed(around) for n in pair])  # as pad() has it
         dtype = np.dtype(np.float32 if dtype is None else dtype)
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(np.zeros(shape, dtype), "weight", order=weight_axes(len(shape)))
@@ -52,6 +56,12 @@ class _Convolution(Module):
         if x.dtype != self.weight.dtype:
             raise TypeError(f"{self}: expected input of dtype {self.weight.dtype}, got {x.dtype}")
 
+    def _padded(self, x):
+        """x with what padding_mode puts around it, and the zeros that are still to come."""
+        if self.padding_mode == "zeros" or not any(self._around):
+            return x, self.padding
+        return pad(x, self._around, self.padding_mode), 0
+
     def extra_repr(self) -> str:
         told = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         if self.padding != (0,) * self.axes:
@@ -60,7 +70,9 @@ class _Convolution(Module):
             told += f", dilation={self.dilation}"
         if self.groups != 1:
             told += f", groups={self.groups}"
-        return told if self.bias is not None else f"{told}, bias=False"
+        if self.bias is None:
+            told += ", bias=False"
+        return told if self.padding_mode == "zeros" else f"{told}, padding_mode={self.padding_mode}"
 
 
 class Conv1d(_Convolution):
@@ -76,7 +88,8 @@ class Conv1d(_Convolution):
     def forward(self, x):
         """x (N, C, L) -> y (N, O, L')."""
         self.check_input(x)
-        return conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        x, padding = self._padded(x)
+        return conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv2d(_Convolution):
@@ -90,6 +103,7 @@ class Conv2d(_Convolution):
 
     kernel_size, stride, dilation : a number or (y, x).
     padding : zeros around the image, a number or (y, x), "valid" (none), or "same" (y as large as x).
+    padding_mode : what stands there in place of zeros: "reflect", "replicate" or "circular" parts of the image (pad).
     groups : each of so many groups of outputs sees its own group of channels.
     bias : False leaves it out.
     dtype : np.float32 or np.float64.
@@ -104,4 +118,5 @@ class Conv2d(_Convolution):
     def forward(self, x):
         """x (N, C, H, W) -> y (N, O, H', W')."""
         self.check_input(x)
-        return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        x, padding = self._padded(x)
+        return conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)

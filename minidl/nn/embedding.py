@@ -18,6 +18,11 @@ _is_used = Operation(  # which rows of a table an index names
     "is_used", lambda index, weight: np.isin(np.arange(len(weight)), index)[:, None], arity=2)
 
 
+def _refuse_frequencies(name: str, scale_grad_by_freq: bool) -> None:
+    if scale_grad_by_freq:
+        raise ValueError(f"{name}: gradients are not divided by frequencies (scale_grad_by_freq=True)")
+
+
 class _Table(Module):
     """The table of vectors, and how it begins."""
 
@@ -78,14 +83,17 @@ class Embedding(_Table):
 
     padding_idx : a row that begins at zero and is not trained. max_norm : rows that are looked up are scaled down to
     this norm (of the order norm_type) first, in place. Values begin as N(0, 1).
-    dtype : np.float32 or np.float64. generator : a seed or a numpy.random.Generator.
+    dtype : np.float32 or np.float64. generator : a seed or a numpy.random.Generator. sparse : PyTorch's, and changes
+    nothing: gradients are dense.
 
     The gradient is added up place after place, in the order of the input. Raises TypeError for an input that is not
     of integers, IndexError for numbers outside the table.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-                 max_norm: float | None = None, norm_type: float = 2.0, dtype=None, *, generator=None):
+                 max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
+                 sparse: bool = False, dtype=None, *, generator=None):
+        _refuse_frequencies("Embedding", scale_grad_by_freq)
         super().__init__(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, dtype, generator)
 
     def forward(self, input):
@@ -107,8 +115,9 @@ class EmbeddingBag(_Table):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0,
-                 mode: str = "mean", include_last_offset: bool = False, padding_idx: int | None = None, dtype=None, *,
-                 generator=None):
+                 scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+                 include_last_offset: bool = False, padding_idx: int | None = None, dtype=None, *, generator=None):
+        _refuse_frequencies("EmbeddingBag", scale_grad_by_freq)
         if mode not in ("sum", "mean", "max"):
             raise ValueError(f"EmbeddingBag: expected mode 'sum', 'mean' or 'max', got {mode!r}")
         super().__init__(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, dtype, generator)

@@ -1,4 +1,4 @@
-"""Functions of a user's that run before or after a module's forward.
+"""Functions of a user's that run before or after a module's forward, or when gradients come back to it.
 
 A module that has hooks becomes an instance of a class derived from its own, of the same name, whose forward calls
 them around the one below. Being a forward of its own, it is differentiated by the tape, is recorded while Python
@@ -11,12 +11,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import storage
+from .backward_hooks import Passage
 
 if TYPE_CHECKING:
     from .module import Module
 
 _numbers = count()
 _classes: dict[type, type] = {}
+KINDS = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks"}
 
 
 class RemovableHandle:
@@ -40,7 +42,7 @@ class RemovableHandle:
 
 
 def register(module: Module, kind: str, hook: Callable, prepend: bool) -> RemovableHandle:
-    """Let the hook be called: kind is "_forward_hooks" or "_forward_pre_hooks"."""
+    """Let the hook be called: kind is one of KINDS."""
     if not callable(hook):
         raise TypeError(f"{type(module).__name__}: expected a hook that can be called, got {type(hook).__name__}")
     handle, hooks = RemovableHandle(module, kind), vars(module).get(kind, {})
@@ -56,7 +58,7 @@ def _set(module: Module, kind: str, hooks: dict[int, Callable]) -> None:
         own[kind] = hooks
     module.saved = None
     base = unhooked(type(module))
-    module.__class__ = hooked(base) if {"_forward_hooks", "_forward_pre_hooks"} & own.keys() else base
+    module.__class__ = hooked(base) if KINDS & own.keys() else base
     storage.moved()  # so that programs that were written from the module look at it again
 
 
@@ -75,12 +77,16 @@ def hooked(base: type[Module]) -> type[Module]:
             changed = hook(self, inputs)
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
+        back = vars(self).get("_backward_hooks")
+        passage = Passage(self, back) if back else None
+        if passage is not None:
+            inputs = passage.enter(inputs)
         output = base.forward(self, *inputs, **named)
         for hook in vars(self).get("_forward_hooks", {}).values():
             changed = hook(self, inputs, output)
             if changed is not None:
                 output = changed
-        return output
+        return output if passage is None else passage.leave(output)
 
     def __reduce_ex__(self, protocol):
         return _restored, (base,), self.__getstate__()

@@ -11,12 +11,17 @@ import numpy as np
 from .. import random
 from ..autograd.parameter import Parameter
 from ..autograd.tensor import Tensor
+from ..autograd.values import Values
 
 
 def _set(parameter: Parameter, values) -> Parameter:
-    if not isinstance(parameter, Tensor):
+    values = np.asarray(values).astype(parameter.dtype) if hasattr(parameter, "dtype") else None
+    if isinstance(parameter, Values):  # as in init.zeros_(layer.bias.data)
+        parameter[...] = values
+    elif isinstance(parameter, Tensor):
+        parameter.overwrite(values)
+    else:
         raise TypeError(f"init: expected a Parameter, got {type(parameter).__name__}")
-    parameter.overwrite(np.asarray(values).astype(parameter.dtype))
     return parameter
 
 

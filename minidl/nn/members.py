@@ -102,6 +102,16 @@ class Members:
         """
         return hooks.register(self, "_forward_hooks", hook, prepend)  # type: ignore[arg-type]
 
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> hooks.RemovableHandle:
+        """Call hook(module, grad_input, grad_output) when a backward has come back to the module's inputs.
+
+        Both are tuples of Tensors, one for each input and output, None where there is none. What the hook returns,
+        unless None, takes the place of the gradient of the one input. A captured step calls it in its place; one that
+        changes a list or a counter is an error there, and ``fit`` then runs plain and says so. It is not
+        differentiated: create_graph=True is a RuntimeError.
+        """
+        return hooks.register(self, "_backward_hooks", hook, prepend)  # type: ignore[arg-type]
+
     # Dtype and device
 
     def to(self, *args, dtype=None, device=None, non_blocking: bool = False) -> Self:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from ..autograd import storage
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
+from ..autograd.values import Values
+from .found import Found
 from .members import Members
 
 if TYPE_CHECKING:
@@ -101,6 +103,13 @@ def _as_node(owner: type[Module], method: Callable) -> Callable:
         return method(self, *inputs, **named)
 
     return run
+
+
+class IncompatibleKeys(NamedTuple):
+    """What load_state_dict returns: names of the module that the state lacks, and names that it has too many."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module(Members):
@@ -280,7 +289,7 @@ class Module(Members):
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> list[Module]:
-        return [module for _, module in self.named_children()]
+        return Found([module for _, module in self.named_children()])
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) of itself and all below, each once, or under each of its names."""
@@ -296,7 +305,7 @@ class Module(Members):
         return walk(self, prefix)
 
     def modules(self) -> list[Module]:
-        return [module for _, module in self.named_modules()]
+        return Found([module for _, module in self.named_modules()])
 
     def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, Parameter) of all that it holds, each once, or under each of its names."""
@@ -313,7 +322,7 @@ class Module(Members):
         for name, parameter in self.named_parameters():
             parameter.name = name
             found.append(parameter)
-        return found
+        return Found(found)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Hold a Tensor that is not trained, but is a part of the module's state, as the attribute ``name``.
@@ -352,7 +361,7 @@ class Module(Members):
 
     def buffers(self) -> list[Tensor]:
         """The buffers of the module and all below it."""
-        return [value for _, value in self.named_buffers()]
+        return Found([value for _, value in self.named_buffers()])
 
     def _named_state(self) -> Iterator[tuple[str, Tensor]]:
         """(dotted name, Parameter or persistent buffer), in PyTorch's order, under each of its names."""
@@ -422,21 +431,23 @@ class Module(Members):
 
         One that is used in several places is listed under each of its names, as in PyTorch.
         """
-        return {name: value.data.copy() for name, value in self._named_state()}
+        return {name: Values.of(np.array(value.data)) for name, value in self._named_state()}
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state, strict: bool = True) -> IncompatibleKeys:
         """Copy ``state`` into the parameters and persistent buffers.
 
-        Everything is checked first: ValueError for names that are missing or too many and for shapes
-        that differ, TypeError for another dtype or what is no mapping, and the module stays as it was.
+        Returns the names that are missing and those that are too many, for which ``strict`` must be False.
+        Everything is checked first: ValueError for such names and for shapes that differ, TypeError for another
+        dtype or what is no mapping, and the module stays as it was.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: expected arrays by their names, got {type(state).__name__}")
         own = dict(self._named_state())
         missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
-        if missing or extra:
+        if strict and (missing or extra):
             raise ValueError(
                 f"load_state_dict: missing {missing or 'nothing'}, unexpected {extra or 'nothing'}")
+        own = {name: value for name, value in own.items() if name in state}
         values = {name: np.asarray(x.data if isinstance(x, Tensor) else x) for name, x in state.items()}
         for name, x in own.items():
             if values[name].shape != x.shape:
@@ -445,6 +456,7 @@ class Module(Members):
                 raise TypeError(f"load_state_dict: {name}: expected dtype {x.dtype}, got {values[name].dtype}")
         for name, x in own.items():
             x.overwrite(values[name])
+        return IncompatibleKeys(missing, extra)
 
     # How it is shown
 

@@ -63,6 +63,7 @@ class RecurrentModule(Module):
     Raises ValueError for inputs, states and lengths of other shapes, TypeError for another dtype.
     """
 
+    proj_size = 0  # of an LSTM whose h is projected
     gates = 1   # rows of a weight, in H
     states = 1  # arrays of a state
 
@@ -80,12 +81,15 @@ class RecurrentModule(Module):
         self.dtype = np.dtype(np.float32 if dtype is None else dtype)
         self.generator = None if generator is None else random.generator(generator)
         rows, bound = self.gates * hidden_size, 1 / math.sqrt(hidden_size)
+        given = self.proj_size or hidden_size  # the length of h
         for level in range(num_layers):
-            below = input_size if level == 0 else hidden_size * len(self._directions())
+            below = input_size if level == 0 else given * len(self._directions())
             for ending in self._directions():
-                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, below), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, below), "weight_hh": (rows, given)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                if self.proj_size:
+                    shapes["weight_hr"] = given, hidden_size
                 for name, shape in shapes.items():
                     name = f"{name}_l{level}{ending}"
                     order: Any = "F" if len(shape) == 2 else "C"
@@ -136,14 +140,15 @@ class RecurrentModule(Module):
 
     def _initial(self, hx, x, single: bool) -> list:
         """The states to begin with, (levels D, N, H) each."""
-        shape = (self.num_layers * len(self._directions()), x.shape[1], self.hidden_size)
+        many = self.num_layers * len(self._directions()), x.shape[1]
+        shapes = [(*many, self.proj_size or self.hidden_size), (*many, self.hidden_size)][:self.states]
         if hx is None:
-            return [zeros_of(x, shape)] * self.states
+            return [zeros_of(x, shape) for shape in shapes]
         given = [hx] if self.states == 1 else list(hx)
         if len(given) != self.states:
             raise ValueError(f"{self.title()}: expected {self.states} initial states, got {len(given)}")
-        expected = shape[::2] if single else shape
-        for state in given:
+        for state, shape in zip(given, shapes, strict=True):
+            expected = shape[::2] if single else shape
             if state.shape != expected:
                 raise ValueError(f"{self.title()}: expected initial states of shape {expected}, got {state.shape}")
             if state.dtype != self.dtype:
@@ -153,7 +158,7 @@ class RecurrentModule(Module):
 
     def _sequence(self, x, states: list, level: int, ending: str, lengths):
         """h of a level in one direction for all steps, and its last states."""
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] + ["weight_hr"] * (self.proj_size > 0)
         weights = [getattr(self, f"{name}_l{level}{ending}", None) for name in names]
         reverse = bool(ending)
         if lengths is None:
@@ -207,14 +212,42 @@ class RNN(RecurrentModule):
 class LSTM(RecurrentModule):
     __doc__ = """Gates in the order i, f, g, o: c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c').
 
-    States are pairs (h, c).
+    States are pairs (h, c). proj_size : if above 0, h' is projected to so many numbers by a further weight,
+    weight_hr_l0 (proj_size, H) (Sak, Senior and Beaufays 2014); its steps are then single operations.
 
     """ + str(RecurrentModule.__doc__)
     gates, states = 4, 2
 
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 dtype=None, *, generator=None):
+        if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < max(hidden_size, 1):
+            raise ValueError(f"LSTM: expected a proj_size from 0 to hidden_size - 1, got {proj_size!r}")
+        self.proj_size = int(proj_size)
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype,
+                         generator=generator)
+
     def _run(self, x, states, weights, reverse: bool):
-        weight_ih, weight_hh, bias_ih, bias_hh = weights
-        return lstm(linear(x, weight_ih, _together(bias_ih, bias_hh)), states[0], states[1], weight_hh, reverse=reverse)
+        weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights
+        gates = linear(x, weight_ih, _together(bias_ih, bias_hh))
+        if projection:
+            return self._projected(gates, states, weight_hh, projection[0], reverse)
+        return lstm(gates, states[0], states[1], weight_hh, reverse=reverse)
+
+    def _projected(self, gates, states, weight_hh, weight_hr, reverse: bool):
+        """h and c for all steps, step by step."""
+        h, c = states
+        places = list(range(gates.shape[0]))[::-1 if reverse else 1]
+        found: dict[int, tuple] = {}
+        for t in places:
+            i, f, g, o = functional.chunk(gates[t] + linear(h, weight_hh), 4, -1)
+            c = functional.sigmoid(f) * c + functional.sigmoid(i) * functional.tanh(g)
+            h = linear(functional.sigmoid(o) * functional.tanh(c), weight_hr)
+            found[t] = h, c
+        return tuple([stack([found[t][k] for t in sorted(found)], 0) for k in range(2)])
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (f", proj_size={self.proj_size}" if self.proj_size else "")
 
 
 class GRU(RecurrentModule):

@@ -11,6 +11,7 @@ from .. import functional as F
 from ..autograd.tape import no_grad
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
+from .lr_scheduler.swa_lr import SWALR as SWALR
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable:

@@ -17,11 +17,15 @@ class Criterion(Module):
 
     def forward(self, output: np.ndarray, target: np.ndarray) -> float:
         z = Tensor(output, requires_grad=True)
-        loss = self.function(z, Tensor(target))
+        loss = self.function(z, self.given(target))
         if not isinstance(loss, Tensor):
             raise TypeError(f"criterion: expected a function that gives a Tensor, got {type(loss).__name__}")
         self.saved = z, loss
         return loss.item()
+
+    def given(self, target):
+        """The target as the function takes it."""
+        return Tensor(target)
 
     def backward(self, gradient: float = 1.0) -> np.ndarray:
         output, loss = self.require_saved()

@@ -1,6 +1,7 @@
 """Loss and error of a data set, summed batch by batch."""
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class EpochMean:
         self.clear()
 
     def clear(self) -> None:
-        self.samples, self.loss, self.wrong = 0, 0.0, 0
+        self.samples, self.loss, self.wrong, self.weight = 0, 0.0, 0, 0.0
 
     def count_wrong(self, output: np.ndarray, index: np.ndarray) -> int:
         """The misclassified samples of a batch; 0 where there are no classes."""
@@ -56,11 +57,13 @@ class EpochMean:
         fits = target.dtype.kind in "iu" and target.shape[1:] == output.shape[2:]
         self.truth, self.labels = (target, target[0].size) if fits else (None, 1)
 
-    def add(self, loss: float, wrong: int, count: int) -> None:
-        """Add a batch."""
-        self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * count, self.wrong + wrong
+    def add(self, loss: float, wrong: int, count: int, weight: float | None = None) -> None:
+        """Add a batch. weight : how much its loss counts; by default as many as the samples."""
+        weight = count if weight is None else weight
+        self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * weight, self.wrong + wrong
+        self.weight += weight
 
     def result(self) -> Evaluation:
         """The means over all samples that were added."""
         error = None if self.truth is None else 100 * self.wrong / (self.samples * self.labels)
-        return Evaluation(self.loss / self.samples, error)
+        return Evaluation(self.loss / self.weight if self.weight else math.nan, error)

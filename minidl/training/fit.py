@@ -16,7 +16,7 @@ from .trainer import Trainer
 def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, validation: Sequence | None = None,
         epochs: int = 1, batch_size: int = 32, seed=None, scheduler=None, callbacks: Sequence[Callback] = (),
         transform: Callable | None = None, augment: Callable | None = None, progress: bool = True,
-        captured: bool = True, resume: str | os.PathLike | None = None) -> History:
+        captured: bool = True, sample_weight=None, resume: str | os.PathLike | None = None) -> History:
     """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
 
     data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
@@ -43,6 +43,11 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
         optimizer, the scheduler and the callbacks, the history, and the generators that the modules, the
         augmentation, the loader and minidl itself hold are those of the file; generators elsewhere are yours to keep.
 
+    sample_weight : a number >= 0 for each sample of the data, by which its loss is multiplied. A mean is then
+        Σ w l / Σ w over the batch, so that a weight of 2 is that of a sample which occurs twice (scikit-learn's
+        meaning; Keras divides by the number of samples). history.loss is weighted alike; errors, and the
+        validation, are not. It takes a loss with a reduction, or a function of output, target and weight.
+
     The error of an output of one unit is counted at half way between the two values of the training
     targets, 0 and 1 or -1 and 1, for the validation, too; it is None if they are ones alone.
 
@@ -53,7 +58,7 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     another training: nothing has changed then.
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
-                      transform, augment, progress, captured)
+                      transform, augment, progress, captured, sample_weight)
     with trainer.running(resume):
         for epoch in trainer.remaining():
             trainer.begin_epoch(epoch)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -99,9 +100,12 @@ def batches_of(data, count: int, batch_size: int, generator) -> Batches:
                    generator=generator if data.generator is None else data.generator)
 
 
-def gathered(arrays, rows: np.ndarray, transform: Callable | None) -> tuple[list[np.ndarray], np.ndarray]:
-    """(inputs, target) of these rows."""
+def gathered(arrays, rows: np.ndarray, transform: Callable | None,
+             weight: np.ndarray | None = None) -> tuple[list[np.ndarray], Any]:
+    """(inputs, target) of these rows; with weights the target is a pair, (target, weight)."""
     *inputs, target = [array[rows] for array in arrays]
+    if weight is not None:
+        target = target, weight[rows]
     if transform is not None:
         inputs[0] = transform(inputs[0])
     return inputs, target

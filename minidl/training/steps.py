@@ -85,6 +85,10 @@ class ByLayers:
         if len(arrays) != 2 or arrays[1].ndim > 2 or (arrays[1].ndim == 2 and arrays[1].dtype.kind in "iub"):
             raise NotCapturable("capture: expected one input, and as target labels or rows")
         self.step = CapturedStep(model, criterion, optimizer)
+        self.take(model, arrays, transformed)
+
+    def take(self, model, arrays, transformed: bool) -> None:
+        """Train on these arrays from now on."""
         x, y = arrays
         if x.ndim > 2 and x.flags.c_contiguous and not transformed and flattens(leaves(model)):
             x = x.reshape(len(x), -1)  # once, not at each step
@@ -114,9 +118,10 @@ class TrainingStep:
     """
 
     def __init__(self, model, criterion, optimizer, arrays, transform: Callable | None, mean: EpochMean,
-                 captured: bool):
+                 captured: bool, weight: np.ndarray | None = None):
+        """weight : of each sample, for a criterion of (target, weight); see ``weighted.py``."""
         self.parts = model, criterion, optimizer
-        self.arrays, self.transform, self.mean = arrays, transform, mean
+        self.arrays, self.transform, self.mean, self.weight = arrays, transform, mean, weight
         self.untried: list[Callable] = [self._by_layers, self._recorded] if captured else []
         if isinstance(criterion, Criterion):  # a function, which is recorded; the layers' step calls it in its place
             self.untried.reverse()
@@ -137,7 +142,7 @@ class TrainingStep:
                     return loss, self.mean.count_wrong(output, rows) if wrong is None else wrong
                 except NotCapturable as refusal:
                     self._refused(refusal)
-            inputs, target = gathered(self.arrays, rows, self.transform)
+            inputs, target = gathered(self.arrays, rows, self.transform, self.weight)
             while True:
                 try:
                     loss, output = self.way(inputs, target)
@@ -146,6 +151,12 @@ class TrainingStep:
                     if isinstance(self.way, Plain):
                         raise
                     self._refused(refusal)
+
+    def take(self, arrays, weight: np.ndarray | None = None) -> None:
+        """Train on these arrays from now on: of the shapes of samples, the dtypes and the kind of the earlier ones."""
+        self.arrays, self.weight = arrays, weight
+        if isinstance(self.way, ByLayers):
+            self.way.take(self.parts[0], arrays, self.transform is not None)
 
     def _refused(self, refusal: Exception) -> None:
         self.reason = str(refusal).removeprefix("capture: ")
@@ -162,6 +173,8 @@ class TrainingStep:
         return Plain(*self.parts, self.reason)
 
     def _by_layers(self) -> ByLayers:
+        if self.weight is not None:
+            raise NotCapturable("capture: samples that weigh differently are for a recorded step")
         return ByLayers(*self.parts, self.arrays, self.transform is not None)
 
     def _recorded(self) -> Recorded:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import random
+from ..compiled.conversion import dtype_of
 from ..data.augment import Augmentation
 from ..data.batches import positive_int
 from ..nn.dropout import Dropout
@@ -20,6 +21,7 @@ from .history import History
 from .inputs import arrays_of, augmented, batches_of, check_monitors, check_parts, transformed
 from .interrupt import Interrupt
 from .steps import TrainingStep
+from .weighted import as_weighted, weights_of
 
 
 class Trainer:
@@ -30,7 +32,7 @@ class Trainer:
     """
 
     def __init__(self, model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
-                 transform, augment, progress, captured):
+                 transform, augment, progress, captured, sample_weight=None):
         self.criterion = as_criterion("fit", criterion)
         check_parts(model, optimizer, scheduler, callbacks)
         positive_int(epochs, "fit", "epochs")
@@ -56,7 +58,11 @@ class Trainer:
         self.generator = random.generator(seed)
         self.batches = batches_of(data, len(arrays[0]), batch_size, self.generator)
         self.callbacks = [*callbacks, *([Progress()] if progress else [])]
-        self.train = TrainingStep(model, self.criterion, optimizer, arrays, for_training, self.mean, captured)
+        self.weight, in_training = None, self.criterion
+        if sample_weight is not None:
+            self.weight = weights_of("fit", sample_weight, len(arrays[0]), dtype_of(model))
+            in_training = as_weighted("fit", criterion)
+        self.train = TrainingStep(model, in_training, optimizer, arrays, for_training, self.mean, captured, self.weight)
         self.history, self.begin = History(), time.perf_counter()
         self.interrupt = Interrupt()
 
@@ -103,7 +109,7 @@ class Trainer:
                 "the weights are those before this step")
         self.history.iteration_loss.append(loss)
         self.history.iteration_lr.append(self.lr)
-        self.mean.add(loss, wrong, len(rows))
+        self.mean.add(loss, wrong, len(rows), None if self.weight is None else float(self.weight[rows].sum()))
         if self.scheduler is not None and self.scheduler.interval == "iteration":
             self.scheduler.step()
 

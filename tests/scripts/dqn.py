@@ -47,11 +47,11 @@ def main(episodes=120, seed=0):
             if len(memory) < 128 or steps % 3:
                 continue
             s, a, r, s2, alive = (np.array(column) for column in zip(*rng.sample(memory, 128), strict=True))
-            taken = torch.from_numpy(np.eye(2, dtype=np.float32)[a])
+            action_batch = torch.from_numpy(a).long().unsqueeze(1)
             with torch.no_grad():
                 best = target(torch.from_numpy(s2)).max(1)[0]
             goal = torch.from_numpy(r.astype(np.float32)) + 0.98 * torch.from_numpy(alive.astype(np.float32)) * best
-            loss = criterion((policy(torch.from_numpy(s)) * taken).sum(1), goal)
+            loss = criterion(policy(torch.from_numpy(s)).gather(1, action_batch), goal.unsqueeze(1))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_value_(policy.parameters(), 100)

@@ -4,6 +4,7 @@ import torch
 import torch.nn as nn
 import torch.optim as optim
 from cartpole import CartPole
+from torch.distributions import Categorical
 
 
 def layer(inputs, outputs, std):
@@ -20,7 +21,7 @@ class Agent(nn.Module):
         self.actor = nn.Sequential(layer(4, 64, 1.4), nn.Tanh(), layer(64, 64, 1.4), nn.Tanh(), layer(64, 2, 0.01))
 
     def forward(self, x):
-        return torch.log_softmax(self.actor(x), dim=1), self.critic(x).squeeze(1)
+        return Categorical(logits=self.actor(x)), self.critic(x).squeeze(1)
 
 
 def main(updates=30, seed=0):
@@ -34,15 +35,17 @@ def main(updates=30, seed=0):
         rows = []
         for _ in range(64):
             with torch.no_grad():
-                logp, value = agent(torch.from_numpy(state))
-            action = (rng.random(8) < np.exp(logp.numpy()[:, 1])).astype(np.int64)
+                dist, value = agent(torch.from_numpy(state))
+                chosen = dist.sample()
+                logprob = dist.log_prob(chosen)
+            action = chosen.numpy()
             before, ends = state.copy(), np.zeros(8, np.float32)
             for i, env in enumerate(envs):
                 state[i], _, _, done = env.step(action[i])
                 if done:
                     returns.append(env.steps)
                     state[i], ends[i] = env.reset(), 1
-            rows.append((before, action, logp.numpy()[np.arange(8), action], value.numpy(), ends))
+            rows.append((before, action, logprob.numpy(), value.numpy(), ends))
         with torch.no_grad():
             following = agent(torch.from_numpy(state))[1].numpy()
         s, a, old, v, ends = (np.array(column) for column in zip(*rows, strict=True))
@@ -51,20 +54,18 @@ def main(updates=30, seed=0):
             delta = 1 + 0.99 * following * (1 - ends[t]) - v[t]
             advantage[t] = last = delta + 0.99 * 0.95 * (1 - ends[t]) * last
             following = v[t]
-        taken = np.eye(2, dtype=np.float32)[a.reshape(-1)]
-        flat = [torch.from_numpy(x) for x in (s.reshape(-1, 4), taken, old.reshape(-1), advantage.reshape(-1),
+        flat = [torch.from_numpy(x) for x in (s.reshape(-1, 4), a.reshape(-1), old.reshape(-1), advantage.reshape(-1),
                                               (advantage + v).reshape(-1))]
         for _ in range(4):
             for index in np.array_split(rng.permutation(512), 4):
-                xs, one_hot, old_logp, adv, goal = (x[torch.from_numpy(index)] for x in flat)
-                adv = (adv - adv.mean()) / (((adv - adv.mean()) ** 2).mean().sqrt() + 1e-8)
-                logp, value = agent(xs)
-                ratio = ((logp * one_hot).sum(1) - old_logp).exp()
-                clipped = torch.where(ratio > 1.2, 1.2, torch.where(ratio < 0.8, 0.8, ratio))
-                first, second = -adv * ratio, -adv * clipped
-                entropy = -(logp.exp() * logp).sum(1).mean()
-                loss = torch.where(first > second, first, second).mean() - 0.01 * entropy
-                loss = loss + 0.5 * ((value - goal) ** 2).mean()
+                xs, actions, old_logp, adv, goal = (x[torch.from_numpy(index)] for x in flat)
+                adv = (adv - adv.mean()) / (adv.std() + 1e-8)
+                dist, value = agent(xs)
+                ratio = torch.exp(dist.log_prob(actions) - old_logp)
+                surr1 = ratio * adv
+                surr2 = torch.clamp(ratio, 1 - 0.2, 1 + 0.2) * adv
+                loss = -torch.min(surr1, surr2).mean() - 0.01 * dist.entropy().mean()
+                loss = loss + 0.5 * nn.functional.mse_loss(value, goal)
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(agent.parameters(), 0.5)

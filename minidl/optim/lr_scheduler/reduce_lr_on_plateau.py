@@ -5,6 +5,7 @@ import math
 from functools import partial
 from typing import ClassVar
 
+from ...autograd.tensor import Tensor
 from ..group import at_least_zero, number
 from ..optimizer import Optimizer
 from .scheduler import LRScheduler, between_0_and_1, count, not_nan, one_of
@@ -57,9 +58,9 @@ class ReduceLROnPlateau(LRScheduler):
             bar = self.best + sign * self.threshold
         return metric < bar if self.mode == "min" else metric > bar
 
-    def step(self, metric: float) -> None:
+    def step(self, metric: float | Tensor) -> None:
         """One epoch has passed, at the end of which the validation loss (or another metric) was this."""
-        metric = number(self._expected("the metric"), metric)
+        metric = number(self._expected("the metric"), metric.item() if isinstance(metric, Tensor) else metric)
         self.last_epoch += 1
         if self._improves(metric):
             self.best, self.num_bad_epochs = metric, 0
