@@ -7,8 +7,9 @@ MINIDL_SANITIZE=address,undefined    builds with these sanitizers of gcc; see te
 Each has a build folder of its own to be built in: what is up to date is not compiled again.
 """
 import os
-import platform
+import subprocess
 import sys
+import sysconfig
 from glob import glob
 from pathlib import Path
 
@@ -27,7 +28,9 @@ Options.get_directive_defaults()["binding"] = False
 
 DEBUG = os.environ.get("MINIDL_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("MINIDL_SANITIZE", "")
-X86 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
+PLATFORM = sysconfig.get_platform()  # built for: _PYTHON_HOST_PLATFORM tells it to who compiles for another
+X86 = PLATFORM.endswith(("x86_64", "amd64")) and sys.maxsize > 2**32
+ARM = PLATFORM.endswith(("aarch64", "arm64"))
 GNU = sys.platform != "win32"  # gcc or clang; MSVC has no vector types and builds the generic target
 
 # The one place of compiler directives and flags. No contraction: a fused multiply-add stands where the
@@ -54,11 +57,12 @@ TARGET_FLAGS = ["-O1"] if SLOW else [
 PYTHON_FLAGS = ["-O1"] if SLOW else [
     "-O1", "-finline-small-functions", "--param", "max-inline-insns-single=40", "-fno-align-functions",
     "-fno-align-jumps", "-fno-align-loops"] if GNU else []
+GCC_ALONE = {"-finline-small-functions", "-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"}
 # What only a debugger reads, and the padding between segments, are a sixth of the size.
 SMALLER = ["-fno-asynchronous-unwind-tables"] if GNU and not SLOW else []
 LINK = ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform == "linux" and not SLOW else []
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] if SANITIZE else []
-TARGETS = {"generic": []}
+TARGETS = {"neon": []} if ARM and GNU else {"generic": []}
 if X86 and GNU:
     TARGETS["avx2"] = ["-mavx2", "-mfma"]
     TARGETS["avx512"] = [*TARGETS["avx2"], "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"]
@@ -99,6 +103,24 @@ class ParallelBuild(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        if GNU and not is_gcc(self.compiler.compiler_so):
+            for extension in self.extensions:
+                extension.extra_compile_args = without_gccs(extension.extra_compile_args)
+        super().build_extensions()
+
+
+def is_gcc(command):
+    """Whether this compiler is gcc, not clang by whatever name."""
+    told = subprocess.run([*command[:1], "--version"], capture_output=True, text=True, check=True).stdout
+    return "clang" not in told
+
+
+def without_gccs(flags):
+    """The flags without those that gcc alone has."""
+    pairs = zip([None, *flags], flags, strict=False)
+    return [flag for before, flag in pairs if "--param" not in (before, flag) and flag not in GCC_ALONE]
 
 
 GENERATED = "build/cython"

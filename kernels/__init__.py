@@ -1,6 +1,6 @@
 """The compiled kernels of the target that this processor runs best.
 
-MINIDL_ISA=generic|avx2|avx512 in the environment forces a target.
+MINIDL_ISA=generic|avx2|avx512|neon in the environment forces a target.
 """
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def get_num_threads() -> int:
 
 
 def isa() -> str:
-    """The active target: "avx512", "avx2" or "generic"."""
+    """The active target: "avx512", "avx2", "neon" (on 64-bit ARM) or "generic"."""
     return _target
 
 

@@ -8,6 +8,11 @@
 #define HAS_AVX2 0
 #define HAS_AVX512 0
 #endif
+#if defined(__GNUC__) && defined(__aarch64__)
+#define HAS_NEON 1
+#else
+#define HAS_NEON 0
+#endif
 
 #ifdef MINIDL_BUILT_GENERIC
 #define RUNS_GENERIC 1
@@ -23,4 +28,9 @@
 #define RUNS_AVX512 HAS_AVX512
 #else
 #define RUNS_AVX512 0
+#endif
+#ifdef MINIDL_BUILT_NEON
+#define RUNS_NEON HAS_NEON
+#else
+#define RUNS_NEON 0
 #endif

@@ -14,16 +14,22 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__) && defined(__GNUC__)
+#include <arm_neon.h>
+#define NEON /* of every 64-bit ARM processor */
 #endif
 
-/* Bytes of a vector, and the rows of the product's register tile: 12 x 2 vectors fill AVX-512's 32
-   registers, 6 x 2 the 16 of the others. */
+/* Bytes of a vector, and the rows of the product's register tile: 12 x 2 vectors fill the 32 registers of AVX-512
+   and of NEON, 6 x 2 the 16 of the others. */
 #if defined(__AVX512F__)
 #define VEC_BYTES 64
 #define TILE_ROWS 12
 #elif defined(__AVX2__)
 #define VEC_BYTES 32
 #define TILE_ROWS 6
+#elif defined(NEON)
+#define VEC_BYTES 16
+#define TILE_ROWS 12
 #elif defined(__GNUC__)
 #define VEC_BYTES 16
 #define TILE_ROWS 6
@@ -84,7 +90,7 @@ INLINE mask shift_right(mask m, int n) {
 /* a where m is set, b elsewhere */
 INLINE vec choose(mask m, vec a, vec b) { return from_bits((bits(a) & m) | (bits(b) & ~m)); }
 
-/* a b + c in one rounding where the target has it (AVX2 and AVX-512), in two elsewhere */
+/* a b + c in one rounding where the target has it (AVX2, AVX-512, NEON), in two elsewhere */
 INLINE vec fma_(vec a, vec b, vec c) {
 #if defined(__AVX512F__) && defined(MINIDL_F64)
   return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
@@ -94,6 +100,10 @@ INLINE vec fma_(vec a, vec b, vec c) {
   return (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 #elif defined(__AVX2__)
   return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(NEON) && defined(MINIDL_F64)
+  return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif defined(NEON)
+  return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
 #endif
@@ -109,6 +119,10 @@ INLINE vec root_of(vec v) {
   return (vec)_mm256_sqrt_pd((__m256d)v);
 #elif defined(__AVX2__)
   return (vec)_mm256_sqrt_ps((__m256)v);
+#elif defined(NEON) && defined(MINIDL_F64)
+  return (vec)vsqrtq_f64((float64x2_t)v);
+#elif defined(NEON)
+  return (vec)vsqrtq_f32((float32x4_t)v);
 #else
   real lanes[LANES];
   store(lanes, v);

@@ -59,7 +59,7 @@ from .training import Evaluation, evaluate, fit
 
 inf, nan, pi = float("inf"), float("nan"), 3.141592653589793
 
-# Found when they are asked for: PyTorch's names for dtypes that are built-in names, too; packages that few scripts need;
+# Found when asked for: PyTorch's names for dtypes that are built-in names, too; packages that few scripts need;
 # models in other forms.
 _DTYPES = {"bool": "bool_", "double": "float64", "float": "float32", "int": "int32"}
 _PACKAGES = ("distributions", "utils")

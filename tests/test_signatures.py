@@ -27,8 +27,10 @@ SIGNATURES = {
     minidl.ones: "(*size, dtype=None, device=None, requires_grad=False)",
     minidl.randn: "(*size, generator=None, dtype=None, device=None, requires_grad=False)",
     minidl.fit: "(model, criterion, optimizer, data, *, validation=None, epochs=1, batch_size=32, seed=None, "
-                "scheduler=None, callbacks=(), transform=None, augment=None, progress=True, captured=True)",
-    minidl.evaluate: "(model, criterion, data, *, batch_size=1024, transform=None, coding=None)",
+                "scheduler=None, callbacks=(), transform=None, augment=None, progress=True, captured=True, "
+                "sample_weight=None)",
+    minidl.evaluate: "(model, criterion, data, *, batch_size=1024, transform=None, coding=None, "
+                     "sample_weight=None)",
     functional.sum: REDUCTION, functional.mean: REDUCTION, functional.max: REDUCTION, functional.min: REDUCTION,
     functional.argmax: REDUCTION, functional.argmin: REDUCTION, functional.all: REDUCTION, functional.any: REDUCTION,
     functional.cat: "(tensors, dim=0, *, axis=None)",
