@@ -51,7 +51,7 @@ def main() -> None:
         error = minidl.evaluate(model, nn.CrossEntropyLoss(), data.disk(SAMPLES, seed=4)).error
         print(f"{comm.size} ranks, test error {error:.1f} %, weights by rank: {', '.join(digests)}")
         if args.save:
-            checkpoint.save(model.state_dict(), args.save)
+            checkpoint.save(args.save, model)
 
 
 if __name__ == "__main__":

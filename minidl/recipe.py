@@ -4,6 +4,7 @@ A Recipe says which perceptron is trained and how; ``build`` makes the objects, 
 """
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,6 +105,8 @@ class Recipe:
     def network(self, generator: np.random.Generator) -> nn.Sequential:
         """Linear, activation and dropout by turns, with initial weights drawn from ``generator``."""
         names = (self.activation,) if isinstance(self.activation, str) else self.activation
+        if not isinstance(names, (tuple, list)) or not names:
+            raise TypeError(f"expected activation to be a name or several, got {names!r}")
         widths = (self.inputs, *self.hidden, self.outputs)
         layers = [self._linear(*sizes, generator) for sizes in pairwise(widths)]
         modules: list[nn.Module] = []
@@ -124,11 +127,11 @@ class Recipe:
 
     def fit(self, built: Built, train: Sequence, *, validation: Sequence | None = None, seed=None,
             callbacks: Sequence[Callback] = (), transform: Callable | None = None,
-            progress: bool = False) -> History:
+            progress: bool = False, resume: str | os.PathLike | None = None) -> History:
         """Train what ``build`` made; the arguments are those of ``minidl.fit``."""
         return fit(built.model, built.criterion, built.optimizer, train, validation=validation,
                    epochs=self.epochs, batch_size=self.batch_size, seed=seed, scheduler=built.scheduler,
-                   callbacks=callbacks, transform=transform, progress=progress)
+                   callbacks=callbacks, transform=transform, progress=progress, resume=resume)
 
     def _linear(self, inputs: int, outputs: int, generator) -> nn.Linear:
         layer = nn.Linear(inputs, outputs, generator=generator)

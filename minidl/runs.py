@@ -38,7 +38,7 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
     full disk, and says where the result is instead: in the folder ``*.part``, or in a temporary one, to which
     ``write`` is then run again. Other errors of ``write`` are raised, too, and what was written until then stays.
     """
-    path = _resolved(path)
+    path = resolved(path)
     _refuse_foreign(path)
     part = path / f"{uuid4().hex}.part" if path.exists() else path.with_name(f"{path.name}.{uuid4().hex}.part")
     stays = False
@@ -46,7 +46,7 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
     def keep(write: Write) -> None:
         nonlocal stays
         try:
-            _marked(part)  # again, in case it has been removed meanwhile
+            mark(part)  # again, in case it has been removed meanwhile
             write(part)
         except OSError as error:
             place = _elsewhere(write)
@@ -65,7 +65,7 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
         stays = False
 
     try:
-        _marked(part)
+        mark(part)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise OSError(f"cannot write to {path}: {_reason(error)}") from error
@@ -76,15 +76,25 @@ def run_folder(path: str | os.PathLike) -> Iterator[Callable[[Write], None]]:
             shutil.rmtree(part, ignore_errors=True)
 
 
+def remove_parts(path: str | os.PathLike) -> None:
+    """Remove what a process that was killed has left of its new content, within the folder and beside it."""
+    path = resolved(path)
+    for place, start in ((path, ""), (path.parent, f"{path.name}.")):
+        for entry in place.iterdir() if place.is_dir() else ():
+            left = entry.name.removeprefix(start)
+            if entry.name == start + left and re.fullmatch(r"[0-9a-f]{32}\.part", left) and entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+
+
 def writable_folder(path: str | os.PathLike) -> Path:
     """The folder itself, made where there is none, after a file was written to it and removed.
 
     Raises OSError where that cannot be done.
     """
-    path = _resolved(path)
+    path = resolved(path)
     probe = path / f"{uuid4().hex}.part"
     try:
-        _marked(probe)
+        mark(probe)
         shutil.rmtree(probe)
     except OSError as error:
         shutil.rmtree(probe, ignore_errors=True)
@@ -92,7 +102,7 @@ def writable_folder(path: str | os.PathLike) -> Path:
     return path
 
 
-def _resolved(path: str | os.PathLike) -> Path:
+def resolved(path: str | os.PathLike) -> Path:
     """The path without symbolic links. OSError for links that lead to each other."""
     resolved = Path(os.path.realpath(path))
     if resolved.is_symlink():
@@ -119,7 +129,7 @@ def _refuse_foreign(path: Path) -> None:
         raise FileExistsError(f"{path} holds files that are no run of minidl; choose another folder")
 
 
-def _marked(folder: Path) -> None:
+def mark(folder: Path) -> None:
     """Make the folder, and in it the marker: a file with content, so that a full disk is noticed."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_text("minidl made this folder, and may replace what is in it\n")
@@ -135,7 +145,7 @@ def _elsewhere(write: Write) -> Path | None:
         folder = None
         try:
             folder = Path(tempfile.mkdtemp(prefix="minidl-", dir=place()))
-            _marked(folder)
+            mark(folder)
             write(folder)
         except OSError:
             if folder is not None:
@@ -156,7 +166,7 @@ def _fill(path: Path, part: Path) -> None:
     moves += [(entry, path / entry.name) for entry in part.iterdir() if entry.name != MARKER]
     done, new = [], not (path / MARKER).exists()
     try:
-        _marked(path)  # first: if this is interrupted, the folder is still known as minidl's
+        mark(path)  # first: if this is interrupted, the folder is still known as minidl's
         old.mkdir()
         for source, target in moves:
             _move(source, target)

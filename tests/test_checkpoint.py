@@ -85,3 +85,30 @@ def test_missing_file_and_folder(tmp_path):
         load(tmp_path / "none.npz")
     with pytest.raises(FileNotFoundError):
         save({"x": np.ones(1)}, tmp_path / "none" / "x.npz")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders can be flushed")
+@pytest.mark.parametrize("name", ["x.npz", "x.safetensors"])
+def test_the_content_is_flushed_before_the_file_has_its_name_and_the_folder_after(tmp_path, monkeypatch, name):
+    done = []
+    real = {"fsync": os.fsync, "replace": os.replace}
+
+    def fsync(file):
+        place = os.readlink(f"/proc/self/fd/{file}") if os.path.exists("/proc/self/fd") else ""
+        done.append(("fsync", os.path.isdir(place), (tmp_path / name).exists()))
+        real["fsync"](file)
+
+    def replace(source, target):
+        done.append(("replace", os.fspath(target)))
+        real["replace"](source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    save(tmp_path / name, {"x": np.ones(2)})
+    assert done == [("fsync", False, False), ("replace", str(tmp_path / name)), ("fsync", True, True)]
+
+
+def test_either_order_of_the_arguments(tmp_path):
+    save(tmp_path / "a.npz", {"x": np.ones(1)})
+    save({"x": np.ones(1)}, tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -92,10 +92,17 @@ def test_what_fit_hands_on(monkeypatch):
     chosen, seen = Recipe(epochs=7, batch_size=3, scheduler="step"), {}
     monkeypatch.setattr(recipe, "fit", lambda *given, **named: seen.update(given=given, **named) or "history")
     built = chosen.build(9, np.random.default_rng(0))
-    arguments = {"validation": 1, "seed": 2, "callbacks": [3], "transform": 4, "progress": True}
+    arguments = {"validation": 1, "seed": 2, "callbacks": [3], "transform": 4, "progress": True, "resume": 5}
     assert chosen.fit(built, "train", **arguments) == "history"
     assert seen == {"given": (built.model, built.criterion, built.optimizer, "train"), "epochs": 7, "batch_size": 3,
                     "scheduler": built.scheduler, **arguments}
     chosen.fit(built, "train")
     assert {name: seen[name] for name in arguments} == {
-        "validation": None, "seed": None, "callbacks": (), "transform": None, "progress": False}
+        "validation": None, "seed": None, "callbacks": (), "transform": None, "progress": False,
+        "resume": None}
+
+
+@pytest.mark.parametrize("activation", [(), [], {"x": 1}, 3, None])
+def test_an_activation_that_is_no_name(activation):
+    with pytest.raises(TypeError, match="expected activation to be a name or several, got"):
+        Recipe(activation=activation).network(np.random.default_rng(0))

@@ -28,7 +28,7 @@ SIGNATURES = {
     minidl.randn: "(*size, generator=None, dtype=None, device=None, requires_grad=False)",
     minidl.fit: "(model, criterion, optimizer, data, *, validation=None, epochs=1, batch_size=32, seed=None, "
                 "scheduler=None, callbacks=(), transform=None, augment=None, progress=True, captured=True, "
-                "sample_weight=None)",
+                "sample_weight=None, resume=None)",
     minidl.evaluate: "(model, criterion, data, *, batch_size=1024, transform=None, coding=None, "
                      "sample_weight=None)",
     functional.sum: REDUCTION, functional.mean: REDUCTION, functional.max: REDUCTION, functional.min: REDUCTION,

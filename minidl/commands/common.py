@@ -35,10 +35,15 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 @contextmanager
-def announced_folder(path: Path) -> Iterator[Callable[[runs.Write], None]]:
-    """runs.run_folder(path), with a message on standard error when it will replace another."""
+def announced_folder(path: Path, going_on: bool = False) -> Iterator[Callable[[runs.Write], None]]:
+    """runs.run_folder(path), with a message on standard error when it will replace another.
+
+    going_on : the run in it is gone on with; what it has left aside is removed.
+    """
+    if going_on:
+        runs.remove_parts(path)
     with runs.run_folder(path) as keep:
-        if runs.content(path):
+        if runs.content(path) and not going_on:
             say(f"the run in {path} will be replaced")
         yield keep
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import table
 from ..data import mnist
+from ..files.strict_json import parsed
 from ..runs import writable_folder
 from ..sweep import executors
 from ..sweep.log import LOG, Run
@@ -100,7 +101,7 @@ def _configurations(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _listed(path: Path) -> list[dict[str, Any]]:
     try:
-        given = json.loads(path.read_text())
+        given = parsed(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"sweep: expected JSON in {path}, got: {error}") from error
     if not isinstance(given, list) or not all(isinstance(settings, dict) for settings in given):

@@ -14,8 +14,9 @@ from .. import checkpoint, data, recipe, runs
 from ..papers.mnist_trial import MnistTrial
 from ..papers.trial import SAMPLES, DiskTrial, Outcome
 from ..recipe import Recipe
-from . import mnist_network, train_table
+from . import mnist_network, train_table, unfinished
 from .common import INTERRUPTED, USAGE, CommandError, announced_folder, at_least, can_plot
+from .unfinished import Unfinished
 
 HELP = "train a network on the reports' disk, on MNIST, or on a table of your own"
 DEFAULTS = {
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/train"), metavar="DIR",
                         help="run folder (default: %(default)s)")
+    unfinished.add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
@@ -79,18 +81,23 @@ def run(args: argparse.Namespace) -> int:
     if args.table is not None:
         return train_table.run(args)
     train_table.refuse_options(args)
-    if args.network is not None:
+    if args.network is not None and not args.resume:
         return mnist_network.run(args)
-    chosen = recipe_of(args)
+    chosen, resume = unfinished.restored(args) if args.resume else (recipe_of(args), None)
     trial = trial_of(chosen, args)
-    with announced_folder(args.out) as keep:
+    made_of = {"dataset": args.dataset, "seed": args.seed, "recipe": asdict(chosen)}
+    with announced_folder(args.out, going_on=args.resume) as keep:
+        saving = Unfinished(args.out, args.save_every, made_of, ours=args.resume)
         try:
-            outcome = trial.train(args.seed, progress=True)
+            outcome = trial.train(args.seed, callbacks=[saving], progress=True, resume=resume)
         except FloatingPointError as error:
             raise CommandError(str(error)) from error
+        except ValueError as error:
+            if resume is None:
+                raise
+            raise CommandError(str(error)) from error  # the checkpoint does not fit
         result = _result(outcome)
-        told = result | {"dataset": args.dataset, "seed": args.seed, "recipe": asdict(chosen)}
-        keep(partial(_write, outcome, told, can_plot("no figures")))
+        keep(partial(_write, outcome, result | made_of, can_plot("no figures"), saving))
     if args.json:
         print(json.dumps(result | {"out": str(args.out)}, allow_nan=False))
     else:
@@ -130,11 +137,16 @@ def _result(outcome: Outcome) -> dict:
             "seconds": history.seconds[-1] if history.seconds else 0.0, "stopped": history.stopped}
 
 
-def _write(outcome: Outcome, result: dict, figures: bool, folder: Path) -> None:
-    """result.json, history.json, weights.npz, and with matplotlib loss.png and a picture of the test set."""
+def _write(outcome: Outcome, result: dict, figures: bool, saving: Unfinished, folder: Path) -> None:
+    """result.json, history.json, weights.npz, and with matplotlib loss.png and a picture of the test set.
+
+    And the checkpoint, if Ctrl-C has ended the training.
+    """
+    if outcome.history.stopped:
+        saving.keep(folder)
     runs.write_json(folder / "result.json", result)
     outcome.history.save(folder / "history.json")
-    checkpoint.save(outcome.weights, folder / "weights.npz")
+    checkpoint.save(folder / "weights.npz", outcome.weights)
     if figures:
         from .. import plot
         history = outcome.history

@@ -13,7 +13,7 @@ import numpy as np
 from ..recipe import Recipe
 from .common import INTERRUPTED, USAGE, CommandError, announced_folder, at_least, can_plot
 
-OF_OTHERS = ("data", "loss", "network", "resume")  # options of train, as far as it has them, that a table has not
+OF_OTHERS = ("data", "loss", "network", "resume", "save_every")  # options of train that a table has not
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--dataset cannot be given with a TABLE", USAGE)
     for name in OF_OTHERS:
         if getattr(args, name, None) not in (None, False):
-            raise CommandError(f"--{name} is no option of minidl train TABLE", USAGE)
+            raise CommandError(f"--{name.replace('_', '-')} is no option of minidl train TABLE", USAGE)
     with errors():
         table = read(args.table, skip_wrong=args.skip_wrong_rows)
         if args.target is None:

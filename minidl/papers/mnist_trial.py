@@ -1,6 +1,7 @@
 """One training on MNIST: hold out, train, count the errors."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,8 +29,8 @@ class MnistTrial:
     dataset: Dataset
 
     def train(self, seed: int | Sequence[int], *, callbacks: Sequence[Callback] = (),
-              progress: bool = False) -> Outcome:
-        """The outcome, however far the training came; its points are the test images.
+              progress: bool = False, resume: str | os.PathLike | None = None) -> Outcome:
+        """The outcome, however far the training came; its points are the test images. ``resume`` is that of fit.
 
         Raises ValueError or TypeError for a recipe that cannot be built, before anything is trained, and
         FloatingPointError when the training diverges.
@@ -41,7 +42,7 @@ class MnistTrial:
                                      seed=split_stream)
         built = self.recipe.build(len(train[0]), weights_stream)
         history = self.recipe.fit(built, train, validation=held_out, seed=batches_stream, callbacks=callbacks,
-                                  transform=data.scaled, progress=progress)
+                                  transform=data.scaled, progress=progress, resume=resume)
         test_output = built.model.eval()(data.scaled(test_images))
         return Outcome(
             train_error=self._error(built, train), test_error=error_rate(test_output, test_labels),

@@ -1,6 +1,7 @@
 """One training on the disk, as the reports do it: draw points, train, count the errors."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -52,8 +53,8 @@ class DiskTrial:
         return outcome
 
     def train(self, seed: int | Sequence[int], *, callbacks: Sequence[Callback] = (),
-              progress: bool = False) -> Outcome:
-        """The outcome, however far the training came.
+              progress: bool = False, resume: str | os.PathLike | None = None) -> Outcome:
+        """The outcome, however far the training came. ``resume`` is that of fit.
 
         Raises ValueError or TypeError for a recipe that cannot be built, before anything is trained, and
         FloatingPointError when the training diverges.
@@ -66,14 +67,14 @@ class DiskTrial:
         train, validation, test = [
             (normalize(points), self.recipe.targets(labels)) for points, labels in drawn]
         observers = [*callbacks, *([EarlyStopping(self.recipe.epochs)] if self.select else [])]
-        history = self.fit(built, train, validation, batches_stream, observers, progress)
+        history = self.fit(built, train, validation, batches_stream, observers, progress, resume)
         outputs = [built.model.eval()(inputs) for inputs in (train[0], test[0])]
         return Outcome(
             train_error=error_rate(outputs[0], train[1]), test_error=error_rate(outputs[1], test[1]),
             history=history, points=drawn[2][0], labels=drawn[2][1],
             predicted=predicted(outputs[1], decision_threshold(test[1])), weights=built.model.state_dict())
 
-    def fit(self, built: Built, train, validation, generator, callbacks, progress) -> History:
+    def fit(self, built: Built, train, validation, generator, callbacks, progress, resume=None) -> History:
         """Train the model in place."""
         return self.recipe.fit(built, train, validation=validation, seed=generator, callbacks=callbacks,
-                               progress=progress)
+                               progress=progress, resume=resume)

@@ -11,7 +11,7 @@ from .trial import DiskTrial
 class PyTorchTrial(DiskTrial):
     """A DiskTrial whose steps PyTorch makes: SGD on the sum of squares. Needs torch."""
 
-    def fit(self, built: Built, train, validation, generator, callbacks, progress) -> History:
+    def fit(self, built: Built, train, validation, generator, callbacks, progress, resume=None) -> History:
         """Train PyTorch's twin of the model and copy the weights back; an empty History."""
         import torch
         torch.set_num_threads(1)  # the trials share the cores already

@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import part_of
+from ..files import part_of, strict_json
 from ..training.progress import say
 
 LOG = "sweep.jsonl"  # in the folder of ``minidl sweep``
+KINDS = dict, int, dict | None, dict | None, int | float  # of the values of a run
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ def identity(settings: dict[str, Any], seed: int) -> str:
 def parsed(path: str | os.PathLike, line: bytes, number: int) -> Run:
     """The run that a line tells. ValueError, which names the line, for another text."""
     try:
-        return Run(**json.loads(line))
+        run = Run(**strict_json.parsed(line))
+        if not all(isinstance(value, kind) for value, kind in zip(vars(run).values(), KINDS, strict=True)):
+            raise TypeError("settings, seed, result, error and seconds of other types")
+        return run
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}, line {number}: expected a run of a sweep, got "
                          f"{line[:80].decode(errors='replace')!r} ({error})") from error

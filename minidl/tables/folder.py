@@ -33,7 +33,7 @@ def save(outcome: Outcome, seed: int, folder: Path) -> dict[str, Any]:
     result = told(outcome) | {"seed": seed, "recipe": asdict(outcome.recipe)}
     runs.write_json(folder / RESULT, result)
     outcome.history.save(folder / HISTORY)
-    checkpoint.save(outcome.model.state_dict(), folder / WEIGHTS)
+    checkpoint.save(folder / WEIGHTS, outcome.model)
     outcome.preprocessing.save(folder / PREPROCESSING)
     held_out = outcome.table.take(outcome.split.held_out)
     target = outcome.preprocessing.target

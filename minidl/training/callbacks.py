@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .history import EPOCH_COLUMNS
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 # Callbacks in files of their own, which are read when they are asked for: a training seldom needs them.
 ELSEWHERE = {"CSVLogger": "loggers", "JSONLinesLogger": "loggers", "LivePlot": "live_plot",
-             "OptunaPruning": "optuna_pruning", "TensorBoard": "loggers"}
+             "ModelCheckpoint": "model_checkpoint", "OptunaPruning": "optuna_pruning", "TensorBoard": "loggers",
+             "WeightAveraging": "weight_averaging"}
 
 
 def __getattr__(name: str) -> Any:
@@ -33,8 +35,12 @@ class Callback:
 
     on_train_begin(model, optimizer, epochs) once; on_epoch_end(epoch, logs) after each epoch, counted
     from 1, logs a dict of the history's columns: a true result stops the training, and text says why;
-    on_train_end() once, unless an error ended the training. ``monitor`` names the history's column that
-    the callback needs, if any: fit refuses to start a run that will not record it.
+    on_checkpoint(epoch, logs, state) after that, when all callbacks have seen the epoch; state() gives all that
+    ``fit(resume=)`` needs to go on. on_train_end() once, unless an error ended the training. ``monitor`` names the
+    history's column that the callback needs, if any: fit refuses to start a run that will not record it.
+
+    A callback with a state that changes from epoch to epoch gives it by state_dict(), as ``minidl.save`` takes it,
+    and takes it back by load_state_dict(), which is called after on_train_begin in a training that is resumed.
     """
 
     monitor: str | None = None
@@ -45,8 +51,20 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: dict) -> object:
         return None
 
+    def on_checkpoint(self, epoch: int, logs: dict, state: Callable[[], dict]) -> None:
+        pass
+
     def on_train_end(self) -> None:
         pass
+
+    def state_dict(self) -> dict:
+        """What it needs to go on; {} for nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a state_dict(). ValueError for one that does not fit; nothing has changed then."""
+        if state:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: expected {{}}, got {', '.join(map(str, state))}")
 
 
 class EarlyStopping(Callback):
@@ -69,10 +87,15 @@ class EarlyStopping(Callback):
             raise ValueError(f"EarlyStopping: expected monitor to be one of {known}, got {monitor!r}")
         self.patience, self.monitor = patience, monitor
         self.min_delta, self.restore_best = min_delta, restore_best
+        self._begin()
+
+    def _begin(self) -> None:
+        self.best, self.best_epoch, self.best_state = math.inf, 0, None
+        self.never = ""  # the warning at the end, if that does not change
 
     def on_train_begin(self, model, optimizer, epochs):
-        self.model, self.best, self.best_epoch, self.best_state = model, math.inf, 0, None
-        self.never = ""  # the warning at the end, if that does not change
+        self.model = model
+        self._begin()
 
     def on_epoch_end(self, epoch, logs):
         value = logs.get(self.monitor)
@@ -95,6 +118,26 @@ class EarlyStopping(Callback):
         if self.never:
             warnings.warn(f"EarlyStopping: {self.never}; the model keeps the weights that it has", RuntimeWarning,
                           stacklevel=2)
+
+    def state_dict(self):
+        return {"best": self.best, "best_epoch": self.best_epoch, "never": self.never, "best_state": self.best_state}
+
+    def load_state_dict(self, state):
+        names = "best", "best_epoch", "never", "best_state"
+        kinds = [type(state.get(name)) for name in names]
+        if state.keys() != set(names) or kinds[:3] != [float, int, str] or state["best_epoch"] < 0:
+            raise ValueError(f"EarlyStopping.load_state_dict: expected {', '.join(names)}, got {str(state)[:200]}")
+        best = state["best_state"]
+        if (best is None) != (state["best_epoch"] == 0) or (best is not None and _form(best) != _form(
+                self.model.state_dict())):
+            raise ValueError("EarlyStopping.load_state_dict: expected best_state to be weights of this model")
+        vars(self).update(state)
+
+
+def _form(state: Any) -> Any:
+    """Names, types and shapes of a model's weights."""
+    return isinstance(state, dict) and {
+        name: (getattr(array, "dtype", None), getattr(array, "shape", None)) for name, array in state.items()}
 
 
 class Progress(Callback):

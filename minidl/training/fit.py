@@ -1,6 +1,7 @@
 """fit: the training loop."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from .trainer import Trainer
 def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, validation: Sequence | None = None,
         epochs: int = 1, batch_size: int = 32, seed=None, scheduler=None, callbacks: Sequence[Callback] = (),
         transform: Callable | None = None, augment: Callable | None = None, progress: bool = True,
-        captured: bool = True, sample_weight=None) -> History:
+        captured: bool = True, sample_weight=None, resume: str | os.PathLike | None = None) -> History:
     """Train the model: for each epoch, for each shuffled batch, forward, loss, backward, step.
 
     data, validation : (X, y) or (X1, X2, ..., y) of one length, the last the target: arrays of any numbers,
@@ -36,6 +37,11 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     progress : a bar on a terminal, plain lines elsewhere; False for silence.
     captured : run the step, and the validation, compiled (see ``capture``); False runs them as plain Python. The
         bits are the same. ``history.path`` says how the steps ran: a step that cannot be compiled runs plain.
+    resume : a file of ``callbacks.ModelCheckpoint``: the training goes on behind its epoch, and ends with the bits
+        of one that was never stopped. Give the same arguments as then, in a new process, too; ``epochs``, which are
+        counted from the first start, may be more. Weights, buffers, which parameters are trained, the state of the
+        optimizer, the scheduler and the callbacks, the history, and the generators that the modules, the
+        augmentation, the loader and minidl itself hold are those of the file; generators elsewhere are yours to keep.
 
     sample_weight : a number >= 0 for each sample of the data, by which its loss is multiplied. A mean is then
         Σ w l / Σ w over the batch, so that a weight of 2 is that of a sample which occurs twice (scikit-learn's
@@ -48,12 +54,13 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     Returns the History. Raises TypeError or ValueError for data, options or parameters that do not fit
     (empty, of several lengths, NaN or infinite, masked), RuntimeError for a Tensor that requires a gradient,
     and FloatingPointError with the epoch and the step when the loss stops being finite: the weights are then
-    those before that step.
+    those before that step. FileNotFoundError or ValueError for a file to resume that is not there, damaged, or of
+    another training: nothing has changed then.
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
                       transform, augment, progress, captured, sample_weight)
-    with trainer.running():
-        for epoch in range(1, epochs + 1):
+    with trainer.running(resume):
+        for epoch in trainer.remaining():
             trainer.begin_epoch(epoch)
             with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
                 for rows in trainer.batches:

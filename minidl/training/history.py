@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ..files import part_of
@@ -110,11 +110,29 @@ class History:
 
     @classmethod
     def load(cls, path) -> History:
-        """Read what save() wrote; "NaN" and the infinities are numbers again."""
-        import json
+        """Read what save() wrote; "NaN" and the infinities are numbers again.
 
-        content = json.loads(Path(path).read_text())
-        return cls(**content | {name: decoded(value) for name, value in content.items() if isinstance(value, list)})
+        Raises FileNotFoundError for a missing file, ValueError for one that is no history.
+        """
+        from ..files.strict_json import parsed
+
+        try:
+            return cls.of(parsed(Path(path).read_bytes(), nan=True))  # as earlier versions wrote it
+        except ValueError as error:
+            raise ValueError(f"History.load({os.fspath(path)!r}): {error}") from error
+
+    @classmethod
+    def of(cls, content) -> History:
+        """The history with these columns by their names; ValueError for others, or numbers that are none."""
+        known = {one.name: one.default for one in fields(cls)}
+        if not isinstance(content, dict) or not content.keys() <= known.keys():
+            raise ValueError(f"expected columns among {', '.join(known)}, got {str(content)[:80]}")
+        for name, value in content.items():
+            kind = str if known[name] == "" else list
+            if not isinstance(value, kind):
+                raise ValueError(f"expected {name} as a {kind.__name__}, got {str(value)[:80]}")
+        columns = {name: decoded(value, name) for name, value in content.items() if isinstance(value, list)}
+        return cls(**content | columns)  # type: ignore[arg-type]
 
 
 def encoded(column: list[float | None]) -> list[float | str | None]:
@@ -123,6 +141,14 @@ def encoded(column: list[float | None]) -> list[float | str | None]:
             "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity" for value in column]
 
 
-def decoded(column: list[float | str | None]) -> list[float | None]:
-    """The inverse of ``encoded``."""
-    return [float(value) if isinstance(value, str) else value for value in column]
+def decoded(column: list, name: str = "a column") -> list[float | None]:
+    """The inverse of ``encoded``, where ``name`` is that of the column. ValueError for what is no number."""
+    return [None if value is None else _number(value, name) for value in column]
+
+
+def _number(value, name: str) -> float:
+    if type(value) is float:
+        return value
+    if value in ("NaN", "Infinity", "-Infinity") or (type(value) is int and abs(value) < 2**53):
+        return float(value)
+    raise ValueError(f"expected numbers as {name}, got {str(value)[:40]!r}")

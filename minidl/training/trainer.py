@@ -67,13 +67,19 @@ class Trainer:
         self.interrupt = Interrupt()
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Around the training: callbacks are told of its begin and its end, and Ctrl-C waits for the end of a step."""
+    def running(self, resume=None) -> Iterator[None]:
+        """Around the training: callbacks are told of its begin and its end, and Ctrl-C waits for the end of a step.
+
+        resume : the file from which it goes on.
+        """
         lent = _lend_generator([*self.model.modules(), self.augment], self.generator)
         try:
             with self.interrupt:
                 for callback in self.callbacks:
                     callback.on_train_begin(self.model, self.optimizer, self.epochs)
+                if resume is not None:
+                    from .resume import go_on  # here, since importing minidl should cost little
+                    go_on(self, resume)
                 yield
                 for callback in self.callbacks:
                     callback.on_train_end()
@@ -82,6 +88,10 @@ class Trainer:
         finally:
             for thing in lent:
                 thing.generator = None
+
+    def remaining(self) -> range:
+        """The epochs that are still to be trained, counted from 1: none where a callback has ended the training."""
+        return range(len(self.history) + 1, len(self.history) + 1 if self.history.stopped else self.epochs + 1)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set training mode, and count from zero."""
@@ -118,7 +128,14 @@ class Trainer:
         answers = [callback.on_epoch_end(self.epoch, dict(logs)) for callback in self.callbacks]
         reasons = [str(answer) for answer in answers if answer]
         history.stopped = reasons[0] if reasons else ""
+        for callback in self.callbacks:
+            callback.on_checkpoint(self.epoch, dict(logs), self.state)
         return bool(reasons) or self.interrupt.requested
+
+    def state(self) -> dict:
+        """All that a training needs to go on from here."""
+        from .resume import state_of
+        return state_of(self)
 
     def _validated(self) -> dict:
         if self.held_out is None:

@@ -1,7 +1,8 @@
-"""Call the kernels, and take captured steps, in ways that nobody expects: a right answer or an exception, no signal.
+"""Call the kernels, take captured steps, and read files, in ways that nobody expects: a right answer or an exception.
 
     python tests/scripts/fuzz.py --seconds 60            random cases for a minute
     python tests/scripts/fuzz.py --calls 1000000         until a million calls are done
+    python tests/scripts/fuzz.py --kind files --calls 100000          damaged files, with a limit to the memory
     python tests/scripts/fuzz.py --kind steps --seed 3 --case 17      one case again, told as it goes
 
 Cases are numbered; each depends on the seed and its number alone. They run in processes of their own, whose
@@ -25,7 +26,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-KINDS = {"kernels": 20000, "steps": 1000}  # cases of each process
+KINDS = {"kernels": 20000, "steps": 1000, "files": 1000}  # cases of each process
+DEFAULT = ["kernels", "steps"]
 PATIENCE = 30  # seconds without progress
 PLACE = struct.Struct("qq")  # the case at hand, and the calls so far
 
@@ -36,6 +38,8 @@ def cases_of(kind: str):
         import exact_memory  # noqa: F401
     if kind == "kernels":
         from fuzz_kernels import case
+    elif kind == "files":
+        from fuzz_files import case
     else:
         from fuzz_steps import case
     return case
@@ -157,7 +161,7 @@ def main() -> int:
             progress.write_bytes(PLACE.pack(0, 0))
             run_cases(options.kind, options.seed, options.case, options.case + 1, progress, told=True)
             return 0
-        return fuzz(Fuzzer(options.seed, progress), [options.kind] if options.kind else list(KINDS),
+        return fuzz(Fuzzer(options.seed, progress), [options.kind] if options.kind else DEFAULT,
                     options.calls, options.seconds)
 
 
