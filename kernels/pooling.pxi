@@ -74,6 +74,9 @@ cdef void max_pool(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef real* y = call.out.at
     cdef Window w
     cdef vec which, largest
+    if lie_in_pairs(g):
+        max_pool_pairs(call, rows)
+        return
     for n in range(rows):
         for oy in range(g.out_height):
             taps_inside(oy * g.stride_y - g.top, g.kernel_height, g.dilation_y, g.height, &w.y, &w.height)
@@ -125,6 +128,9 @@ cdef void max_pool_backward(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef Window w
     if not alone:
         memset(call.out.at, 0, rows * call.cols * sizeof(real))
+    if lie_in_pairs(g):
+        max_pool_pairs_backward(call, rows)
+        return
     for n in range(rows):
         for oy in range(g.out_height):
             taps_inside(oy * g.stride_y - g.top, g.kernel_height, g.dilation_y, g.height, &w.y, &w.height)

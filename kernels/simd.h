@@ -234,11 +234,50 @@ INLINE void transpose(vec *rows) {
       rows[i] = next[i];
   }
 }
+/* Eight rows of LANES columns, column by column: of the vectors' eights, in their order, each is a column. */
+INLINE void columns_of_eight(vec *rows) {
+  vec next[8];
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < 4; i++) {
+      next[2 * i] = zip(rows[i], rows[i + 4], 0);
+      next[2 * i + 1] = zip(rows[i], rows[i + 4], 1);
+    }
+    for (int i = 0; i < 8; i++)
+      rows[i] = next[i];
+  }
+}
 INLINE void prefetch(const real *p) { __builtin_prefetch(p); }
 #else
 INLINE void transpose(vec *rows) {}
+INLINE void columns_of_eight(vec *rows) {}
 INLINE void prefetch(const real *p) {}
 #endif
+
+/* Lane i is lane order[i] of a and b, of which those of b count from LANES on */
+INLINE vec picked(vec a, vec b, mask order) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  return (vec)_mm512_permutex2var_pd((__m512d)a, (__m512i)order, (__m512d)b);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_permutex2var_ps((__m512)a, (__m512i)order, (__m512)b);
+#elif defined(__GNUC__) && !defined(__clang__)
+  return __builtin_shuffle(a, b, order);
+#else
+  real lanes[2 * LANES], found[LANES];
+  integer places[LANES];
+  store(lanes, a);
+  store(lanes + LANES, b);
+  memcpy(places, &order, sizeof order);
+  for (int i = 0; i < LANES; i++)
+    found[i] = lanes[places[i]];
+  return load(found);
+#endif
+}
+
+/* An eight of the lanes of these vectors */
+#define EIGHTS (LANES / 8)
+INLINE void store_eight(real *p, const vec *v, int which) {
+  memcpy(p, (const char *)v + (size_t)which * 8 * sizeof(real), 8 * sizeof(real));
+}
 
 /* The buffers of a product's packed panels are of each thread, since products run in parallel. */
 #if defined(__GNUC__)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from ..functional.images import are_images, geometry, weight_axes
+from . import lower_sequences  # noqa: F401  whose lowerings of copies come after those of images
 from .arena import rows_of, strided
 from .lower import _LOWERINGS, _all_of, lowering
 
