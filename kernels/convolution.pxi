@@ -19,8 +19,7 @@ cdef void convolution(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef Patches source = patches_of(g, rows)
     cdef const real* origin
     cdef real* y
-    if (g.groups == 1 and g.stride_x == 1 and 2 * o <= LANES and o <= NARROW_ROWS and depth <= PATCH_DEPTH
-            and source.padded.height * source.padded.width * g.channels <= PADDED_ELEMENTS):
+    if convolution_is_narrow(g, &source.padded):
         narrow_convolution(call, &source.padded, rows)
         return
     if convolution_walks(g, &source):

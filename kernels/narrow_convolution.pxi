@@ -38,6 +38,15 @@ cdef inline void interleave(
         j += 1
 
 
+cdef bint convolution_is_narrow(const Geometry* g, const Geometry* padded) noexcept nogil:
+    """Whether lanes over the places of a line are fuller than over the outputs, and what is copied fits."""
+    cdef Py_ssize_t o = g.out_channels, pairs = (g.out_width + 2 * LANES - 1) // (2 * LANES)
+    return (g.groups == 1 and g.stride_x == 1 and o <= NARROW_ROWS
+            and 2 * pairs * o < g.out_width * ((o + LANES - 1) // LANES)
+            and g.kernel_height * g.kernel_width * g.channels <= PATCH_DEPTH
+            and padded.height * padded.width * g.channels <= PADDED_ELEMENTS)
+
+
 cdef inline void narrow_tile(
     const int rows, Py_ssize_t depth, const real* planes, const real* weight, const real* start, real* out
 ) noexcept nogil:

@@ -4,8 +4,7 @@
 # samples, the lines and the places of a line.
 
 cdef enum:
-    VECTORS_AT_ONCE = 6  # sums of a tile at least: fewer do not hide the latency of an addition
-    CACHED = 1 << 13     # elements of x and dy over which the tiles of a weight's gradient pass in turn
+    CACHED = 1 << 13  # elements of x and dy over which the tiles of a weight's gradient pass in turn
 
 cdef struct Walk:  # the loops, the last fastest; how far apart their terms lie in a and in b; the rows of a tile in a
     Py_ssize_t blocks, lines, terms
@@ -135,10 +134,10 @@ cdef inline Py_ssize_t whole_vectors(Py_ssize_t width) noexcept nogil:
     return (width + LANES - 1) // LANES * LANES
 
 
-cdef inline Py_ssize_t vectors_at_once(Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
-    """How many vectors of sums a tile of so many rows and columns holds."""
-    cdef Py_ssize_t tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    return rows // tiles * (2 if cols > LANES else 1)
+cdef inline bint fill_tiles(Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
+    """Whether tiles of so many rows and columns hold vectors of sums enough to hide the latency of an addition."""
+    cdef Py_ssize_t tiles = (rows + TILE_ROWS - 1) // TILE_ROWS, vectors = 2 if cols > LANES else 1
+    return rows // tiles * vectors >= (6 if TILE_ROWS > 6 else 5 if vectors == 1 else 8)
 
 
 cdef inline void copy_padded(
@@ -171,14 +170,14 @@ cdef bint convolution_walks(const Geometry* g, const Patches* source) noexcept n
     """Whether the tiles along the lines of the output are full enough, and the weights fit into A_BLOCK."""
     cdef Py_ssize_t outputs = g.out_channels // g.groups, panels = (outputs + PANEL_N - 1) // PANEL_N
     cdef Py_ssize_t depth = g.kernel_height * g.kernel_width * (g.channels // g.groups)
-    return (lies_ready(g, source) and vectors_at_once(g.out_width, outputs) >= VECTORS_AT_ONCE
+    return (lies_ready(g, source) and fill_tiles(g.out_width, outputs)
             and depth * panels * PANEL_N * g.groups <= A_ELEMENTS)
 
 
 cdef bint weight_gradient_walks(const Geometry* g, const Patches* source) noexcept nogil:
     """Whether the tiles along a run of taps are full enough, and the gradients of a sample fit into A_BLOCK."""
     cdef Py_ssize_t outputs = g.out_channels // g.groups, run = taps_of_a_run(g) * (g.channels // g.groups)
-    return (lies_ready(g, source) and vectors_at_once(run, outputs) >= VECTORS_AT_ONCE
+    return (lies_ready(g, source) and fill_tiles(run, outputs)
             and g.out_height * g.out_width * PANEL_N <= A_ELEMENTS)
 
 
