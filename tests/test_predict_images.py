@@ -76,4 +76,4 @@ def test_what_a_model_does_when_its_mode_is_set_is_done():
     x = np.zeros((2, 1, 10, 10), np.float32)
     for calls in range(1, CALLS):
         model.predict(x)
-        assert MODES == [False] * calls
+        assert [False] * calls == MODES
