@@ -46,6 +46,42 @@ def shown(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def escaped(text: str) -> str:
+    """A text as HTML shows it."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+def as_html(names: Sequence[str], lines: Sequence[Sequence[str]], caption: str = "", left: int = 0) -> str:
+    """A table for a notebook, of texts; the first ``left`` columns flush left, the others right."""
+    def cells(kind: str, line: Sequence[str]) -> str:
+        return "".join(f'<{kind} style="text-align: {"left" if i < left else "right"}">{escaped(text)}</{kind}>'
+                       for i, text in enumerate(line))
+
+    told = f'<caption style="caption-side: bottom; text-align: left">{escaped(caption)}</caption>' if caption else ""
+    body = "".join(f"<tr>{cells('td', line)}</tr>" for line in lines)
+    return f"<table>{told}<thead><tr>{cells('th', names)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def folded(text: str, most: int = 40) -> str:
+    """A text for a notebook: its first line, and the others below it, folded away if there are more than ``most``."""
+    first, *rest = text.strip().splitlines()
+    state = " open" if len(rest) <= most else ""
+    body = "\n".join(rest).strip("\n")
+    return f"<details{state}><summary><code>{escaped(first)}</code></summary><pre>{escaped(body)}</pre></details>"
+
+
+def bytes_as_text(count: int) -> str:
+    """A number of bytes in three digits: 0 B, 512 B, 1.5 kB, 12 MB."""
+    if count < 1000:
+        return f"{count} B"
+    value, unit = float(count), "B"
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007
+        value /= 1000
+        if value < 999.5:
+            break
+    return f"{value:.3g} {unit}"
+
+
 def as_csv(rows: Sequence[Row]) -> str:
     """RFC 4180 with every digit of the numbers; no value is an empty field."""
     import csv  # here, since few need it

@@ -10,32 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import ROOT, run_examples
 
 import minidl
 from minidl import nn, optim
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 README = (ROOT / "README.md").read_text()
-BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = BLOCK.findall(PAGE)
-QUOTED_FROM = {"cython": "kernels/activations.pxi"}  # others name their file where the language stands
 ROUTES = [re.findall(r"^\| `([\w/.]+)` \| (.+?) \|", part, re.MULTILINE)
           for part in re.split(r"^\| (?:Sequential|any other model) \| function", PAGE, flags=re.MULTILINE)[1:]]
 
 
 def source(file: str) -> str:
     return (ROOT / file).read_text()
-
-
-def run_examples(page: str, file: str) -> dict:
-    """Run the Python of a page, from top to bottom; the names that it leaves."""
-    names: dict = {"__name__": "__examples__"}
-    for block in BLOCK.finditer(page):
-        if block[1] == "python":
-            lines = page[:block.start(2)].count("\n")  # so that an error tells the line of the page
-            exec(compile("\n" * lines + block[2], file, "exec"), names)
-    return names
 
 
 def test_the_examples_run(capsys):
@@ -50,12 +37,6 @@ def test_the_readme_runs(capsys):
     finally:
         minidl.set_num_threads(threads)
     assert names["step"].path == names["history"].path == "compiled"
-
-
-@pytest.mark.parametrize(("language", "text"), [block for block in BLOCKS if block[0] not in ("", "python")],
-                         ids=lambda value: value.split("\n")[0][:40])
-def test_what_is_quoted_stands_in_the_source(language, text):
-    assert text in source(QUOTED_FROM.get(language, language))
 
 
 def test_every_file_that_is_named_is_there():

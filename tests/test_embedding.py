@@ -100,7 +100,7 @@ def test_from_pretrained():
 def test_what_is_refused():
     layer = nn.Embedding(7, 5, padding_idx=-1)
     assert repr(layer) == "Embedding(7, 5, padding_idx=6)"
-    assert repr(nn.EmbeddingBag(7, 5)) == "EmbeddingBag(7, 5, mode=mean)"
+    assert repr(nn.EmbeddingBag(7, 5)) == "EmbeddingBag(7, 5, mode='mean')"
     with pytest.raises(TypeError, match="expected an input of integers, got float32"):
         layer(np.ones((2, 2), np.float32))
     for bad in (-1, 7):

@@ -30,7 +30,7 @@ ORDER = [
     "compiled",
     "training",
     "minidl",
-    "runs", "recipe", "plot", "sweep",
+    "runs", "recipe", "sweep", "plot",
     "papers",
     "commands", "cli", "__main__",
 ]
@@ -41,6 +41,8 @@ ALLOWED = {
         "Module.predict is a method, as users expect it; the program that it runs is written from modules",
     ("minidl.nn.members", "minidl.nn.module"):
         "the methods of a Module that stand in a file of their own ask what a Module is",
+    ("minidl.training.live_plot", "minidl.plot"):
+        "a callback, found where the others are, which draws while a model is trained",
     ("minidl.optim.compiled", "minidl.optim.optimizer"):
         "whether methods are the Optimizer's own is asked after both files were read",
 }

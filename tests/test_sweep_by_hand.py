@@ -204,14 +204,14 @@ def test_a_summary():
 
 def test_the_picture_of_a_sweep():
     pytest.importorskip("matplotlib")
-    from minidl.sweep import plot as sweep_plot
+    from minidl import plot
 
     def result(best, epoch):
         return {"best_dev_accuracy": best, "best_epoch": epoch}
 
     runs = [run({"a": 1, "b": 0}, 0, result(0.75, 2)), run({"a": 2, "b": 0}, 0, result(0.25, 4)),
             run({"a": 1, "b": 0}, 1, result(0.5, 3)), run({"a": 3, "b": 0})]
-    figure = sweep_plot.picture(runs)
+    figure = plot.sweep(runs).figure
     axes, bar = figure.axes
     assert figure.get_size_inches().tolist() == [9, 1.8 + 0.24 * 2] and figure.get_dpi() == 120
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a 2", "a 1"]  # the best on top

@@ -67,15 +67,16 @@ def test_summary_averages_over_the_seeds():
 
 def test_picture():
     pytest.importorskip("matplotlib")
-    from minidl.sweep import plot as sweep_plot
+    from minidl import plot
 
     def result(best):
         return {"best_dev_accuracy": best, "best_epoch": 1}
 
     runs = [run_of({"a": a}, seed, result(best)) for a, seed, best in ((1, 0, 0.5), (1, 1, 0.7), (2, 0, 0.9))]
     failed = run_of({"a": 3}, 0, None)
-    axes, _ = sweep_plot.picture([*runs, failed]).axes
+    axes = plot.sweep([*runs, failed])
+    assert len(axes.figure.axes) == 2  # a bar beside it: the epoch of the best accuracy
     assert axes.get_title() == "2 configurations, a dot for each of 3 runs"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a 1", "a 2"]  # the best on top
     with pytest.raises(ValueError, match="expected a run with a result, got none"):
-        sweep_plot.picture([failed])
+        plot.sweep([failed])

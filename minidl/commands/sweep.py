@@ -13,7 +13,7 @@ from .. import table
 from ..data import mnist
 from ..runs import writable_folder
 from ..sweep import executors
-from ..sweep.log import Run
+from ..sweep.log import LOG, Run
 from ..sweep.sweeping import grid, sweep
 from ..sweep.table import summary, varying
 from ..sweep.task import NUMBERS, SETTINGS, complete, train
@@ -21,7 +21,6 @@ from ..training.progress import say
 from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 
 HELP = "train a network for every configuration of a grid and every seed"
-LOG = "sweep.jsonl"
 EXAMPLE = "example: minidl sweep --grid layers=2,3,5 activation=relu,tanh --seeds 3 --executor processes:2"
 
 
@@ -159,7 +158,6 @@ def _message(failure: Run) -> str:
 
 def _draw(runs: Sequence[Run], path: Path) -> None:
     if any(run.result is not None for run in runs) and can_plot("no picture"):
-        from ..plot import save
-        from ..sweep.plot import picture
+        from .. import plot
         with whole(path) as part:
-            save(picture(runs), part)
+            plot.save(plot.sweep(runs), part)

@@ -15,6 +15,7 @@ from .. import kernels, optim
 from ..autograd import storage
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
+from ..table import folded
 from .batch import Batch, taken
 from .layers import Builder, NotCapturable, exactly, flat_gradient, leaves, widths, write_backward, write_forward
 from .layers_listing import Listed
@@ -101,6 +102,9 @@ class CapturedStep(kernels.Shortcut):
     def __str__(self) -> str:
         """The calls of the program, one a line; N is the number of rows."""
         return "\n".join([repr(self), "", *self._build(self._program.capacity, self._labels, listed=True)])
+
+    def _repr_html_(self) -> str:
+        return folded(str(self))
 
     def profile(self, x: np.ndarray, y: np.ndarray, repeats: int = 100) -> Profile:
         """Where the time of a step on this batch goes, operation by operation; see RecordedStep.profile.

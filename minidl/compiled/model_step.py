@@ -13,6 +13,7 @@ from ..autograd.tensor import Tensor
 from ..nn.losses import Loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from ..table import folded
 from .by_closure import ByClosure
 from .conversion import checked_index
 from .errors import CaptureError
@@ -117,6 +118,9 @@ class ModelStep:
     def __str__(self) -> str:
         counts = [len(recording.arrays) for recording in self._recorded._kept.values()]
         return "\n".join([repr(self), *self._recorded.listing(_names(max(counts, default=2))).splitlines()[1:]])
+
+    def _repr_html_(self) -> str:
+        return folded(str(self))
 
 
 def _names(count: int) -> list[str]:

@@ -21,6 +21,7 @@ from ..autograd.tape import active_recorder, recording, recording_into, thread
 from ..autograd.tensor import Tensor
 from ..collector import without_collector
 from ..kernels.replay import UNFIT, ReplayedCall, recording_begins, recording_ends, set_tensor_type
+from ..table import folded
 from .errors import CaptureError, PlainOnly
 from .listing import Names, argument_names, shown
 from .nesting import Place, arrays_of, rebuilt, told
@@ -261,6 +262,9 @@ class RecordedStep(ReplayedCall):
     def __str__(self) -> str:
         return self.listing()
 
+    def _repr_html_(self) -> str:
+        return folded(str(self))
+
     def profile(self, *args, repeats: int = 100, **named) -> Profile:
         """Where the time of a call with these arguments goes; printed, a table, a line an instruction.
 
@@ -307,6 +311,9 @@ class _Access:
 
     def __str__(self) -> str:
         return str(self._step)
+
+    def _repr_html_(self) -> str:
+        return folded(str(self))
 
 
 def _plain_arguments(given) -> tuple:

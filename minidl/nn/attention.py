@@ -150,4 +150,10 @@ class MultiheadAttention(Module):
         return mask
 
     def extra_repr(self) -> str:
-        return f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}"
+        others = {"bias": self.in_proj_bias is not None, "add_bias_kv": self.bias_k is not None,
+                  "add_zero_attn": self.add_zero_attn, "kdim": self.kdim, "vdim": self.vdim}
+        plain = {"bias": True, "add_bias_kv": False, "add_zero_attn": False, "kdim": self.embed_dim,
+                 "vdim": self.embed_dim}
+        shown = [f"{name}={value}" for name, value in others.items() if value != plain[name]]
+        return ", ".join([f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}",
+                          *shown])

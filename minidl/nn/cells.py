@@ -71,6 +71,9 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, bias, dtype, generator=generator)
         self.nonlinearity = nonlinearity
 
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
     def _step(self, a, states):
         return rnn_step(a, states, self.weight_hh, self.bias_hh, self.nonlinearity)
 

@@ -34,6 +34,12 @@ class PairwiseDistance(Module):
         return f"p={self.norm}, eps={self.eps}, keepdim={self.keepdim}"
 
 
+
+def _reduction(reduction: str) -> str:
+    """How a reduction other than the default is shown."""
+    return "" if reduction == "mean" else f", reduction={reduction!r}"
+
+
 class CosineEmbeddingLoss(Module):
     """1 - cos(x1, x2) where the target is 1, max(0, cos - margin) where it is -1; x1, x2 (N, D), target (N,).
 
@@ -48,7 +54,7 @@ class CosineEmbeddingLoss(Module):
         return functional.cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
 
     def extra_repr(self) -> str:
-        return f"margin={self.margin}"
+        return f"margin={self.margin}" + _reduction(self.reduction)
 
 
 class TripletMarginLoss(Module):
@@ -70,4 +76,4 @@ class TripletMarginLoss(Module):
             anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction)
 
     def extra_repr(self) -> str:
-        return f"margin={self.margin}, p={self.p}, eps={self.eps}, swap={self.swap}"
+        return f"margin={self.margin}, p={self.p}, eps={self.eps}, swap={self.swap}" + _reduction(self.reduction)

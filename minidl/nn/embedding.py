@@ -58,6 +58,8 @@ class _Table(Module):
         parts = [f"{self.num_embeddings}, {self.embedding_dim}"]
         parts += [f"{name}={getattr(self, name)!r}" for name in ("padding_idx", "max_norm")
                   if getattr(self, name) is not None]
+        if self.norm_type != 2:
+            parts.append(f"norm_type={self.norm_type}")
         return ", ".join(parts)
 
     @classmethod
@@ -119,4 +121,5 @@ class EmbeddingBag(_Table):
                              self.padding_idx)
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, mode={self.mode}"
+        last = ", include_last_offset=True" if self.include_last_offset else ""
+        return f"{super().extra_repr()}, mode={self.mode!r}{last}"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording, unseen
 from ..autograd.tensor import Tensor, record
 from .members import Members
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 ndarray = np.ndarray  # as one name, which predict looks up at each call
 _OR_AFTER = ", or after one that was not recorded: within no_grad(), or of Tensors, which have a backward themselves"
@@ -457,12 +460,22 @@ class Module(Members):
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
         return self.title() if not lines else "\n".join([self.title()[:-1], *lines, ")"])
 
-    def summary(self) -> str:
-        """A table of the modules, their settings and their numbers of parameters, and the total."""
-        rows = [(name or "(model)", module.title(),
-                 sum(value.numel() for value in vars(module).values() if isinstance(value, Parameter)))
-                for name, module in self.named_modules()]
-        wide, wider = max(len(name) for name, _, _ in rows), max(len(kind) for _, kind, _ in rows)
-        lines = [f"{name:<{wide}}  {kind:<{wider}}  {count:>10,}" for name, kind, count in rows]
-        total = sum(parameter.numel() for parameter in self.parameters())
-        return "\n".join([*lines, f"{'total':<{wide}}  {'':<{wider}}  {total:>10,}"])
+    def summary(self, input_shape=None) -> Summary:
+        """A table of the modules, their settings and their numbers of parameters, and the total.
+
+        input_shape : the shape of an input, the batch included, as (64, 784); an array or a Tensor instead, such as the
+        integers of an Embedding; or a list of these for a forward of several inputs. The table then has what each
+        module gives for it: the shapes of its outputs, the multiply-adds of its products (linear layers, convolutions,
+        recurrent layers, attention; "?" where it runs NumPy code), and the memory that its outputs take, views of
+        others left out. The input is run through once, in evaluation mode; the model is left as it was.
+
+        The result is a str; a notebook shows it as a table, and ``rows``, ``parameters``, ``trained``,
+        ``multiply_adds``, ``memory`` and ``state`` (bytes of parameters and buffers) are its numbers.
+        Raises TypeError or ValueError for what is no shape, and whatever the model raises for such an input.
+        """
+        from .summary import summary  # few models are shown
+
+        return summary(self, input_shape)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()

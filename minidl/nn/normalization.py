@@ -47,6 +47,9 @@ class LayerNorm(_OverLastAxes):
         with_bias = elementwise_affine and bias
         self.bias = Parameter(np.zeros(self.normalized_shape, self.dtype), "bias") if with_bias else None
 
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (", bias=False" if self.elementwise_affine and self.bias is None else "")
+
     def forward(self, x):
         """y, of x's shape (..., normalized_shape)."""
         self._check_input(x)

@@ -176,8 +176,8 @@ class RecurrentModule(Module):
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         for name, default in (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
-                              ("bidirectional", False)):
-            if getattr(self, name) != default:
+                              ("bidirectional", False), ("nonlinearity", "tanh")):
+            if getattr(self, name, default) != default:
                 parts.append(f"{name}={getattr(self, name)}")
         return ", ".join(parts)
 

@@ -56,6 +56,13 @@ class TransformerEncoderLayer(Module):
     def _feed_forward(self, x):
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
+    def extra_repr(self) -> str:
+        shown = []
+        if self.activation is not functional.relu and not isinstance(self.activation, Module):  # which is a child
+            kind = self.activation
+            shown.append(f"activation={getattr(kind, 'name', getattr(kind, '__name__', type(kind).__name__))}")
+        return ", ".join([*shown, *(["norm_first=True"] if self.norm_first else [])])
+
 
 def _activation(given):
     """The function of a name. ValueError for one that there is not."""

@@ -60,7 +60,6 @@ def figures(reproduction: Reproduction) -> dict[str, Any]:
     Training loss and accuracy are means over an epoch while the weights change, the others of its end.
     """
     from .. import plot
-    from ..sweep.plot import picture
     history: dict[str, Any] = {
         name: decoded(column) for name, column in result_of(reproduction.final)["history"].items()}
     losses = {"training": history["loss"], "development": history["validation_loss"]}
@@ -71,7 +70,7 @@ def figures(reproduction: Reproduction) -> dict[str, Any]:
         "figure_1_loss.png": plot.loss_curves(losses, title=f"Loss: {what} (report 003, figure 1)"),
         "figure_1_accuracy.png": plot.accuracy_curves(
             accuracies, title=f"Accuracy: {what} (report 003, figure 1)"),
-        "figure_2_grid.png": picture(reproduction.runs),
+        "figure_2_grid.png": plot.sweep(reproduction.runs),
     }
 
 

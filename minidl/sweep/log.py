@@ -20,6 +20,8 @@ from typing import Any
 from ..files import part_of
 from ..training.progress import say
 
+LOG = "sweep.jsonl"  # in the folder of ``minidl sweep``
+
 
 @dataclass(frozen=True)
 class Run:
@@ -45,6 +47,30 @@ def identity(settings: dict[str, Any], seed: int) -> str:
     return json.dumps([settings, seed], sort_keys=True)
 
 
+def parsed(path: str | os.PathLike, line: bytes, number: int) -> Run:
+    """The run that a line tells. ValueError, which names the line, for another text."""
+    try:
+        return Run(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}, line {number}: expected a run of a sweep, got "
+                         f"{line[:80].decode(errors='replace')!r} ({error})") from error
+
+
+def read(path: str | os.PathLike) -> list[Run]:
+    """The runs in a file, or in the one in the folder of ``minidl sweep``, which stays as it is; it may still grow.
+
+    Raises ValueError for a file that is no sweep's, OSError where there is none.
+    """
+    path = Path(path) / LOG if Path(path).is_dir() else Path(path)
+    content = path.read_bytes()
+    if not content.startswith(b'{"sweep of": '):
+        raise ValueError(f"{path}: expected the file of a sweep, got one that begins with "
+                         f"{content[:80].decode(errors='replace')!r}")
+    lines = content[:content.rfind(b"\n") + 1].splitlines()[1:]
+    runs = [parsed(path, line, number) for number, line in enumerate(lines, 2)]
+    return list({run.identity: run for run in runs}.values())
+
+
 class Log:
     """The runs in the file at ``path`` (``runs``, by identity), and ``append``. A context manager.
 
@@ -61,7 +87,7 @@ class Log:
             raise ValueError(f"{path}: expected the file of a sweep of {task}, got one that begins with "
                              f"{content[:80].decode(errors='replace')!r}")
         lines = whole.splitlines()[1:]
-        runs = [self._parsed(line, number) for number, line in enumerate(lines, 2)]
+        runs = [parsed(self.path, line, number) for number, line in enumerate(lines, 2)]
         self.runs = {run.identity: run for run in runs}
         self._header, self._size = header, len(whole)
         self.fled: Path | None = None  # the file to which the runs go when this one cannot be written
@@ -74,13 +100,6 @@ class Log:
         except BaseException:
             self._file.close()
             raise
-
-    def _parsed(self, line: bytes, number: int) -> Run:
-        try:
-            return Run(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{self.path}, line {number}: expected a run of a sweep, got "
-                             f"{line[:80].decode(errors='replace')!r} ({error})") from error
 
     def append(self, run: Run) -> None:
         """Add a run, to the file too, or where that fails to a temporary one that all runs are copied to.

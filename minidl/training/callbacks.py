@@ -1,9 +1,10 @@
 """Callbacks: observe a training run, and may stop it."""
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .history import EPOCH_COLUMNS
 from .progress import Bar
@@ -11,6 +12,20 @@ from .progress import Bar
 if TYPE_CHECKING:
     from ..nn import Module
     from ..optim.optimizer import Optimizer
+
+# Callbacks in files of their own, which are read when they are asked for: a training seldom needs them.
+ELSEWHERE = {"CSVLogger": "loggers", "JSONLinesLogger": "loggers", "LivePlot": "live_plot",
+             "OptunaPruning": "optuna_pruning", "TensorBoard": "loggers"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{ELSEWHERE[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ELSEWHERE})
 
 
 class Callback:
