@@ -11,7 +11,7 @@
 
 
 cdef void convolution(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out = start + the sums over the patches of a, for b the weight."""
+    """out = start + the sums over the patches of a, for b the weight; with a setting ReLU of it."""
     cdef const Geometry* g = call.geometry
     cdef Py_ssize_t outputs = g.out_channels // g.groups, o = g.out_channels, of_a_sample = g.out_height * g.out_width
     cdef Py_ssize_t depth = g.kernel_height * g.kernel_width * (g.channels // g.groups), size = min(depth, PATCH_DEPTH)
@@ -46,6 +46,16 @@ cdef void convolution(Call* call, Py_ssize_t rows) noexcept nogil:
                     k += terms
                 t = end
         s += samples
+    if call.settings.value != 0:
+        relu_in_place(call.out.at, rows * call.cols)
+
+
+cdef void relu_in_place(real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j = 0, lanes
+    while j < n:
+        lanes = min(n - j, LANES)
+        store_first(y + j, larger(broadcast(0), load_strided(y + j, 1, lanes)), lanes)
+        j += LANES
 
 
 cdef inline Py_ssize_t taps_apart(const Geometry* g) noexcept nogil:
@@ -95,6 +105,7 @@ cdef void convolution_input_gradient(Call* call, Py_ssize_t rows) noexcept nogil
     cdef const real* weight
     cdef Walk walk
     memset(call.out.at, 0, rows * call.cols * sizeof(real))
+    walk.relu = False
     walk.blocks, walk.terms = 1, outputs
     walk.a_block, walk.a_term, walk.a_row = 0, 1, call.a.s0
     walk.a_line = g.dilation_y * apart // g.stride_y * g.out_width * o

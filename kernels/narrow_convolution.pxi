@@ -48,7 +48,7 @@ cdef bint convolution_is_narrow(const Geometry* g, const Geometry* padded) noexc
 
 
 cdef inline void narrow_tile(
-    const int rows, Py_ssize_t depth, const real* planes, const real* weight, const real* start, real* out
+    const int rows, Py_ssize_t depth, const real* planes, const real* weight, const real* start, real* out, bint relu
 ) noexcept nogil:
     """out[r, place] for two vectors of places and rows outputs, which is a constant."""
     cdef vec acc[8][2]
@@ -68,7 +68,7 @@ cdef inline void narrow_tile(
                 acc[r][v] = fma(places[v], factor, acc[r][v])
     for r in range(rows):
         for v in range(2):
-            store(out + (r * 2 + v) * LANES, acc[r][v])
+            store(out + (r * 2 + v) * LANES, larger(broadcast(0), acc[r][v]) if relu else acc[r][v])
 
 
 cdef void lay_planes(const Geometry* g, const Geometry* p, const real* x) noexcept nogil:
@@ -89,6 +89,7 @@ cdef void narrow_convolution(Call* call, const Geometry* p, Py_ssize_t rows) noe
     cdef const Geometry* g = call.geometry
     cdef Py_ssize_t o = g.out_channels, depth = g.kernel_height * g.kernel_width * g.channels
     cdef Py_ssize_t height = (o + 1) // 2 * 2, n, oy, ox, k = 0, r, ky, kx, c
+    cdef bint relu = call.settings.value != 0
     cdef real start[8]
     cdef real found[8 * 2 * 16]
     cdef const real* planes
@@ -111,13 +112,13 @@ cdef void narrow_convolution(Call* call, const Geometry* p, Py_ssize_t rows) noe
             while ox < g.out_width:
                 planes = PADDED + oy * g.stride_y * p.width + ox
                 if height == 2:
-                    narrow_tile(2, depth, planes, NARROW, start, found)
+                    narrow_tile(2, depth, planes, NARROW, start, found, relu)
                 elif height == 4:
-                    narrow_tile(4, depth, planes, NARROW, start, found)
+                    narrow_tile(4, depth, planes, NARROW, start, found, relu)
                 elif height == 6:
-                    narrow_tile(6, depth, planes, NARROW, start, found)
+                    narrow_tile(6, depth, planes, NARROW, start, found, relu)
                 else:
-                    narrow_tile(8, depth, planes, NARROW, start, found)
+                    narrow_tile(8, depth, planes, NARROW, start, found, relu)
                 interleave(found, 2 * LANES, o, min(g.out_width - ox, 2 * LANES),
                            call.out.at + n * call.out.s0 + (oy * g.out_width + ox) * o)
                 ox += 2 * LANES
@@ -171,6 +172,7 @@ cdef void narrow_weight_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
     column = g.kernel_height * g.channels
     line = source.padded.width * column
     lines = min(max(CACHED // line, 1), g.out_height)
+    walk.relu = False
     walk.blocks, walk.terms = 1, g.out_width
     walk.a_block, walk.a_line, walk.a_term, walk.a_row = 0, g.out_width * o, o, 1
     walk.b_block, walk.b_line, walk.b_term = 0, line, g.stride_x * column

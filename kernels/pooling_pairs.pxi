@@ -90,13 +90,14 @@ cdef void max_pool_pairs(Call* call, Py_ssize_t rows) noexcept nogil:
 
 
 cdef void max_pool_pairs_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out = dx for a = dy and b = x."""
+    """out = dx for a = dy and b = x; with a setting zero where x is."""
     cdef const Geometry* g = call.geometry
     cdef Py_ssize_t c = g.channels, windows = LANES // c, step = windows * c, line = g.width * c, n, oy, j, left_over
     cdef Py_ssize_t width = g.out_width * c
     cdef Orders orders = orders_of(c, windows)
     cdef mask left = order_of(orders.left), right = order_of(orders.right), low = order_of(orders.low)
     cdef mask high = order_of(orders.high), second, third, fourth, first
+    cdef bint relu = call.settings.value != 0
     cdef const real* x
     cdef const real* dy = call.a.at
     cdef real* dx
@@ -117,8 +118,12 @@ cdef void max_pool_pairs_backward(Call* call, Py_ssize_t rows) noexcept nogil:
                 value = picked(a, b, left)
                 third = takes(value, largest)
                 largest = choose(third, value, largest)
-                fourth = takes(picked(a, b, right), largest)
+                value = picked(a, b, right)
+                fourth = takes(value, largest)
                 gradient = broadcast(0) + load_as_far(dy + j, min(width - j, step))
+                if relu:
+                    largest = choose(fourth, value, largest)
+                    gradient = from_bits(bits(gradient) & ~not_less(broadcast(0), largest))
                 third = third & ~fourth
                 second = second & ~(third | fourth)
                 first = ~(second | third | fourth)

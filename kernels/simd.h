@@ -84,6 +84,21 @@ INLINE mask shift_right(mask m, int n) {
 /* a where m is set, b elsewhere */
 INLINE vec choose(mask m, vec a, vec b) { return from_bits((bits(a) & m) | (bits(b) & ~m)); }
 
+/* a where it is greater than b, else b: also where one of them is NaN */
+INLINE vec larger(vec a, vec b) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  return (vec)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__) && defined(MINIDL_F64)
+  return (vec)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__AVX2__)
+  return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return choose(greater(a, b), a, b);
+#endif
+}
+
 /* a b + c in one rounding where the target has it (AVX2 and AVX-512), in two elsewhere */
 INLINE vec fma_(vec a, vec b, vec c) {
 #if defined(__AVX512F__) && defined(MINIDL_F64)

@@ -19,6 +19,7 @@ cdef extern from "simd.h" nogil:
     mask not_less(vec a, vec b) noexcept
     mask shift_right(mask m, int n) noexcept
     vec choose(mask m, vec a, vec b) noexcept
+    vec larger(vec a, vec b) noexcept
     vec root_of(vec v) noexcept
     vec quotient(vec a, vec b, vec inverse) noexcept
     void transpose(vec* rows) noexcept

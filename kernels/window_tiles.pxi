@@ -10,6 +10,7 @@ cdef struct Walk:  # the loops, the last fastest; how far apart their terms lie 
     Py_ssize_t blocks, lines, terms
     Py_ssize_t a_block, a_line, a_term, a_row
     Py_ssize_t b_block, b_line, b_term
+    bint relu  # of each sum in the end
 
 
 cdef inline void walk_tile(
@@ -54,6 +55,8 @@ cdef inline void walk_tile(
             b_line += walk.b_line
     for i in range(rows):
         for j in range(cols):
+            if walk.relu:
+                acc[i][j] = larger(broadcast(0), acc[i][j])
             store_first(c + i * cs0 + j * LANES, acc[i][j], tail if j == cols - 1 else LANES)
 
 
@@ -201,6 +204,7 @@ cdef void walking_convolution(Call* call, Py_ssize_t rows) noexcept nogil:
             copy_padded(call.b.at + group * outputs + j, o, depth, width, panel)
             panel += depth * whole_vectors(width)
             j += PANEL_N
+    walk.relu = call.settings.value != 0
     walk.blocks, walk.lines, walk.terms = g.kernel_height, g.kernel_width // taps, taps * channels
     while s < rows:
         samples = min(rows - s, source.samples)
@@ -250,6 +254,7 @@ cdef void walking_weight_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
         samples = min(rows - s, source.samples)
         take_samples(&source, g, call, s, samples, rows)
         p = source.geometry
+        walk.relu = False
         walk.blocks, walk.lines, walk.terms = samples, g.out_height, g.out_width
         walk.a_block, walk.a_line = p.height * p.width * p.channels, p.stride_y * p.width * p.channels
         walk.a_term, walk.a_row = p.stride_x * p.channels, 1
