@@ -9,29 +9,41 @@ sys.path[0] = str(Path(__file__).parent)  # not the checkout: its minidl/ would 
 import images_networks  # noqa: E402
 import machine  # noqa: E402
 from images_contestants import able  # noqa: E402
-from own_steps import cell, table  # noqa: E402
+from sequences import with_ratios  # noqa: E402
 from workers import Workers  # noqa: E402
 
 from minidl import kernels  # noqa: E402
 
-TURNS, BATCHES = 5, (4, 16, 128)
+TURNS, BATCHES, PREDICTED = 5, (4, 16, 128), (1, 64)
+UNIT = "minidl compiled"
+
+
+def steps_measured(workers: Workers) -> dict[str, dict[str, float]]:
+    """Microseconds of a training step by batch and contestant."""
+    return workers.best_together({f"batch {size}": (able(), ("images", "lenet", size)) for size in BATCHES})
+
+
+def predictions_measured(workers: Workers) -> dict[str, dict[str, float]]:
+    return workers.best_together({f"batch {size}": (able("predict"), ("images predict", "lenet", size))
+                                  for size in PREDICTED})
+
+
+def shares(rows: dict[str, dict[str, float]], peak: float) -> list[str]:
+    """Of minidl's steps: what they compute in a second, and its share of the peak, both in GFLOP/s."""
+    lines = []
+    for size, times in zip(BATCHES, rows.values(), strict=True):
+        rate = 2 * images_networks.STEP * size / times[UNIT] / 1e3
+        lines.append(f"Batch {size}: {rate:.1f} GFLOP/s, {100 * rate / peak:.0f} % of one core's peak.")
+    return [*lines, ""]
 
 
 def main() -> None:
-    names = able()
     print(f"{machine.processor()}: {machine.line()}", end="\n\n")
     with Workers(machine.COUNT, TURNS) as workers:
-        rows = workers.best_together({f"batch {size}": (names, ("images", "lenet", size)) for size in BATCHES})
-    print(*table(["LeNet-5 step, µs", *names], [[row, *(cell(times[name]) for name in names)]
-                                              for row, times in rows.items()]), sep="\n")
-    mine, *rivals = names
-    print(*table(["ratio", *(f"{rival} / {mine}" for rival in rivals)],
-                 [[row, *(cell(times[rival] / times[mine]) for rival in rivals)] for row, times in rows.items()]),
-          sep="\n")
-    peak = kernels.replay.peak(kernels.of("f4").TABLE, "f4")
-    for size, times in zip(BATCHES, rows.values(), strict=True):
-        rate = 2 * images_networks.STEP * size / times[mine] * 1e6
-        print(f"batch {size}: {rate / 1e9:.1f} GFLOP/s, {100 * rate / peak:.0f} % of one core's peak")
+        rows, predictions = steps_measured(workers), predictions_measured(workers)
+    print(*with_ratios("LeNet-5 step, µs", rows), sep="\n")
+    print(*shares(rows, kernels.replay.peak(kernels.of("f4").TABLE, "f4") / 1e9), sep="\n")
+    print(*with_ratios("LeNet-5 outputs, µs", predictions), sep="\n")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,18 @@ from contestants import present
 import minidl
 
 CHECKED_STEPS = 3
-PLACES = {  # file and class, and the package that it needs
-    "minidl compiled": ("images_contestants.Minidl", "minidl"),
-    "PyTorch eager": ("images_pytorch.PyTorch", "torch"),
-    "JAX jit": ("images_jax.Jit", "jax"),
-    "JAX scan": ("images_jax.Scan", "jax"),
+PLACES = {  # file and class, the package that it needs, and what it can
+    "minidl compiled": ("images_contestants.Minidl", "minidl", ("step", "predict")),
+    "PyTorch eager": ("images_pytorch.PyTorch", "torch", ("step", "predict")),
+    "JAX jit": ("images_jax.Jit", "jax", ("step",)),
+    "JAX scan": ("images_jax.Scan", "jax", ("step",)),
+    "onnxruntime": ("images_onnxruntime.Session", "onnxruntime", ("predict",)),
 }
 
 
-def able() -> list[str]:
-    return [name for name, (_, package) in PLACES.items() if present(package)]
+def able(what: str = "step") -> list[str]:
+    """The installed contestants that can "step" or "predict"."""
+    return [name for name, (_, package, can) in PLACES.items() if what in can and present(package)]
 
 
 def lenet(nn, dtype):
@@ -45,6 +47,9 @@ class Minidl:
     def step(self):
         return self.captured(*self.batch)
 
+    def predict(self):
+        return self.model.predict(self.batch[0])
+
     def weights(self) -> list[np.ndarray]:
         return [parameter.data for parameter in self.model.parameters()]
 
@@ -57,9 +62,13 @@ def judge(size: int):
 
 
 def checked(name: str, size: int):
-    """A contestant whose first losses, and whose weights' change by these steps, are those of float64."""
+    """A contestant whose outputs, first losses, and weights' change by these steps are those of float64."""
     module, kind = PLACES[name][0].split(".")
     contestant, right = getattr(import_module(module), kind)(size), judge(size)
+    if "predict" in PLACES[name][2]:
+        np.testing.assert_allclose(contestant.predict(), right.predict(), rtol=1e-3, atol=1e-4, err_msg=name)
+    if "step" not in PLACES[name][2]:
+        return contestant
     steps = getattr(contestant, "steps", 1)
     losses = np.ravel([contestant.step() for _ in range(-(-CHECKED_STEPS // steps))])
     wanted = [float(right.step()) for _ in range(len(losses) if steps == 1 else steps)]

@@ -24,5 +24,9 @@ class PyTorch:
         self.optimizer.step()
         return loss.detach()
 
+    def predict(self):
+        with torch.inference_mode():
+            return self.model(self.x)
+
     def weights(self) -> list[np.ndarray]:
         return [parameter.detach().numpy() for parameter in self.model.parameters()]

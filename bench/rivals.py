@@ -13,9 +13,11 @@ sys.path[0] = str(Path(__file__).parent)  # not the checkout: its minidl/ would 
 
 import floor  # noqa: E402
 import footprint  # noqa: E402
+import images  # noqa: E402
 import machine  # noqa: E402
 import own_steps  # noqa: E402
 import rivals_report  # noqa: E402
+import sequences  # noqa: E402
 import simplechains  # noqa: E402
 from contestants import RIVALS, able, installed  # noqa: E402
 from networks import WIDTHS  # noqa: E402
@@ -34,7 +36,7 @@ def trained_by(network: str, threads: int) -> list[str]:
 
 
 def measured(threads: int) -> dict:
-    """Steps, and on one thread predictions the chains and one's own too: rows by name, of microseconds by rival."""
+    """Steps, and on one thread all else: rows by name, of microseconds by rival."""
     with Workers(threads) as workers:
         rows = {"step": {f"{network}, batch {size}": workers.best(trained_by(network, threads), "step", network, size)
                          for network, size in STEPS}}
@@ -45,6 +47,9 @@ def measured(threads: int) -> dict:
             names = installed(*simplechains.CLASSES)
             rows["chains"] = workers.best(names, "chains", "4-32-16-4", 10_000)
             rows["own"] = own_steps.measured(workers)
+            rows["outputs of images"] = images.predictions_measured(workers)
+            rows["sequences"], rows["norms"] = sequences.measured(workers), sequences.norms_measured(workers)
+        rows["images"] = images.steps_measured(workers)
     return rows
 
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import images
 import own_steps
+import sequences
 import simplechains
 
 UNIT = "minidl captured"
@@ -60,6 +62,16 @@ def markdown(machine, results: dict[int, dict], peak: float | None, sizes: dict,
               "4-32-16-4 with tanh, squared error, Adam, the full batch of 10 000 at each step.", "",
               *chains(one["chains"], peak)]
     lines += ["## Steps that one writes oneself, one thread", "", *own_steps.tables(one["own"])]
+    lines += ["## LeNet-5", "", "Conv 6@5x5, pool, conv 16@5x5, pool, 400-120-84-10, ReLU; a step is with Adam.", ""]
+    for threads, rows in results.items():
+        lines += sequences.with_ratios(f"step, µs, {threads} thread{'s'[:threads > 1]}", rows["images"])
+        if peak and threads == 1:
+            lines += [f"{line}\n" for line in images.shares(rows["images"], peak) if line]
+    lines += [*sequences.with_ratios("outputs, µs, 1 thread", one["outputs of images"]),
+              "## Normalisation, one thread", "", "M3 with a normalisation after each hidden layer, SGD.", "",
+              *sequences.norm_tables(one["norms"]),
+              "## Sequences, one thread", "", "The networks stand in `bench/sequence_networks.py`.", "",
+              *sequences.with_ratios("µs", one["sequences"])]
     lines += ["## Before the first step", "",
               "Sizes are without NumPy's, which every other package needs; scikit-learn's is with SciPy's.", "",
               *footprint(sizes), "![Times of a training step over those of minidl captured](rivals.png)", ""]

@@ -11,6 +11,7 @@ import numpy as np
 STEPS, UNITS, CLASSES = 50, 32, 4
 CHARACTERS, CONTEXT, WIDTH, HEADS, LEVELS = 65, 32, 64, 4, 2
 RATE = 1e-3
+NAMES = ("gru", "lstm", "gpt")
 CASES = [(name, size) for name in ("gru", "lstm") for size in (1, 32)] + [("gpt", 1), ("gpt", 16)]
 
 

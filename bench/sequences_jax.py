@@ -90,5 +90,5 @@ class Jit:
         self.p, *self.moments, value = self.compiled(self.p, *self.moments, *self.batch)
         return float(value)
 
-    def forward(self):
+    def predict(self):
         return jax.block_until_ready(self.outputs(self.p, self.batch[0]))

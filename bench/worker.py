@@ -1,7 +1,8 @@
 """One rival in a process of its own, on as many cores as it has threads.
 
 ``python bench/worker.py NAME`` reads lines of JSON, [what, network, size], and answers each with the
-seconds of one training step ("step", "chains", "own", "images") or of one prediction ("predict"), averaged over a turn.
+seconds of one training step ("step", "chains", "own", "images", "twins") or of one prediction ("predict",
+"images predict", "twins predict"), averaged over a turn.
 """
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ if hasattr(os, "sched_setaffinity"):
 import images_contestants
 import own_contestants
 import simplechains
+import twins
 from contestants import checked, steps_of
 from turns import count_for, seconds
 
@@ -31,11 +33,13 @@ def prepared(name: str, what: str, network: str, size: int) -> tuple:
         rival = simplechains.checked(name)
     elif what == "own":
         rival = own_contestants.checked(name, network, size)
-    elif what == "images":
+    elif what.startswith("images"):
         rival = images_contestants.checked(name, size)
+    elif what.startswith("twins"):
+        rival = twins.checked(name, network, size)
     else:
         rival = checked(name, network, size)
-    call = rival.predict if what == "predict" else rival.step
+    call = rival.predict if what.endswith("predict") else rival.step
     finish = getattr(rival, "finish", lambda: None)
     return call, count_for(call, TURN_SECONDS, finish), finish, steps_of(rival) if what in ("step", "images") else 1
 

@@ -15,7 +15,7 @@ cdef inline mask positive(vec x) noexcept nogil:
 
 # max(0, x), NaN for NaN;                    0 where x <= 0, g elsewhere, also for NaN
 cdef inline vec vrelu(vec x, vec unused) noexcept nogil:
-    return choose(greater(broadcast(0), x), broadcast(0), x)
+    return larger(broadcast(0), x)
 
 cdef inline vec drelu(vec g, vec x, vec unused) noexcept nogil:
     return choose(not_less(broadcast(0), x), broadcast(0), g)

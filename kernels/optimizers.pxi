@@ -68,7 +68,7 @@ cdef void adam_update(
     AdamW first multiplies w by shrink (1 for Adam, whose decay is added to g).
     """
     cdef Py_ssize_t i = 0, k
-    cdef vec d, x, m, v
+    cdef vec d, x, m, v, divisor = broadcast(root), inverse = broadcast(1 / root)
     while i < n:
         k = min(n - i, LANES)
         x = load_strided(w + i, 1, k)
@@ -79,7 +79,7 @@ cdef void adam_update(
         v = running_mean(load_strided(square + i, 1, k), beta2, rest2, d * d)
         store_first(mean + i, m, k)
         store_first(square + i, v, k)
-        store_first(w + i, x - m / (root_of(v) / broadcast(root) + broadcast(eps)) * broadcast(rate), k)
+        store_first(w + i, x - m / (quotient(root_of(v), divisor, inverse) + broadcast(eps)) * broadcast(rate), k)
         i += LANES
 
 

@@ -74,6 +74,9 @@ cdef void max_pool(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef real* y = call.out.at
     cdef Window w
     cdef vec which, largest
+    if lie_in_pairs(g):
+        max_pool_pairs(call, rows)
+        return
     for n in range(rows):
         for oy in range(g.out_height):
             taps_inside(oy * g.stride_y - g.top, g.kernel_height, g.dilation_y, g.height, &w.y, &w.height)
@@ -100,13 +103,15 @@ cdef inline bint divide_the_image(const Geometry* g) noexcept nogil:
 
 cdef inline void give_to_the_largest(
     const Py_ssize_t height, const Py_ssize_t width, const real* x, real* dx, const real* dy, Py_ssize_t line,
-    Py_ssize_t step, Py_ssize_t lanes, const bint alone
+    Py_ssize_t step, Py_ssize_t lanes, const bint alone, bint relu
 ) noexcept nogil:
-    """dx += dy at the largest of the taps; alone: dx = that, and zero at the others."""
+    """dx += dy at the largest of the taps; alone: dx = that, and zero at the others; relu: only where x > 0 or NaN."""
     cdef Py_ssize_t ky, kx
     cdef real* at
     cdef vec which, before, gradient = load_strided(dy, 1, lanes)
-    first_largest(height, width, x, line, step, lanes, &which)
+    before = first_largest(height, width, x, line, step, lanes, &which)
+    if relu:
+        gradient = choose(not_less(broadcast(0), before), broadcast(0), gradient)
     for ky in range(height):
         for kx in range(width):
             at = dx + ky * line + kx * step
@@ -115,9 +120,12 @@ cdef inline void give_to_the_largest(
 
 
 cdef void max_pool_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out = dx for a = dy and b = x. Where windows divide the image, there is nothing in dx to add to."""
+    """out = dx for a = dy and b = x; with a setting ReLU's derivative of that, for x what ReLU gave.
+
+    Where windows divide the image, there is nothing in dx to add to.
+    """
     cdef const Geometry* g = call.geometry
-    cdef bint alone = divide_the_image(g)
+    cdef bint alone = divide_the_image(g), relu = call.settings.value != 0
     cdef Py_ssize_t n, oy, ox, c, lanes, line = g.dilation_y * g.width * g.channels, step = g.dilation_x * g.channels
     cdef const real* dy = call.a.at
     cdef const real* x
@@ -125,6 +133,9 @@ cdef void max_pool_backward(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef Window w
     if not alone:
         memset(call.out.at, 0, rows * call.cols * sizeof(real))
+    if lie_in_pairs(g):
+        max_pool_pairs_backward(call, rows)
+        return
     for n in range(rows):
         for oy in range(g.out_height):
             taps_inside(oy * g.stride_y - g.top, g.kernel_height, g.dilation_y, g.height, &w.y, &w.height)
@@ -136,9 +147,9 @@ cdef void max_pool_backward(Call* call, Py_ssize_t rows) noexcept nogil:
                 while c < g.channels:
                     lanes = min(g.channels - c, LANES)
                     if alone and w.height == 2 and w.width == 2:
-                        give_to_the_largest(2, 2, x + c, dx + c, dy + c, line, step, lanes, True)
+                        give_to_the_largest(2, 2, x + c, dx + c, dy + c, line, step, lanes, True, relu)
                     else:
-                        give_to_the_largest(w.height, w.width, x + c, dx + c, dy + c, line, step, lanes, alone)
+                        give_to_the_largest(w.height, w.width, x + c, dx + c, dy + c, line, step, lanes, alone, relu)
                     c += LANES
                 dy += g.channels
 

@@ -438,7 +438,8 @@ cdef class Replay:
         column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
         total, ...      number (1, 1) of float64, a and b (rows, cols), labels c (1, rows)
         with labels     the same and out (rows, cols); who: what an error for labels out of range begins with
-        over windows    a, b where there is one, and out, as large as the geometry says; c a row, the bias
+        over windows    a, b where there is one, and out, as large as the geometry says; c a row, the bias; setting:
+                        whether ReLU follows convolution, or its derivative that of max_pool
         turned          out and a (rows, cols); setting: the rows of each matrix
         bmm             out (B, rows, cols), a (B, rows, depth), b (B, depth, cols)
         take_rows       out (rows, cols), a (V, cols), labels c (1, rows); add_rows: out (V, cols), a (rows, cols)

@@ -5,6 +5,7 @@ cdef extern from "simd.h" nogil:
     ctypedef float real
     ctypedef float vec
     ctypedef int mask
+    ctypedef int integer
     const int LANES, TILE_ROWS
     vec load(const real* p) noexcept
     void store(real* p, vec v) noexcept
@@ -18,8 +19,14 @@ cdef extern from "simd.h" nogil:
     mask not_less(vec a, vec b) noexcept
     mask shift_right(mask m, int n) noexcept
     vec choose(mask m, vec a, vec b) noexcept
+    vec larger(vec a, vec b) noexcept
     vec root_of(vec v) noexcept
+    vec quotient(vec a, vec b, vec inverse) noexcept
     void transpose(vec* rows) noexcept
+    vec picked(vec a, vec b, mask order) noexcept
+    void columns_of_eight(vec* rows) noexcept
+    void store_eight(real* p, const vec* v, int which) noexcept
+    const int EIGHTS
     void prefetch(const real* p) noexcept
     vec gather(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept
     void scatter(real* p, Py_ssize_t step, vec v, Py_ssize_t n) noexcept

@@ -12,7 +12,7 @@ import pytest
 from minidl.kernels.cpu import targets
 
 SCRIPT = Path(__file__).parent / "scripts" / "bits.py"
-NETWORKS = ["disk", "digits", "dropping"]
+NETWORKS = ["disk", "digits", "dropping", "lenet", "normalised", "recurrent"]
 
 
 @cache

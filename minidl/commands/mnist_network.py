@@ -84,7 +84,7 @@ def _write(trained: Trained, told: dict, tested: tuple[np.ndarray, np.ndarray, n
     history, = trained.histories
     runs.write_json(folder / "result.json", told)
     history.save(folder / "history.json")
-    checkpoint.save(trained.models[0].state_dict(), folder / "weights.npz")
+    checkpoint.save(folder / "weights.npz", trained.models[0])
     if figures:
         from .. import plot
         plot.save(plot.loss_curves({"training": history.loss}, title="Loss"), folder / "loss.png")

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from ..functional.images import are_images, geometry, weight_axes
+from . import lower_sequences  # noqa: F401  whose lowerings of copies come after those of images
 from .arena import rows_of, strided
 from .lower import _LOWERINGS, _all_of, lowering
 
@@ -25,11 +26,12 @@ def _weight(x: np.ndarray) -> np.ndarray | None:
     return strided(x, (x.size // len(x), len(x)), (len(x) * x.itemsize, x.itemsize))
 
 
-def _run(builder, name, output, parts, numbers, bias=None, accumulates: bool = False) -> bool:
-    """Run the kernel of this name on matrices; False if one of them is none."""
+def _run(builder, name, output, parts, numbers, bias=None, accumulates: bool = False, relu: bool = False) -> bool:
+    """Run the kernel of this name on matrices, with ReLU or its derivative; False if one of them is none."""
     if any(x is None for x in (output, *parts)) or not _all_of(output.dtype, output, *parts):
         return False
-    builder.program.kernel(name, output.dtype, output, *parts, c=bias, geometry=numbers, accumulates=accumulates)
+    builder.program.kernel(name, output.dtype, output, *parts, c=bias, geometry=numbers, accumulates=accumulates,
+                           setting=relu)
     return True
 
 
@@ -40,7 +42,8 @@ def _convolution(builder, name, operands, settings, output):
     if start is not None and (not _all_of(output.dtype, start) or start.strides[1] != start.itemsize):
         return False
     numbers = geometry(x.shape, output.shape, weight.shape[2:], *_of_windows(settings))
-    return _run(builder, name, _samples(output), (_samples(x), _weight(weight)), numbers, start)
+    return _run(builder, name, _samples(output), (_samples(x), _weight(weight)), numbers, start,
+                relu=settings.get("relu", False))
 
 
 def _of_windows(settings: dict) -> tuple:
@@ -66,7 +69,8 @@ def _pool(builder, name, operands, settings, output):
     x, y = (output, operands[0]) if name.endswith("backward") else (operands[0], output)
     numbers = geometry(x.shape, y.shape, settings["kernel"], settings["stride"], settings["before"],
                        settings.get("dilation"), divisor=settings.get("divisor", 1))
-    return _run(builder, name, _samples(output), tuple([_samples(operand) for operand in operands]), numbers)
+    return _run(builder, name, _samples(output), tuple([_samples(operand) for operand in operands]), numbers,
+                relu=settings.get("relu", False))
 
 
 @lowering("channels_last")

@@ -10,6 +10,7 @@ from ..kernels.replay import Replay
 from . import lower_images, lower_sequences  # noqa: F401  their lowerings are registered by then
 from .arena import Arena, strided
 from .lower import _LOWERINGS, lower
+from .places import finishes, in_place
 from .products import Block, Reordered, joined, reordered, stacked
 from .recorder import Recorder
 
@@ -25,6 +26,7 @@ class Builder:
         self.numbers: dict[tuple, np.ndarray] = {}
         self.listing: list[tuple[Line, int, int, bool]] = []  # with the instructions that it became
         self._moved: dict[int, int] = {}  # the offsets of roots
+        self._within: set[int] = set()  # lines that the instruction of the line before does, too
         self._joined = {number: group for group in joined(self.lines, recorder.roots) for number in group.numbers}
         self._stacked = {number: group for group in stacked(
             self.lines, recorder.roots, {id(self.lines[number].outputs[0]) for number in self._joined})
@@ -62,9 +64,10 @@ class Builder:
         for key, root in roots.items():
             if root.key[0] == "constant" and key in last:
                 self._moved[key] = arena.place(root.array.nbytes)
+        same = in_place(self.lines, roots, last, lasting | groups.keys())
         ends: dict[int, list[int]] = {}
         for key, number in last.items():
-            if roots[key].key[0] == "line" and key not in lasting:
+            if roots[key].key[0] == "line" and key not in lasting and key not in same:
                 ends.setdefault(number, []).append(key)
         done: dict[int, list[Reordered]] = {}
         for number, line in enumerate(self.lines):
@@ -73,7 +76,7 @@ class Builder:
                 one.offset = arena.place(one.weight.nbytes)
                 done.setdefault(one.last, []).append(one)
             for key in line.owners:
-                if roots[key].key[0] == "line" and key not in self._moved:
+                if roots[key].key[0] == "line" and key not in self._moved and key not in same:
                     if key in groups:
                         self._place_together(groups[key])
                     else:
@@ -87,6 +90,8 @@ class Builder:
                     arena.free(groups[key].offset)
             for one in done.get(number, ()):
                 arena.free(one.offset)
+        for key, place in same.items():
+            self._moved[key] = self._moved[place]
         for array in self.results:
             key = id(owner_of(array))
             if key not in self._moved and roots[key].key[0] == "line":
@@ -140,7 +145,7 @@ class Builder:
             if number in self._joined and self._join(number):
                 pass
             elif line.what == "operation":
-                compiled = self._operation(line)
+                compiled = number in self._within or self._operation(line, number)
             elif line.what == "accumulate":
                 compiled = self._stack(number, overwriting) or self._accumulate(line, number in overwriting)
             elif line.what == "overwrite":
@@ -169,10 +174,14 @@ class Builder:
             return type(value)(self._moved_in(item) for item in value)
         return value
 
-    def _operation(self, line: Line) -> bool:
+    def _operation(self, line: Line, number: int) -> bool:
         operands = [self._moved_in(x) for x in line.operands]
         settings = {name: self._moved_in(value) for name, value in line.settings.items()}
         output = self.array(line.outputs[0])
+        if self._finishes(number) and lower(
+                self, line.operation.name, operands, settings | {"relu": True}, output):
+            self._within.add(number + 1)
+            return True
         if lower(self, line.operation.name, operands, settings, output):
             return True
         value = line.operation.value
@@ -182,6 +191,10 @@ class Builder:
 
         self.program.call(call)
         return False
+
+    def _finishes(self, number: int) -> bool:
+        """Whether the next line is a ReLU that this line's kernel can do within."""
+        return number + 1 < len(self.lines) and finishes(self.lines[number + 1], self.lines[number], self.array)
 
     def _join(self, number: int) -> bool:
         """At the first line of products that are one, that product; False if it has no kernel."""

@@ -89,9 +89,12 @@ class CProgram(Builder):
     def owns(self, array: np.ndarray) -> bool:
         return True  # an index is checked where it is used
 
-    def _operation(self, line: Line) -> bool:
+    def _finishes(self, number: int) -> bool:
+        return False  # a text for each operation
+
+    def _operation(self, line: Line, number: int) -> bool:
         output = line.outputs[0]
-        if not super()._operation(line) and not self._made_of_others(line):
+        if not super()._operation(line, number) and not self._made_of_others(line):
             raise ExportError(f"export_c: the operation {line.operation.name} has no kernel for {output.dtype} of "
                               f"shape {output.shape}, and so no C text: use operations that have one")
         return True
