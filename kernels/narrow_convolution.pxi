@@ -148,26 +148,31 @@ cdef void lay_columns(const Geometry* p, Py_ssize_t columns, const real* x, real
 
 
 cdef void narrow_weight_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
-    """out += the sums for a = x, b = dy. Of a part of the taps, as many of the outputs are computed instead."""
+    """out += the sums for a = x, b = dy.
+
+    Of a part of the taps, as large a part of their vectors, in which they lie column by column, is computed instead.
+    """
     cdef const Geometry* g = call.geometry
     cdef const Geometry* p
     cdef Py_ssize_t o = g.out_channels, depth = g.kernel_height * g.kernel_width * g.channels, column, k, r, j, n, oy
-    cdef Py_ssize_t first = call.first * o // depth, outputs = (call.first + call.depth) * o // depth - first
+    cdef Py_ssize_t vectors = (depth + LANES - 1) // LANES, begin = call.first * vectors // depth * LANES
+    cdef Py_ssize_t stop = min((call.first + call.depth) * vectors // depth * LANES, depth)
     cdef Py_ssize_t lines, line, count, samples, s = 0
     cdef Patches source = patches_of(g, rows)
     cdef Py_ssize_t ky, kx, c
     cdef Walk walk
     cdef const real* x
     cdef const real* dy
-    if outputs == 0:
+    if begin == stop:
         return
     k = 0
     for ky in range(g.kernel_height):  # NARROW = the transpose, with the taps column by column
         for kx in range(g.kernel_width):
             for c in range(g.channels):
                 OFFSETS[k] = (kx * g.kernel_height + ky) * g.channels + c
-                for r in range(outputs):
-                    NARROW[r * depth + OFFSETS[k]] = 0 if call.overwrite else call.out.at[k * o + first + r]
+                if begin <= OFFSETS[k] < stop:
+                    for r in range(o):
+                        NARROW[r * depth + OFFSETS[k]] = 0 if call.overwrite else call.out.at[k * o + r]
                 k += 1
     column = g.kernel_height * g.channels
     line = source.padded.width * column
@@ -186,14 +191,15 @@ cdef void narrow_weight_gradient(Call* call, Py_ssize_t rows) noexcept nogil:
                 x = first_window(p, source.x) + (oy + n) * g.stride_y * p.width * p.channels
                 lay_columns(p, source.padded.width, x, A_BLOCK + n * line)
             walk.lines = count
-            dy = call.b.at + s * call.b.s0 + oy * g.out_width * o + first
-            j = 0
-            while j < depth:
-                walk_all(outputs, min(depth - j, PANEL_N), &walk, dy, A_BLOCK + j, NARROW + j, depth,
+            dy = call.b.at + s * call.b.s0 + oy * g.out_width * o
+            j = begin
+            while j < stop:
+                walk_all(o, min(stop - j, PANEL_N), &walk, dy, A_BLOCK + j, NARROW + j, depth,
                          NARROW + j, depth)
                 j += PANEL_N
             oy += count
         s += 1
     for k in range(depth):
-        for r in range(outputs):
-            call.out.at[k * o + first + r] = NARROW[r * depth + OFFSETS[k]]
+        if begin <= OFFSETS[k] < stop:
+            for r in range(o):
+                call.out.at[k * o + r] = NARROW[r * depth + OFFSETS[k]]
