@@ -68,7 +68,8 @@ cdef void adam_update(
     AdamW first multiplies w by shrink (1 for Adam, whose decay is added to g).
     """
     cdef Py_ssize_t i = 0, k
-    cdef vec d, x, m, v, divisor = broadcast(root), inverse = broadcast(1 / root)
+    cdef vec d, x, m, v, scaled, divisor = broadcast(root), inverse = broadcast(1 / root)
+    cdef bint exact = 1e-9 < root < 1e6  # of a step it lies between 1e-8 and 1; else the quotient might leave the range
     while i < n:
         k = min(n - i, LANES)
         x = load_strided(w + i, 1, k)
@@ -79,7 +80,8 @@ cdef void adam_update(
         v = running_mean(load_strided(square + i, 1, k), beta2, rest2, d * d)
         store_first(mean + i, m, k)
         store_first(square + i, v, k)
-        store_first(w + i, x - m / (quotient(root_of(v), divisor, inverse) + broadcast(eps)) * broadcast(rate), k)
+        scaled = quotient(root_of(v), divisor, inverse) if exact else root_of(v) / divisor
+        store_first(w + i, x - m / (scaled + broadcast(eps)) * broadcast(rate), k)
         i += LANES
 
 

@@ -78,14 +78,34 @@ WRITTEN = [
     "F.scaled_dot_product_attention({a}, {b}, F.tanh({b}), is_causal=True)",
     "F.scaled_dot_product_attention({a}, weight, weight, mask)",
     "({a}.reshape(-1, 1, 2, 2) @ F.tanh({b}).reshape(-1, 1, 2, 2)).reshape(-1, 4) * 0.3",
+    "F.addmm(table, F.tanh({a}), weight)", "F.mm({a}, F.tanh(weight))", "{a} + F.mv({a}, weight[0])[:, None] * 0.1",
+    "{a} + 0.1 * F.dot({a}[0], {b}[0])", "{a} @ F.diag(F.tanh({b}[0]))", "{a} @ F.t(F.tanh(weight))",
+    "{a} + 0.1 * F.trace(weight)", "F.lerp({a}, {b}, 0.3)", "F.clip({a}, -1, 1)", "F.rsqrt({a} * {a} + 1)",
+    "{a} - F.logsumexp({b}, 1, True)", "{a} - F.median({b}, 1, True).values", "F.pad(F.diff({a}, dim=1), (0, 1))",
+    "F.broadcast_to({a}[:, :1], (len({a}), 4)) + {b}", "F.hstack(({a}[:, :2], {b}[:, 2:]))",
+    "F.instance_norm({a}.reshape(-1, 2, 2)).reshape(-1, 4)", "F.movedim({a}.reshape(-1, 2, 2), 1, 2).reshape(-1, 4)",
+    "F.swapaxes({a}.reshape(-1, 2, 2), 1, 2).reshape(-1, 4)", "F.narrow(F.cat([{a}, {b}], 1), 1, 2, 4)",
+    "{a} * (F.numel({a}) / 16)", "F.repeat_interleave({a}[:, :2], 2, 1)", "F.roll({a}, 1, 1)",
+    "{a} + F.select({b}, 1, 0)[:, None]", "F.take_along_dim({a}, F.argsort({b}, 1), 1)",
+    "{a} * F.unbind({b}, 1)[0][:, None]", "F.where(F.one_hot(F.argmax({a}, 1), 4) > 0, {a}, {b})",
+    "F.gather({a}, 1, F.multinomial(F.softmax({a}.detach(), -1), 4, generator=generator))",
+    "{a} * F.bernoulli(F.sigmoid({a}.detach()), generator=generator)",
+    "F.where(F.count_nonzero({a} > 0, 1)[:, None] > 1, {a}, {b})",
+    *(f"F.where(F.{name}({{a}}, {{b}}), {{a}}, {{b}})" for name in ("eq", "ge", "gt", "le", "lt", "ne", "isclose")),
+    *(f"F.where(F.{name}({{a}}), {{a}}, {{b}})" for name in ("isfinite", "isinf", "isnan")),
+    *(f"F.where(F.{name}({{a}} > 0, {{b}} > 0), {{a}}, {{b}})"
+      for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "logical_and", "logical_or", "logical_xor")),
+    *(f"F.where(F.{name}({{a}} > 0), {{a}}, {{b}})" for name in ("bitwise_not", "logical_not")),
     "looped(m0, {a}, 3)", "looped(m1, {b}, 2)",
 ]
+# Their results have as many elements as the values say: no step of them can be recorded.
+OF_VALUES = ["F.bincount((a > 0).reshape(-1).long())", "F.masked_select(a, a > 0)", "F.nonzero(a)", "F.unique(a)"]
 MODULES = 4  # m0 and m1 are Linear, the others are drawn
 
 
 def _found() -> list[str]:
     """Lines for the operations that none of the lines above calls."""
-    text, lines = " ".join(WRITTEN), []
+    text, lines = " ".join([*WRITTEN, *OF_VALUES]), []
     for name in F.__all__:
         operation = getattr(F, name)
         if f"F.{name}(" not in text and not isinstance(operation, type):
@@ -178,6 +198,9 @@ BUILT = _simple() | {
     "BatchNorm2d": lambda dtype, seed: Around(
         nn.BatchNorm2d(2, dtype=dtype), lambda x: (F.cat([x, x * 0.5]).reshape(-1, 2, 1, 2),),
         lambda y: y.reshape(-1, 4)[:y.shape[0] // 2]),
+    "InstanceNorm1d": lambda dtype, seed: _over_sequences(nn.InstanceNorm1d(2, affine=True, dtype=dtype)),
+    "InstanceNorm2d": lambda dtype, seed: _over_images(
+        nn.ZeroPad2d((0, 1, 0, 1)), nn.InstanceNorm2d(1, dtype=dtype), nn.AdaptiveAvgPool2d(2)),
     "GroupNorm": lambda dtype, seed: nn.GroupNorm(2, 4, dtype=dtype),
     "Embedding": lambda dtype, seed: Around(nn.Embedding(4, 4, 1, dtype=dtype), lambda x: (F.argmax(x, dim=1),)),
     "EmbeddingBag": lambda dtype, seed: Around(

@@ -22,8 +22,7 @@ def test_the_update_has_the_bits_of_a_division(dtype, target):
     rng = np.random.default_rng(0)
     square = spread(dtype, rng)
     n = len(square)
-    for step in STEPS:
-        root = np.sqrt(1 - 0.999 ** step)
+    for root in (*(np.sqrt(1 - 0.999 ** step) for step in STEPS), 0.0, 1e-20, 1e9, np.inf, np.nan):
         settings = (1e-3, root, 1e-8, 0.9, 0.1, 1.0, 0.0, 0.0, 1.0)
         g = rng.standard_normal(n).astype(dtype)
         arrays = [np.zeros(n, dtype), g * np.sqrt(square), square.copy()]  # w, and a mean of the root's magnitude

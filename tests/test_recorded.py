@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("hypothesis")
 from hypothesis import given, settings
-from random_steps import BUILT, LINES, MODULES, Step, change, steps
+from random_steps import BUILT, LINES, MODULES, OF_VALUES, Step, change, steps
 from recorded_twins import Run
 
 import minidl
@@ -59,6 +59,13 @@ def test_many_random_steps(step):
     check(step)
 
 
+@pytest.mark.parametrize("line", OF_VALUES)
+def test_what_only_values_tell_is_not_recorded(line):
+    step = minidl.capture(eval(f"lambda a: {line}", {"F": F}))
+    with pytest.raises(minidl.CaptureError, match="value"):
+        step(minidl.tensor([[0.5, -1.0], [2.0, 3.0]]))
+
+
 @pytest.mark.parametrize("line", sorted(set(LINES)))
 def test_a_step_of_each_operation(line):
     text = f"""
@@ -93,7 +100,7 @@ def step(x, y, t):
 
 
 def test_the_lines_call_every_operation():
-    text = " ".join(LINES)
+    text = " ".join([*LINES, *OF_VALUES])
     left = [name for name in F.__all__ if f"F.{name}(" not in text and not isinstance(getattr(F, name), type)]
     assert not left
     modules = [name for name in nn.__all__ if isinstance(getattr(nn, name), type)

@@ -9,7 +9,7 @@ from .arrangement import expand, repeat
 from .elementwise import abs
 from .operation import Operation
 from .parts import narrow
-from .selection import clamp, gather, index_select
+from .selection import clamp, gather
 from .selection import sort as _sort
 from .shapes import cat, clone, reshape, unsqueeze
 from .statistics import norm
@@ -79,7 +79,9 @@ def take_along_dim(x, indices, dim: int):
 def repeat_interleave(x, repeats: int, dim: int | None = None):
     """Each slice of x along an axis, or each element of all, so many times, one after the other."""
     x, dim = (reshape(x, -1), 0) if dim is None else (x, normalize_axis_index(dim, x.ndim, "repeat_interleave"))
-    return index_select(x, dim, np.repeat(np.arange(x.shape[dim]), int(repeats)))
+    before, n, after = x.shape[:dim], x.shape[dim], x.shape[dim + 1:]
+    wide = expand(reshape(x, *before, n, 1, *after), *before, n, int(repeats), *after)
+    return reshape(wide, *before, n * int(repeats), *after)
 
 
 def median(x, dim: int | None = None, keepdim: bool = False):
