@@ -34,7 +34,7 @@ def _block(inputs: int, outputs: int, generator, kernel: int = 3, pool: bool = F
 def quick(generator: np.random.Generator) -> Sequential:
     """For 24 x 24: two convolutions, each with a stride of 2, and a linear layer."""
     return Sequential(
-        *_block(1, 12, generator, 5, stride=2, padding=0), *_block(12, 32, generator, 5, stride=2, padding=1),
+        *_block(1, 8, generator, 5, stride=2, padding=0), *_block(8, 32, generator, 5, stride=2, padding=1),
         Flatten(), Linear(32 * 4 * 4, 10, generator=generator))
 
 
