@@ -8,6 +8,7 @@ import pytest
 from pages import BLOCK, ROOT, run_examples
 
 import minidl
+from minidl.papers import EXPERIMENTS
 
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
 QUOTED_FROM = {"cython": "kernels/activations.pxi"}  # others name their file where the language stands
@@ -73,3 +74,9 @@ def test_the_reference_has_every_public_name_once(monkeypatch, tmp_path):
         assert text.count(f":: minidl.{name}\n") == 1, name
     shown = re.findall(r"^\.\. (?:autoclass|autofunction|py:function):: ([\w.]+)", text, re.MULTILINE)
     assert len(shown) == len(set(shown)) > 250
+
+
+def test_the_page_of_the_reports_has_every_experiment():
+    text = (ROOT / "docs" / "reports.md").read_text()
+    for name in EXPERIMENTS:
+        assert f"\n## {name}\n" in text and f"reports/{name}_" in text
