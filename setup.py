@@ -61,6 +61,8 @@ GCC_ALONE = {"-finline-small-functions", "-fno-align-functions", "-fno-align-jum
 # What only a debugger reads, and the padding between segments, are a sixth of the size.
 SMALLER = ["-fno-asynchronous-unwind-tables"] if GNU and not SLOW else []
 LINK = ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform == "linux" and not SLOW else []
+if "zig" in os.environ.get("LDSHARED", ""):
+    LINK = LINK[:1]  # its linker has no segments to join
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] if SANITIZE else []
 TARGETS = {"neon": []} if ARM and GNU else {"generic": []}
 if X86 and GNU:

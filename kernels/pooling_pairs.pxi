@@ -29,18 +29,19 @@ cdef inline bint lie_in_pairs(const Geometry* g) noexcept nogil:
 cdef inline Orders orders_of(Py_ssize_t channels, Py_ssize_t windows) noexcept nogil:
     """The permutations, for so many windows in a vector. What no window needs is of the first lane."""
     cdef Orders orders
-    cdef Py_ssize_t i, n = windows * channels, pixel
+    cdef Py_ssize_t i, n = windows * channels
     for i in range(LANES):
         orders.left[i] = <integer>(i + i // channels * channels) if i < n else 0
         orders.right[i] = orders.left[i] + <integer>channels if i < n else 0
-    for i in range(2 * LANES):
-        pixel = i // channels
-        n = pixel // 2 * channels + i % channels + pixel % 2 * LANES
-        if i < LANES:
-            orders.low[i] = <integer>n
-        else:
-            orders.high[i - LANES] = <integer>n if i < 2 * windows * channels else 0
+        orders.low[i] = <integer>place_of(i, channels)
+        orders.high[i] = <integer>place_of(LANES + i, channels) if LANES + i < 2 * n else 0
     return orders
+
+
+cdef inline Py_ssize_t place_of(Py_ssize_t i, Py_ssize_t channels) noexcept nogil:
+    """Where element i of a line of pixels is among the left ones (from 0 on) and the right ones (from LANES on)."""
+    cdef Py_ssize_t pixel = i // channels
+    return pixel // 2 * channels + i % channels + pixel % 2 * LANES
 
 
 cdef inline vec load_as_far(const real* p, Py_ssize_t n) noexcept nogil:
