@@ -25,6 +25,8 @@ def test_three_kills_of_one_training():
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments():
-    done = ran("--trials", "50")
-    assert done.returncode == 0 and done.stdout.startswith("50 of 50 trainings"), done.stdout + done.stderr
+def test_kills_at_random_moments():
+    """Fifty with MINIDL_LONG=1 in the environment."""
+    trials = 50 if os.environ.get("MINIDL_LONG") else 10
+    done = ran("--trials", str(trials))
+    assert done.returncode == 0 and done.stdout.startswith(f"{trials} of {trials} trainings"), done.stdout + done.stderr
