@@ -10,6 +10,7 @@ import pytest
 
 from minidl.data import idx
 from minidl.data.idx import read_idx, write_idx
+from minidl.files import stream
 
 FORMATS = {0x08: "B", 0x09: "b", 0x0B: "h", 0x0C: "i", 0x0D: "f", 0x0E: "d"}  # of the struct module
 SHAPES = [(), (0,), (1,), (7,), (3, 0), (0, 3), (3, 5), (2, 3, 4), (1,) * 9]
@@ -117,7 +118,7 @@ def test_a_false_header_costs_no_memory(tmp_path, announced, held, pack):
         read_idx(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 4 * idx.STEP
+    assert peak < 4 * stream.STEP
 
 
 def test_max_bytes(tmp_path):

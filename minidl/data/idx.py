@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from ..files import part_of
+from ..files.stream import read_up_to
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -36,7 +37,6 @@ TYPES: dict[int, np.dtype] = {
 }
 CODES = {dtype.newbyteorder("="): code for code, dtype in TYPES.items()}
 
-STEP = 1 << 20  # bytes to read at a time: memory grows with what a file holds, not with what it announces
 
 
 def read_idx(path: str | os.PathLike, *, max_bytes: int | None = None) -> np.ndarray:
@@ -108,10 +108,7 @@ def _read(stream: BinaryIO | gzip.GzipFile, max_bytes: int | None) -> np.ndarray
 
 def _exactly(stream: BinaryIO | gzip.GzipFile, count: int, what: str) -> bytearray:
     """The next ``count`` bytes."""
-    data = bytearray()
-    while len(data) < count:
-        chunk = stream.read(min(STEP, count - len(data)))
-        if not chunk:
-            raise ValueError(f"expected {count} bytes of {what}, got {len(data)}")
-        data += chunk
+    data = read_up_to(stream, count)
+    if len(data) < count:
+        raise ValueError(f"expected {count} bytes of {what}, got {len(data)}")
     return data

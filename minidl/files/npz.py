@@ -20,9 +20,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from .safetensors import MOST_DIMENSIONS, check_truth_values
+from .stream import read_up_to
 from .whole import check_regular
 
-STEP = 1 << 20  # bytes to unpack at a time
 FREE = 32 << 20  # bytes that any archive may unpack to,
 RATIO = 100  # and the bytes for each byte of the file
 MAGIC = b"\x93NUMPY"
@@ -112,11 +112,8 @@ def _array(name: str, stream: IO[bytes], size: int) -> np.ndarray:
 
 
 def _exactly(stream: IO[bytes], count: int, name: str) -> bytearray:
-    """The next ``count`` bytes; memory grows with what comes, not with what was announced."""
-    data = bytearray()
-    while len(data) < count:
-        chunk = stream.read(min(STEP, count - len(data)))
-        if not chunk:
-            raise ValueError(f"{name!r}: expected {count} bytes, got {len(data)}")
-        data += chunk
+    """The next ``count`` bytes."""
+    data = read_up_to(stream, count)
+    if len(data) < count:
+        raise ValueError(f"{name!r}: expected {count} bytes, got {len(data)}")
     return data
