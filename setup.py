@@ -45,26 +45,32 @@ DIRECTIVES = {
     "auto_pickle": False,  # nothing here can be pickled
 }
 SLOW = DEBUG or SANITIZE
-FLAGS = ["-g" if SLOW else "-g0", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-Wno-unused-function",
-         "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
+# Signed sums wrap, and assertions are left out: Python's own flags say so, but not where CFLAGS are set.
+FLAGS = ["-g" if SLOW else "-g0", "-DNDEBUG", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-pthread",
+         "-Wno-unused-function", "-Wno-unknown-pragmas"] if GNU else ["/O2", "/fp:precise"]
 # Functions are inlined where the source says so, else no more than with -O2: more only adds code. Large loops, too,
 # are written twice if a branch in them is always taken or never.
 TARGET_FLAGS = ["-O1"] if SLOW else [
     "-O3", "--param", "max-inline-insns-auto=15", "--param", "inline-min-speedup=30",
     "--param", "early-inlining-insns=6", "--param", "max-unswitch-insns=100"] if GNU else []
+# The target that hardly a processor takes: loops are unrolled that must be, nothing is written twice.
+GENERIC_FLAGS = [] if SLOW else ["-O2", "-fpeel-loops"] if GNU else []
 # What Python calls does no arithmetic: as fast with -O1, which takes half the time of -O2, if small functions
-# are inlined all the same, and large helpers of Cython are not. No loop of it needs aligning.
+# are inlined all the same, and larger helpers of Cython are not. What follows an error is made small, not fast.
+# No loop of it needs aligning, or anything else.
 PYTHON_FLAGS = ["-O1"] if SLOW else [
-    "-O1", "-finline-small-functions", "--param", "max-inline-insns-single=40", "-fno-align-functions",
+    "-O1", "-finline-small-functions", "--param", "max-inline-insns-single=10",
+    "--param", "builtin-expect-probability=100", "-fcrossjumping", "-fno-tree-loop-optimize", "-fno-align-functions",
     "-fno-align-jumps", "-fno-align-loops"] if GNU else []
-GCC_ALONE = {"-finline-small-functions", "-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"}
+GCC_ALONE = {"-finline-small-functions", "-fcrossjumping", "-fno-tree-loop-optimize", "-fpeel-loops",
+             "-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"}
 # What only a debugger reads, and the padding between segments, are a sixth of the size.
 SMALLER = ["-fno-asynchronous-unwind-tables"] if GNU and not SLOW else []
 LINK = ["-Wl,-s", "-Wl,-z,noseparate-code"] if sys.platform == "linux" and not SLOW else []
 if "zig" in os.environ.get("LDSHARED", ""):
     LINK = LINK[:1]  # its linker has no segments to join
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] if SANITIZE else []
-TARGETS = {"neon": []} if ARM and GNU else {"generic": []}
+TARGETS = {"neon": []} if ARM and GNU else {"generic": GENERIC_FLAGS}
 if X86 and GNU:
     TARGETS["avx2"] = ["-mavx2", "-mfma"]
     TARGETS["avx512"] = [*TARGETS["avx2"], "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"]
