@@ -1,4 +1,4 @@
-"""Prints, as JSON, the hash of the weights of each network after some steps, taken in each way.
+"""Prints, as JSON, the hash of the weights of each network, or of those named, after some steps, taken in each way.
 
 Started in a process of its own: the target of the kernels is chosen when minidl is imported.
 """
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 
 import numpy as np
 
@@ -86,8 +87,10 @@ def weights_after(make, threads: int) -> str:
     return hashlib.sha256(model.flat_parameters.tobytes()).hexdigest()
 
 
+NETWORKS = {make.__name__: make for make in (disk, digits, dropping, lenet, normalised, recurrent)}
+
 if __name__ == "__main__":
     ways = {"plain": 0, "captured": 1, "captured, 2 threads": 2, "captured, 3 threads": 3}
     print(json.dumps({"isa": minidl.kernels.isa()} | {
-        make.__name__: {way: weights_after(make, threads) for way, threads in ways.items()}
-        for make in (disk, digits, dropping, lenet, normalised, recurrent)}))
+        name: {way: weights_after(NETWORKS[name], threads) for way, threads in ways.items()}
+        for name in sys.argv[1:] or NETWORKS}))
