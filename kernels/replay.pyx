@@ -906,8 +906,9 @@ def peak(capsule, dtype):
 
 cdef extern from "Python.h":
     ctypedef struct PyFrameObject
+    ctypedef struct PyCodeObject
     ctypedef int (*Py_tracefunc)(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) except -1
-    PyObject* PyFrame_GetCode(PyFrameObject* frame) noexcept
+    PyCodeObject* PyFrame_GetCode(PyFrameObject* frame) noexcept
     void PyEval_SetProfile(Py_tracefunc function, PyObject* me) noexcept
     const int PyTrace_CALL, PyTrace_C_CALL
     void Py_DECREF(PyObject* o) noexcept
@@ -983,7 +984,7 @@ cdef int on_event(PyObject* me, PyFrameObject* frame, int what, PyObject* arg) e
     if what != PyTrace_CALL and what != PyTrace_C_CALL:
         return 0
     cdef Profiler self = <Profiler>me
-    cdef PyObject* code = PyFrame_GetCode(frame)  # which the frame keeps alive
+    cdef PyObject* code = <PyObject*>PyFrame_GetCode(frame)  # which the frame keeps alive
     Py_DECREF(code)
     cdef int interest = self.interest_in(code)
     if what == PyTrace_CALL:
