@@ -1,0 +1,79 @@
+"""Stretches: many steps of fit in one compiled call, where nothing asks for Python between them.
+
+Such a call gives the bits of the same steps one by one. It ends with the epoch, or after about SECONDS, so that
+Ctrl-C is seen in time. A step for which the program has to be prepared, as the first one of a training, is made by
+itself: a call that refuses has done nothing.
+"""
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import kernels
+from .ahead import Ahead, is_foreseen
+from .steps import ByLayers, capture_errors_as
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+SECONDS = 0.05  # of one call
+GROWTH = 8      # by which a call may have more steps than the one before
+
+
+class Stretches:
+    """The compiled calls of a training; ``run`` makes one."""
+
+    def __init__(self, trainer: Trainer):
+        scheduler = trainer.scheduler
+        by_iteration = scheduler is not None and scheduler.interval == "iteration"
+        self.trainer, self.most = trainer, 1
+        self.scheduler = scheduler if by_iteration else None
+        self.possible = trainer.train.transform is None and (not by_iteration or is_foreseen(scheduler))
+
+    def run(self, order: np.ndarray, size: int) -> int:
+        """Train on the first batches of these rows, ``size`` each, and record the steps; how many rows it were.
+
+        0, and nothing done, where the next step is to be made by itself. FloatingPointError as by Trainer.step.
+        """
+        trainer, way = self.trainer, self.trainer.train.way
+        if not self.possible or type(way) is not ByLayers or not way.step.compiled_throughout:
+            return 0
+        begin = time.perf_counter()
+        order, ahead = order[:self.most * size], None
+        if self.scheduler is not None:
+            ahead = Ahead(self.scheduler, trainer.optimizer, way.step, -(-len(order) // size))
+            order = order[:ahead.steps * size]
+        losses = self._losses(way, order, size, ahead) if len(order) else []
+        steps = updated = len(losses)
+        if losses and not math.isfinite(losses[-1]):
+            updated -= 1
+        if ahead is not None and updated < ahead.steps:
+            ahead.put_back(updated)
+        if not losses:
+            return 0
+        rates = [trainer.optimizer.lr] * steps if ahead is None else ahead.rates[:steps]
+        rows = min(updated * size, len(order))
+        trainer.mean.count(rows)
+        trainer.record(losses[:updated], rates[:updated])
+        if updated < steps:
+            trainer.number, trainer.lr = trainer.number + 1, rates[-1]
+            raise trainer.not_finite(losses[-1])
+        seconds = time.perf_counter() - begin
+        self.most = max(1, min(int(steps * SECONDS / seconds), GROWTH * max(steps, self.most)))
+        return rows
+
+    def _losses(self, way: ByLayers, order: np.ndarray, size: int, ahead: Ahead | None) -> list[float]:
+        """Make the steps, and add their losses and errors to the mean of the epoch."""
+        mean, step = self.trainer.mean, way.step
+        compared = mean.compared(step.output) if step.wrong is None else ()
+        try:
+            with capture_errors_as("fit"):
+                losses, mean.loss, wrong = step.steps(
+                    *way.arrays, order, size, mean.loss, *compared, settings=None if ahead is None else ahead.settings)
+        except kernels.Refusal:
+            return []
+        mean.wrong += wrong
+        return losses
