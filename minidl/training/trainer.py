@@ -65,6 +65,7 @@ class Trainer:
             in_training = as_weighted("fit", criterion)
         self.train = TrainingStep(model, in_training, optimizer, arrays, for_training, self.mean, captured, self.weight)
         self.stretches = Stretches(self)
+        self.modes_may_differ = True  # from training mode: Python may have run since it was set
         self.history, self.begin = History(), time.perf_counter()
         self.interrupt = Interrupt()
 
@@ -99,7 +100,9 @@ class Trainer:
         """Set training mode, and count from zero."""
         self.epoch, self.number = epoch, 0
         self.mean.clear()
-        self.model.train()
+        if self.modes_may_differ:
+            self.model.train()
+        self.modes_may_differ = self.held_out is not None or any(type(one) is not Progress for one in self.callbacks)
 
     def step(self, rows: np.ndarray) -> None:
         """Train on these rows and record the loss; FloatingPointError if that is not finite."""
@@ -122,7 +125,7 @@ class Trainer:
         while len(order):
             rows = 0 if self.interrupt.requested else self.stretches.run(order, size)
             if not rows:
-                rows = min(size, len(order))
+                rows, self.modes_may_differ = min(size, len(order)), True
                 yield order[:rows]
             if self.interrupt.requested:
                 break
