@@ -183,7 +183,7 @@ def test_wherever_the_calls_end(calls, monkeypatch, seconds, schedule):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("rate", [1e2, 1e5, 1e9])
+@pytest.mark.parametrize("rate", [1e5, 1e7, 1e9])
 def test_a_loss_that_is_not_finite(calls, rate, schedule):
     def parts(captured):
         training = Training(criterion=nn.MSELoss, optimizer="SGD, momentum")
