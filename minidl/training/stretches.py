@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import kernels
 from .ahead import Ahead, is_foreseen
-from .steps import ByLayers, capture_errors_as
+from .steps import ByLayers
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -38,15 +37,17 @@ class Stretches:
 
         0, and nothing done, where the next step is to be made by itself. FloatingPointError as by Trainer.step.
         """
-        trainer, way = self.trainer, self.trainer.train.way
-        if not self.possible or type(way) is not ByLayers or not way.step.compiled_throughout:
+        trainer = self.trainer
+        if not self.possible:
             return 0
         begin = time.perf_counter()
-        order, ahead = order[:self.most * size], None
+        order, ahead, settings = order[:self.most * size], None, None
         if self.scheduler is not None:
-            ahead = Ahead(self.scheduler, trainer.optimizer, way.step, -(-len(order) // size))
-            order = order[:ahead.steps * size]
-        losses = self._losses(way, order, size, ahead) if len(order) else []
+            if not isinstance(trainer.train.way, ByLayers):
+                return 0
+            ahead = Ahead(self.scheduler, trainer.optimizer, trainer.train.way.step, -(-len(order) // size))
+            order, settings = order[:ahead.steps * size], ahead.settings
+        losses = trainer.train.many(order, size, trainer.interrupt, settings) if len(order) else []
         steps = updated = len(losses)
         if losses and not math.isfinite(losses[-1]):
             updated -= 1
@@ -64,16 +65,3 @@ class Stretches:
         seconds = time.perf_counter() - begin
         self.most = max(1, min(int(steps * SECONDS / seconds), GROWTH * max(steps, self.most)))
         return rows
-
-    def _losses(self, way: ByLayers, order: np.ndarray, size: int, ahead: Ahead | None) -> list[float]:
-        """Make the steps, and add their losses and errors to the mean of the epoch."""
-        mean, step = self.trainer.mean, way.step
-        compared = mean.compared(step.output) if step.wrong is None else ()
-        try:
-            with capture_errors_as("fit"):
-                losses, mean.loss, wrong = step.steps(
-                    *way.arrays, order, size, mean.loss, *compared, settings=None if ahead is None else ahead.settings)
-        except kernels.Refusal:
-            return []
-        mean.wrong += wrong
-        return losses
