@@ -59,6 +59,11 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
                       transform, augment, progress, captured, sample_weight)
+    return trained(trainer, resume)
+
+
+def trained(trainer: Trainer, resume: str | os.PathLike | None = None) -> History:
+    """The loop over epochs and batches."""
     with trainer.running(resume):
         for epoch in trainer.remaining():
             trainer.begin_epoch(epoch)
