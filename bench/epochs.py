@@ -56,7 +56,7 @@ class Training:
 
     def alone(self) -> float:
         self.captured(*self.batch)
-        return best(lambda: self.captured.steps(self.x, self.y, self.order, self.size, 0.0))
+        return best(lambda: self.captured.program.steps(self.x, self.y, self.order, self.size, 0.0))
 
     def calls(self) -> float:
         def epoch() -> None:

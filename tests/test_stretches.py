@@ -340,24 +340,24 @@ def test_what_a_program_refuses():
                   (x, y, order, 0), (x, y, order, 17), (list(x), y, order, 4), (x, y, order.astype(np.int32), 4),
                   (x, y, order[::2], 4)]:
         with pytest.raises(Refusal):
-            step.steps(*given, 0.0)
+            step.program.steps(*given, 0.0)
     with pytest.raises(Refusal):
-        step.steps(x, y, order, 4, 0.0, settings=np.zeros((2, step.settings_count)))
+        step.program.steps(x, y, order, 4, 0.0, settings=np.zeros((2, step.program.settings_count)))
     with pytest.raises(Refusal):
-        step.steps(x, y, order, 4, 0.0, step.output, np.zeros(3, np.int64))
+        step.program.steps(x, y, order, 4, 0.0, step.output, np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="expected an array of"):
-        step.note_settings(np.zeros(step.settings_count + 1))
+        step.program.note_settings(np.zeros(step.program.settings_count + 1))
     assert training.left() == before
     training.optimizer.lr = 0.5
     with pytest.raises(Refusal):
-        step.steps(x, y, order, 4, 0.0)  # new settings
+        step.program.steps(x, y, order, 4, 0.0)  # new settings
     step(x[:4], y[:4])
-    losses, total, wrong = step.steps(x, y, order, 4, 1.0)
+    losses, total, wrong = step.program.steps(x, y, order, 4, 1.0)
     assert len(losses) == -(-N // 4) and 0 <= wrong <= N
     assert total == pytest.approx(1 + sum(4 * loss for loss in losses[:-1]) + 2 * losses[-1])
     training.model[0].weight.requires_grad = False
     with pytest.raises(Refusal):
-        step.steps(x, y, order, 4, 0.0)
+        step.program.steps(x, y, order, 4, 0.0)
 
 
 def test_other_threads_run_meanwhile_and_may_not_enter():
@@ -378,7 +378,7 @@ def test_other_threads_run_meanwhile_and_may_not_enter():
     begun.set()
     for _ in range(5):
         try:
-            step.steps(x, y, order, 4, 0.0)
+            step.program.steps(x, y, order, 4, 0.0)
         except RuntimeError:
             continue
     other.join()

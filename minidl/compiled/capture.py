@@ -56,23 +56,9 @@ class CapturedStep(kernels.Shortcut):
         return self._program.wrong if self._counts_wrong else None
 
     @property
-    def compiled_throughout(self) -> bool:
-        """Whether nothing is called in its place."""
-        return self._program.compiled_throughout
-
-    @property
-    def steps(self) -> Callable:
-        """Many steps in one call, of which any may be refused: see Program.steps."""
-        return self._program.steps
-
-    @property
-    def note_settings(self) -> Callable:
-        """Write down the settings for such a step, ``settings_count`` numbers: see Program.note_settings."""
-        return self._program.note_settings
-
-    @property
-    def settings_count(self) -> int:
-        return self._program.settings_count
+    def program(self):
+        """The program as it is now, which also makes many steps in one call: see Program.steps."""
+        return self._program
 
     def fallback(self, name: str, *given) -> float:
         """Adapt the program to the model, and the batch to the program, and make the step. Tensors become arrays."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..compiled.capture import CapturedStep
 from ..optim import lr_scheduler
 from ..optim.optimizer import Optimizer
 
@@ -25,13 +24,13 @@ class Ahead:
     put_back() is for steps that were not made.
     """
 
-    def __init__(self, scheduler: Any, optimizer: Optimizer, step: CapturedStep, steps: int):
+    def __init__(self, scheduler: Any, optimizer: Optimizer, program: Any, steps: int):
         self.scheduler, self.groups = scheduler, optimizer.param_groups
         self.before = scheduler.state_dict(), [dict(group) for group in self.groups]
         self.rates: list[float] = []
-        self.settings = np.empty((steps, step.settings_count))
+        self.settings = np.empty((steps, program.settings_count))
         for row in self.settings:
-            if not step.note_settings(row):
+            if not program.note_settings(row):
                 break  # the next step is to be prepared by itself
             rate = optimizer.lr
             try:

@@ -123,12 +123,12 @@ class ByLayers:
     def many(self, arrays: Sequence[np.ndarray], order: np.ndarray, size: int, mean: EpochMean, interrupt,
              settings: np.ndarray | None) -> list[float]:
         """As Recorded.many, with the settings of the optimizer in each step."""
-        step = self.step
-        if not step.compiled_throughout:
+        step, program = self.step, self.step.program
+        if not program.compiled_throughout:
             return []
         compared = mean.compared(step.output) if step.wrong is None else ()
         try:
-            losses, mean.loss, wrong = step.steps(*self.arrays, order, size, mean.loss, *compared, settings=settings)
+            losses, mean.loss, wrong = program.steps(*self.arrays, order, size, mean.loss, *compared, settings=settings)
         except Refusal:
             return []
         mean.wrong += wrong
@@ -190,8 +190,11 @@ class TrainingStep:
         """Steps on the first batches of these rows in one call, as many as can be: their losses."""
         if self.transform is not None or self.weight is not None:
             return []
-        with capture_errors_as("fit"):
+        try:
             return self.way.many(self.arrays, order, size, self.mean, interrupt, settings)
+        except Exception:
+            with capture_errors_as("fit"):
+                raise
 
     def take(self, arrays, weight: np.ndarray | None = None) -> None:
         """Train on these arrays from now on: of the shapes of samples, the dtypes and the kind of the earlier ones."""

@@ -45,7 +45,7 @@ class Stretches:
         if self.scheduler is not None:
             if not isinstance(trainer.train.way, ByLayers):
                 return 0
-            ahead = Ahead(self.scheduler, trainer.optimizer, trainer.train.way.step, -(-len(order) // size))
+            ahead = Ahead(self.scheduler, trainer.optimizer, trainer.train.way.step.program, -(-len(order) // size))
             order, settings = order[:ahead.steps * size], ahead.settings
         losses = trainer.train.many(order, size, trainer.interrupt, settings) if len(order) else []
         steps = updated = len(losses)
