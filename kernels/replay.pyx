@@ -328,6 +328,14 @@ cdef const Table* table_of(capsule, dtype) except NULL:
     return table
 
 
+cdef tuple owner_kept(array):
+    """References to an array and to the owner of its memory, which then cannot be resized in place."""
+    owner = array
+    while isinstance(owner.base, NDARRAY):
+        owner = owner.base
+    return array, PyWeakref_NewRef(owner, None)
+
+
 cdef bint gather_rows(
     const Py_ssize_t* index, Py_ssize_t rows, Py_ssize_t samples, Py_ssize_t count, const Py_buffer* views,
     const Py_ssize_t* row_bytes, char** to
@@ -851,6 +859,10 @@ cdef class Replay:
                 "capture: this step is running already: it was called again from within it, or by another thread")
         if len(arrays) != len(self.inputs) or not 0 < len(arrays) <= MOST_ARRAYS:
             return losses, total, wrong
+        for given in (order, truth) if counts else (order,):
+            if type(given) is not NDARRAY or not given.flags.aligned:
+                return losses, total, wrong
+        _locks = [owner_kept(given) for given in (*arrays, order, truth) if type(given) is NDARRAY]
         if counts:
             classes = truth
             if is_single:
@@ -862,7 +874,7 @@ cdef class Replay:
             for i in range(len(arrays)):
                 entry = <tuple>PyList_GET_ITEM(self.inputs, i)
                 given = arrays[i]
-                if (len(entry) == 1 or type(given) is not NDARRAY or given.dtype != entry[1]
+                if (batch < 1 or len(entry) == 1 or type(given) is not NDARRAY or given.dtype != entry[1]
                         or given.shape[1:] != entry[0].shape[1:] or entry[0].shape[:1] != (batch,)):
                     return losses, total, wrong
                 if not given.flags.c_contiguous or len(given) != len(arrays[0]):

@@ -40,7 +40,9 @@ cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double t
     cdef PyThreadState* state
     cdef void* memory
     memset(&s, 0, sizeof(Stretch))
-    if type(samples) is not NDARRAY or type(target) is not NDARRAY or type(order) is not NDARRAY:
+    given = [samples, target, order, *(() if truth is None else (output, truth)),
+             *(() if settings is None else (settings,))]
+    if any([type(array) is not NDARRAY for array in given]):
         raise Refusal("expected NumPy arrays")
     try:
         x, index = samples, order
@@ -57,6 +59,8 @@ cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double t
             z, classes = output, truth
             if z.shape[0] < program.capacity or classes.shape[0] != x.shape[0]:
                 raise Refusal("expected an output for each row, and a class for each sample")
+            if <size_t>&z[0, 0] % sizeof(real) or <size_t>&classes[0] % sizeof(int64_t):
+                raise Refusal(MISALIGNED)
             s.output, s.outputs, s.truth, s.threshold = &z[0, 0], z.shape[1], &classes[0], <real>threshold
         if settings is not None:
             numbers_of = settings
@@ -70,13 +74,15 @@ cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double t
                                  or numbers_of.shape[1] != s.updates * MOST_SETTINGS):
         raise Refusal("expected settings for each step")
     if settings is not None and s.updates:
+        if <size_t>&numbers_of[0, 0] % sizeof(double):
+            raise Refusal(MISALIGNED)
         s.settings = &numbers_of[0, 0]
     if program.guard_failed() or not program.compiled_throughout:
         raise Refusal("a single step is needed")
     for update in program.updates:
         if not (settings is not None or update.settings_stand()) or not update.calls_fit(False):
             raise Refusal("the update is to be prepared")
-    _held = lock(samples), lock(target), [*program.update_arrays]
+    _held = [lock(array) for array in given], list(program.update_arrays)
     memory = malloc(s.size * sizeof(Py_ssize_t) + s.steps * sizeof(double) + s.updates * sizeof(Moving))
     if memory is NULL:
         raise MemoryError

@@ -338,13 +338,18 @@ def test_what_a_program_refuses():
     for given in [(x[:, :2], y, order, 4), (x.astype(np.float64), y, order, 4), (x, y[:-1], order, 4),
                   (x, y.astype(np.int32), order, 4), (x, y, order + 1, 4), (x, y, -order, 4), (x, y, order[:0], 4),
                   (x, y, order, 0), (x, y, order, 17), (list(x), y, order, 4), (x, y, order.astype(np.int32), 4),
-                  (x, y, order[::2], 4)]:
+                  (x, y, order[::2], 4), (x, y, None, 4), (None, y, order, 4), (x, None, order, 4)]:
         with pytest.raises(Refusal):
             step.program.steps(*given, 0.0)
     with pytest.raises(Refusal):
         step.program.steps(x, y, order, 4, 0.0, settings=np.zeros((2, step.program.settings_count)))
     with pytest.raises(Refusal):
         step.program.steps(x, y, order, 4, 0.0, step.output, np.zeros(3, np.int64))
+    shifted = np.empty(8 * N + 1, np.uint8)[1:].view(np.int64)
+    for output, truth in [(None, y), (step.output, list(y)), (step.output[:4], y), (step.output, shifted),
+                          (step.output.astype(np.float64), y)]:
+        with pytest.raises(Refusal):
+            step.program.steps(x, y, order, 4, 0.0, output, truth)
     with pytest.raises(ValueError, match="expected an array of"):
         step.program.note_settings(np.zeros(step.program.settings_count + 1))
     assert training.left() == before

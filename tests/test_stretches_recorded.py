@@ -226,3 +226,28 @@ def test_interrupted_between_two_steps(calls):
     assert history.stopped == "interrupted" and calls and len(history.iteration_loss) >= 15 * len(history)
     assert {p.status.version for p in model.parameters()} == {
         before + len(history.iteration_loss)}  # no step was half made
+
+
+def test_what_a_program_does_not_take():
+    minidl.manual_seed(0)
+    model = MODELS["residual"]()
+    x = np.random.default_rng(0).standard_normal((N, 3)).astype(np.float32)
+    y, order = np.arange(N) % 4, np.arange(N)
+    step = minidl.capture(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.01))
+    for _ in range(3):
+        step(x[:10], y[:10])
+    program, loss, output = step.recent()
+    before = [p.data.tobytes() for p in model.parameters()]
+    going_on = type("Going", (), {"requested": False})
+    shifted = np.empty(8 * N + 1, np.uint8)[1:].view(np.int64)
+    for arrays, rows, size in [((x,), order, 10), ((x, y), order, 9), ((x, y), order, 0), ((x, y), order[:9], 10),
+                               ((x, y[:-1]), order, 10), ((x.astype(np.float64), y), order, 10),
+                               ((x[:, :2], y), order, 10), ((x, list(y)), order, 10), ((x[::-1], y), order, 10),
+                               ((x, y), order + N, 10),
+                               ((x, y), -1 - order, 10), ((x, y), shifted, 10), ((), order, 10), ((x,) * 9, order, 10)]:
+        assert program.steps(arrays, rows, size, 0.0, loss, going_on) == ([], 0.0, 0)
+    assert program.steps((x, y), order, 10, 0.0, loss, going_on, output, shifted) == ([], 0.0, 0)
+    assert program.steps((x, y), order, 10, 0.0, loss, going_on, output, y[:-1]) == ([], 0.0, 0)
+    assert [p.data.tobytes() for p in model.parameters()] == before
+    losses, total, wrong = program.steps((x, y), order[:35], 10, 1.0, loss, going_on, output, y)
+    assert 0 < len(losses) <= 3 and total == pytest.approx(1 + 10 * sum(losses)) and 0 <= wrong <= 30
