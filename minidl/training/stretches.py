@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .ahead import Ahead, is_foreseen
 from .steps import ByLayers
 
 if TYPE_CHECKING:
@@ -30,7 +29,11 @@ class Stretches:
         by_iteration = scheduler is not None and scheduler.interval == "iteration"
         self.trainer, self.most = trainer, 1
         self.scheduler = scheduler if by_iteration else None
-        self.possible = trainer.train.transform is None and (not by_iteration or is_foreseen(scheduler))
+        self.possible = trainer.train.transform is None
+        if by_iteration and self.possible:
+            from . import ahead  # here, since importing minidl should cost little
+
+            self.possible, self.ahead = ahead.is_foreseen(scheduler), ahead.Ahead
 
     def run(self, order: np.ndarray, size: int) -> int:
         """Train on the first batches of these rows, ``size`` each, and record the steps; how many rows it were.
@@ -43,11 +46,17 @@ class Stretches:
         begin = time.perf_counter()
         order, ahead, settings = order[:self.most * size], None, None
         if self.scheduler is not None:
-            if not isinstance(trainer.train.way, ByLayers):
+            way = trainer.train.way
+            if not isinstance(way, ByLayers) or not way.step.program.compiled_throughout:
                 return 0
-            ahead = Ahead(self.scheduler, trainer.optimizer, trainer.train.way.step.program, -(-len(order) // size))
+            ahead = self.ahead(self.scheduler, trainer.optimizer, way.step.program, -(-len(order) // size))
             order, settings = order[:ahead.steps * size], ahead.settings
-        losses = trainer.train.many(order, size, trainer.interrupt, settings) if len(order) else []
+        try:
+            losses = trainer.train.many(order, size, trainer.interrupt, settings) if len(order) else []
+        except BaseException:
+            if ahead is not None:
+                ahead.put_back(0)
+            raise
         steps = updated = len(losses)
         if losses and not math.isfinite(losses[-1]):
             updated -= 1
