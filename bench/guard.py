@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parent)  # not the checkout: its minidl/ would hide the installed one
 
+import epochs  # noqa: E402
 import floor  # noqa: E402
 import machine  # noqa: E402
 import numpy as np  # noqa: E402
@@ -92,6 +93,9 @@ def measures() -> dict[str, Callable[[], float]]:
         if network == "S" and with_floor:
             found[f"{kernels.isa()}: minidl captured, step of S, batch {size}, to its arithmetic alone"] = partial(
                 step_to, "compute alone", "minidl captured", network, size)
+    for size in epochs.SIZES:
+        found[f"{kernels.isa()}: fit of S, batch {size}, to its arithmetic alone"] = partial(
+            epochs.arithmetic_in_fit, size, TURNS)
     return found
 
 

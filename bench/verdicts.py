@@ -22,6 +22,7 @@ EVERYWHERE = (
     (r"minidl, step of S, .*, to NumPy by hand", 1.2),
     (r"minidl, step of \w+, .*, to NumPy by hand", 1.0),
     (r"minidl captured, step of S, .*, to its arithmetic alone", 0.4),
+    (r"fit of S, .*, to its arithmetic alone", 0.8),
     (r"(matmul|linear\w*), .*, to its twin", 0.6),  # the twin is a product of NumPy's BLAS
     (r"(exp|log|tanh|sigmoid), .*, to its twin", 0.5),  # NumPy has vector code for these, too
     (r".*, to its twin", 1.0),

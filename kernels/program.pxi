@@ -36,6 +36,7 @@ cdef dict DIVIDED = {"sum": BY_NOTHING, "rows": BY_BATCH, "elements": BY_NUMBERS
 
 cdef enum:
     WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings
+    SHORT = 8               # columns of a row up to which a loop copies it faster than a call
     WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the rows of the batch
 
 # Which operands of a call are the batch's, and change from step to step
@@ -54,6 +55,23 @@ cdef struct ParameterGuard:  # a parameter of the model, whether it was trained 
     Py_ssize_t call      # the call that reads it in the forward pass,
     bint read            # whether the backward reads it, too: then its value must not change in between
     long long version
+
+
+cdef void gather(
+    const Matrix* x, Py_ssize_t cols, const Py_ssize_t* index, Py_ssize_t rows, const Matrix* out
+) noexcept nogil:
+    """Copy these rows of x."""
+    cdef const real* row
+    cdef real* to = out.at
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        row = x.at + index[i] * x.s0
+        if x.s1 == 1 and cols > SHORT:
+            memcpy(to, row, cols * sizeof(real))
+        else:
+            for j in range(cols):
+                to[j] = row[j * x.s1]
+        to += out.s0
 
 
 @cython.binding(False)
@@ -87,6 +105,7 @@ cdef class Program:
     cdef double loss_value, wrong_value
     cdef Py_ssize_t width, target_width, classes, work
     cdef readonly Py_ssize_t capacity
+    cdef int panel                 # columns that a product computes together
     cdef Matrix x, t  # the batch that the calls read
     cdef Matrix gathered, gathered_target
     cdef readonly bint running
@@ -97,7 +116,7 @@ cdef class Program:
                   Py_ssize_t target_width):
         if capacity < 1 or width < 1 or classes < 0 or target_width < 0:
             raise ValueError(f"expected at least one row and one column, got {capacity} and {width}")
-        self.operations = operations
+        self.operations, self.panel = operations, operations.table.panel
         self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
         self.references, self.functions, self.updates, self.backups = [], [], [], []
         self.guarded_lists, self.update_arrays = [], []
@@ -441,19 +460,15 @@ cdef class Program:
 
     cdef int run_calls(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) except -1:
         """Run the calls from begin to end; other Python threads may run meanwhile if it takes long."""
-        cdef Py_ssize_t i = begin
+        cdef Py_ssize_t i = begin, first
         cdef PyThreadState* state
-        cdef Region region
-        cdef int parts = thread_count if rows * self.work > WORK_FOR_TWO else 1
         while i < end:
-            region.calls, region.rows, region.count, region.parts = &self.calls[i], rows, 0, parts
-            region.panel = self.operations.table.panel
+            first = i
             while i < end and self.calls[i].run is not NULL:
-                region.count += 1
                 i += 1
-            if region.count:
+            if i > first:
                 state = released(rows * self.work)
-                run_parts(run_region, &region, parts)
+                self.run_kernels(first, i, rows)
                 regained(state)
             if i < end:
                 value = self.functions[i](rows)
@@ -466,7 +481,14 @@ cdef class Program:
                     raise RuntimeError(CHANGED)
         return 0
 
-    cdef int set_batch(self, const Matrix* x, const Matrix* t) noexcept:
+    cdef void run_kernels(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t rows) noexcept nogil:
+        """Run these calls, none of which is a Python function."""
+        cdef Region region
+        region.calls, region.rows, region.count, region.panel = &self.calls[begin], rows, end - begin, self.panel
+        region.parts = thread_count if rows * self.work > WORK_FOR_TWO else 1
+        run_parts(run_region, &region, region.parts)
+
+    cdef int set_batch(self, const Matrix* x, const Matrix* t) noexcept nogil:
         """Point the calls to this batch and these rows of the target."""
         cdef Py_ssize_t i
         if same_place(x, &self.x) and same_place(t, &self.t):
@@ -539,17 +561,6 @@ cdef class Program:
                 raise Refusal(f"expected indices from 0 to {samples - 1}, got {self.index[i]}")
         return 0
 
-    cdef void gather(self, const Matrix* x, Py_ssize_t cols, Py_ssize_t rows, const Matrix* out) noexcept:
-        cdef const real* row
-        cdef Py_ssize_t i, j
-        for i in range(rows):
-            row = x.at + self.index[i] * x.s0
-            if x.s1 == 1:
-                memcpy(out.at + i * out.s0, row, cols * sizeof(real))
-            else:
-                for j in range(cols):
-                    out.at[i * out.s0 + j] = row[j * x.s1]
-
     cdef double one_step(self, samples, target, indices) except? -1:
         self.begin()
         try:
@@ -585,14 +596,14 @@ cdef class Program:
             raise Refusal(f"expected 1 to {self.capacity} rows, got {rows}")
         if index is not None:
             self.read_index(index, rows, x.shape[0])
-            self.gather(&x_at, self.width, rows, &self.gathered)
+            gather(&x_at, self.width, self.index, rows, &self.gathered)
             x_at = self.gathered
         if self.classes:
             if labels.shape[0] != x.shape[0]:
                 raise Refusal(f"expected labels of shape {(x.shape[0],)}, got {(labels.shape[0],)}")
             self.read_labels(labels, rows, index is not None)
         if self.target_width and index is not None:
-            self.gather(&t_at, self.target_width, rows, &self.gathered_target)
+            gather(&t_at, self.target_width, self.index, rows, &self.gathered_target)
             t_at = self.gathered_target
         if self.asks_target:
             self.target = target if index is None else target[numpy.array(<Py_ssize_t[:rows]>self.index)]
@@ -682,10 +693,15 @@ cdef class Program:
                     raise RuntimeError(CHANGED)
             if self.guard_failed():
                 raise RuntimeError(CHANGED)
-        for i in range(self.update_begin, self.count):
-            (<Update>self.updates[self.calls[i].group]).set_call(self.calls[i])
+        cdef Moving moving
         for update in self.updates:
-            update.count_step()
+            moving = update.moving()
+            for i in range(self.update_begin, self.count):
+                if self.updates[self.calls[i].group] is update:
+                    set_numbers(&moving, moving.numbers, self.calls[i])
+        for update in self.updates:
+            moving = update.moving()
+            count_update(&moving)
         return 0
 
     cdef int lay_out_updates(self) except -1:
@@ -741,6 +757,44 @@ cdef class Program:
         call.out.at = y
         if call.then is not NULL:
             call.then.a.at = call.then.out.at = y
+
+    def steps(self, samples, target, order, Py_ssize_t batch, double total, output=None, truth=None,
+              double threshold=0, settings=None):
+        """A step for each ``batch`` rows of the order, in one call: (losses, total, wrong). See stretch.pxi.
+
+        total : what the losses, each times its rows, are added to, in their order. output, truth, threshold : where
+        the steps write the model's output, and the class of each sample, by which misclassified rows are counted;
+        without a truth ``wrong`` counts what the program does. settings : of the optimizer's groups in each step,
+        as note_settings() wrote them.
+
+        There are fewer losses than batches if a loss is not finite, which is then the last, without an update, and
+        if labels do not fit. Refusal, and nothing done, where a single step has to do more than that.
+        """
+        self.begin()
+        try:
+            return stretch(self, samples, target, order, batch, total, output, truth, threshold, settings)
+        finally:
+            self.running = False
+
+    def note_settings(self, double[::1] numbers not None):
+        """Write down the present settings; False where a step with them has to be prepared by itself."""
+        cdef Py_ssize_t i
+        if numbers.shape[0] != self.settings_count:
+            raise ValueError(f"expected an array of {self.settings_count} elements, got {numbers.shape[0]}")
+        for i in range(len(self.updates)):
+            if not (<Update>self.updates[i]).note_settings(&numbers[i * MOST_SETTINGS]):
+                return False
+        return True
+
+    @property
+    def compiled_throughout(self):
+        """Whether a step needs no Python."""
+        return not self.late_labels and not self.python_after_loss and self.update_begin >= 0
+
+    @property
+    def settings_count(self):
+        """The elements of the array for note_settings()."""
+        return len(self.updates) * MOST_SETTINGS
 
     def forward(self, samples not None):
         """The forward pass alone, over any number of rows, capacity at a time: (N, width) -> a new array.

@@ -20,6 +20,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from minidl.kernels.memory import Status
 
 cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
     PyObject* PyCell_GET(object cell) noexcept
     object PyWeakref_NewRef(object referent, object callback)
 
@@ -99,6 +100,9 @@ cdef enum Kind:
 cdef enum:
     MOST_GIVEN = 8  # arguments that are labels
     WORK_TO_RELEASE = 100_000  # multiply-adds from which other Python threads may run meanwhile
+
+cdef enum:
+    MOST_ARRAYS = 8  # of the data, in steps()
 
 cdef object NDARRAY = numpy.ndarray
 UNFIT = object()  # the result for arguments that the program was not recorded for
@@ -322,6 +326,48 @@ cdef const Table* table_of(capsule, dtype) except NULL:
     if table.call_bytes != sizeof(Call):
         raise ImportError("minidl's kernels are not all of one build: build them again")
     return table
+
+
+cdef tuple owner_kept(array):
+    """References to an array and to the owner of its memory, which then cannot be resized in place."""
+    owner = array
+    while isinstance(owner.base, NDARRAY):
+        owner = owner.base
+    return array, PyWeakref_NewRef(owner, None)
+
+
+cdef bint gather_rows(
+    const Py_ssize_t* index, Py_ssize_t rows, Py_ssize_t samples, Py_ssize_t count, const Py_buffer* views,
+    const Py_ssize_t* row_bytes, char** to
+) noexcept:
+    """Copy these rows of each array; False for one that is not there."""
+    cdef Py_ssize_t i, j, row
+    for j in range(rows):
+        row = index[j]
+        if not 0 <= row < samples:
+            return False
+        for i in range(count):
+            memcpy(to[i] + j * row_bytes[i], <char*>views[i].buf + row * row_bytes[i], row_bytes[i])
+    return True
+
+
+ctypedef fused floating:
+    float
+    double
+
+
+cdef Py_ssize_t misclassified(
+    const floating[:, ::1] z, const int64_t[::1] truth, double threshold, const Py_ssize_t* index, Py_ssize_t rows
+) noexcept:
+    """The rows whose class is not the first of the largest outputs or, of one, the side of the threshold."""
+    cdef Py_ssize_t i, j, found, wrong = 0
+    for i in range(rows):
+        found = z[i, 0] > <floating>threshold if z.shape[1] == 1 else 0
+        for j in range(1, z.shape[1]):
+            if z[i, j] > z[i, found]:
+                found = j
+        wrong += found != truth[index[i]]
+    return wrong
 
 
 cdef object tensor_type = None
@@ -786,6 +832,82 @@ cdef class Replay:
             return result()
         finally:
             self.running = False
+
+    def steps(self, tuple arrays not None, order, Py_ssize_t batch, double total, loss, interrupt, output=None,
+              truth=None, double threshold=0):
+        """A replay for each ``batch`` rows of the order, taken from arrays of all rows: (losses, total, wrong).
+
+        loss : the program's array of it. total, output, truth, threshold : as Program.steps() takes them.
+
+        There are fewer losses than batches where a guard fails, a replay is due to be checked, labels are Python's to
+        judge, a loss is not finite, ``interrupt.requested``, or the last batch is shorter; none for other arrays.
+        """
+        cdef Py_buffer views[MOST_ARRAYS]
+        cdef Py_ssize_t row_bytes[MOST_ARRAYS]
+        cdef char* to[MOST_ARRAYS]
+        cdef const Py_ssize_t[::1] index = order
+        cdef const float[:, ::1] single
+        cdef const double[:, ::1] twice
+        cdef const int64_t[::1] classes
+        cdef Py_ssize_t i, count = 0, samples = 0, begin = 0, wrong = 0
+        cdef tuple entry
+        cdef double value
+        cdef bint counts = truth is not None, is_single = counts and output.dtype == SINGLE
+        losses = []
+        if self.running:
+            raise RuntimeError(
+                "capture: this step is running already: it was called again from within it, or by another thread")
+        if len(arrays) != len(self.inputs) or not 0 < len(arrays) <= MOST_ARRAYS:
+            return losses, total, wrong
+        for given in (order, truth) if counts else (order,):
+            if type(given) is not NDARRAY or not given.flags.aligned:
+                return losses, total, wrong
+        _locks = [owner_kept(given) for given in (*arrays, order, truth) if type(given) is NDARRAY]
+        if counts:
+            classes = truth
+            if is_single:
+                single = output
+            else:
+                twice = output
+        self.running = True
+        try:
+            for i in range(len(arrays)):
+                entry = <tuple>PyList_GET_ITEM(self.inputs, i)
+                given = arrays[i]
+                if (batch < 1 or len(entry) == 1 or type(given) is not NDARRAY or given.dtype != entry[1]
+                        or given.shape[1:] != entry[0].shape[1:] or entry[0].shape[:1] != (batch,)):
+                    return losses, total, wrong
+                if not given.flags.c_contiguous or len(given) != len(arrays[0]):
+                    return losses, total, wrong
+                PyObject_GetBuffer(given, &views[i], PyBUF_STRIDED_RO)
+                count += 1
+                to[i], row_bytes[i] = <char*><size_t>entry[2], <Py_ssize_t>entry[3] // batch
+            samples = len(arrays[0])
+            if counts and (classes.shape[0] != samples or output.shape[0] != batch):
+                return losses, total, wrong
+            while begin + batch <= index.shape[0] and not (recordings or self.due() or self.guards.changed() >= 0):
+                if not gather_rows(&index[begin], batch, samples, count, views, row_bytes, to) or self.for_python():
+                    break
+                self.replays += 1
+                self.run_all()
+                value = loss.item()
+                losses.append(value)
+                if not isfinite(value):
+                    break
+                total += value * <double>batch
+                if counts and is_single:
+                    wrong += misclassified(single, classes, threshold, &index[begin], batch)
+                elif counts:
+                    wrong += misclassified(twice, classes, threshold, &index[begin], batch)
+                begin += batch
+                PyErr_CheckSignals()
+                if interrupt.requested:
+                    break
+            return losses, total, wrong
+        finally:
+            self.running = False
+            for i in range(count):
+                PyBuffer_Release(&views[i])
 
     cdef bint run_all(self) except -1:
         _locks = [PyWeakref_NewRef(owner, None) for owner in self.outside] if self.outside else None

@@ -11,6 +11,31 @@ cdef enum:
 cdef extern from "memory.h":
     bint is_writeable "array_is_writeable" (PyObject* array) noexcept
 
+cdef struct Moving:  # what a step changes beside the arrays, for steps without Python between them
+    const Rule* rule
+    const double* numbers
+    Py_ssize_t size
+    const Py_ssize_t* leaders
+    Facts** facts
+    long long* counts
+    bint stateful
+
+
+cdef inline void set_numbers(const Moving* moving, const double* numbers, Call* call) noexcept nogil:
+    """Set the settings of a call for the present step, by the number of its update."""
+    moving.rule.prepare(numbers, call.seen[0] + 1, &call.settings)
+
+
+cdef inline void count_update(const Moving* moving) noexcept nogil:
+    """Count the step: values change, and the state has seen one more update."""
+    cdef Py_ssize_t i
+    for i in range(moving.size):
+        if moving.leaders[i] >= 0:
+            moving.facts[i].version += 1
+            if moving.stateful:
+                moving.counts[i] += 1
+
+
 cdef struct Setting:  # the object that was read last; Update.read holds it
     PyObject* name
     PyObject* value
@@ -132,15 +157,19 @@ cdef class Update:
         cdef Py_ssize_t i
         return [i for i in range(self.size) if self.moves(i, by_flags)]
 
-    cdef void set_call(self, Call* call) noexcept:
-        """Set the settings of a call for the present step, by the number of its update."""
-        self.rule.prepare(self.numbers, call.seen[0] + 1, &call.settings)
+    cdef Moving moving(self) noexcept:
+        """What a step with the present settings changes; it stays valid as long as the calls fit."""
+        return Moving(self.rule, &self.numbers[0], self.size, self.leaders, self.facts, self.counts, self.stateful)
 
-    cdef void count_step(self) noexcept:
-        """Count the step: values change, and the state has seen one more update."""
-        cdef Py_ssize_t i
-        for i in range(self.size):
-            if self.leaders[i] >= 0:
-                self.facts[i].version += 1
-                if self.stateful:
-                    self.counts[i] += 1
+    cdef bint note_settings(self, double* numbers) except -1:
+        """Write down the numbers of the settings; False if the calls of the last step do not fit these."""
+        cdef int i
+        cdef bint stateful = self.stateful
+        if not self.settings_stand():
+            self.read_settings()
+            if self.stateful != stateful:
+                self.stateful, self.settings[0].value = stateful, NULL  # to be read again
+                return False
+        for i in range(MOST_SETTINGS):
+            numbers[i] = self.numbers[i]
+        return True

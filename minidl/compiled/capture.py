@@ -55,6 +55,11 @@ class CapturedStep(kernels.Shortcut):
         """How many of the last batch's labels were not the largest output; None where there are no labels."""
         return self._program.wrong if self._counts_wrong else None
 
+    @property
+    def program(self):
+        """The program as it is now, which also makes many steps in one call: see Program.steps."""
+        return self._program
+
     def fallback(self, name: str, *given) -> float:
         """Adapt the program to the model, and the batch to the program, and make the step. Tensors become arrays."""
         arrays = tuple([x._data if isinstance(x, Tensor) and not x.requires_grad else x for x in given])

@@ -97,6 +97,13 @@ class ModelStep:
         self.output = output._data
         return loss._data.item()
 
+    def recent(self) -> tuple[Any, np.ndarray, np.ndarray] | None:
+        """(program, loss, output) of the recording that the last step used, if no Python is called in its place."""
+        step = self.step
+        if not isinstance(step, RecordedStep) or step.program is None or step.recent is None or step.path != "compiled":
+            return None
+        return step.program, *step.recent.results
+
     @property
     def _recorded(self) -> RecordedStep:
         """What is recorded of it."""

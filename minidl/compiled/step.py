@@ -135,6 +135,7 @@ class RecordedStep(ReplayedCall):
         self.reason = ""
         self.busy = False
         self.ignoring = False  # whether a batch had labels that a loss is to ignore
+        self.recent: Recording | None = None  # whose program ``program`` is
         self._kept: OrderedDict[tuple, Recording] = OrderedDict()
         self._differed = 0
         self._bound: dict[int, tuple] = {}
@@ -196,6 +197,7 @@ class RecordedStep(ReplayedCall):
     def _shortcut(self, kept: Recording) -> None:
         """Let the next call use this program directly."""
         self.program, self.result = (kept.replay, kept.result) if kept.flat else (None, None)
+        self.recent = kept
 
     def _stands(self, kept: Recording) -> bool:
         """Whether all guards hold; numbers and strings may be other objects of the same value."""

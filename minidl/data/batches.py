@@ -44,9 +44,14 @@ class Batches:
         whole, rest = divmod(self.count, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def order(self) -> np.ndarray:
+        """The indices of a new epoch, of all its batches one behind the other."""
         order = np.arange(self.count, dtype=np.intp)
         if self.shuffle:
             random.generator(self._generator).shuffle(order)
-        for batch in range(len(self)):
-            yield order[batch * self.batch_size:(batch + 1) * self.batch_size]
+        return order[:len(self) * self.batch_size]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        order = self.order()
+        for begin in range(0, len(order), self.batch_size):
+            yield order[begin:begin + self.batch_size]

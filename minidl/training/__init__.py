@@ -10,7 +10,7 @@ from .fit import fit
 from .history import History
 
 __all__ = ["Callback", "Criterion", "EarlyStopping", "Evaluation", "History", "LRFind", "Progress", "evaluate", "fit",
-           "lr_find", *callbacks.ELSEWHERE]
+           "fit_many", "lr_find", *callbacks.ELSEWHERE]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from . import range_test
 
         return getattr(range_test, name)
+    if name == "fit_many":
+        from .many import fit_many
+
+        return fit_many
     if name in callbacks.ELSEWHERE:
         return getattr(callbacks, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,6 +30,7 @@ class EpochMean:
         self.truth = metrics.classes(target) if classes else None
         self.coding = None if self.truth is None else metrics.checked_coding(who, target, coding)
         self.labels = 1  # of a sample
+        self._classes: np.ndarray | None = None  # truth, as a program takes it
         self.clear()
 
     def clear(self) -> None:
@@ -39,17 +40,30 @@ class EpochMean:
         """The misclassified samples of a batch; 0 where there are no classes."""
         if output.ndim > 2:
             self._read_as_places(output)
+        threshold = self._threshold(output)
         if self.truth is None:
             return 0
-        threshold = 0.5
-        if metrics.one_unit(output):
-            if self.coding is None and self.asks:
-                raise metrics.ambiguous(self.who)
-            if self.coding is None:
-                self.truth = None
-                return 0
-            threshold = sum(self.coding) / 2
         return int(np.count_nonzero(metrics.predicted(output, threshold) != self.truth[index]))
+
+    def compared(self, output: np.ndarray) -> tuple:
+        """What a program compares in place of count_wrong: (output, classes in int64, threshold); () for none."""
+        threshold = self._threshold(output)
+        if self.truth is None:
+            return ()
+        if self._classes is None:
+            self._classes = np.ascontiguousarray(self.truth, np.int64)
+        return output, self._classes, threshold
+
+    def _threshold(self, output: np.ndarray) -> float:
+        """Of one unit; where its two values are not known, there are no classes."""
+        if self.truth is None or not metrics.one_unit(output):
+            return 0.5
+        if self.coding is None and self.asks:
+            raise metrics.ambiguous(self.who)
+        if self.coding is None:
+            self.truth = None
+            return 0.5
+        return sum(self.coding) / 2
 
     def _read_as_places(self, output: np.ndarray) -> None:
         """Of outputs (N, C, d1, ...), labels (N, d1, ...) are the classes, and nothing else is."""
@@ -62,6 +76,10 @@ class EpochMean:
         weight = count if weight is None else weight
         self.samples, self.loss, self.wrong = self.samples + count, self.loss + loss * weight, self.wrong + wrong
         self.weight += weight
+
+    def count(self, samples: int) -> None:
+        """Count samples whose losses and errors were added elsewhere: see ``stretches.py``."""
+        self.samples, self.weight = self.samples + samples, self.weight + samples
 
     def result(self) -> Evaluation:
         """The means over all samples that were added."""

@@ -59,14 +59,17 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
     """
     trainer = Trainer(model, criterion, optimizer, data, validation, epochs, batch_size, seed, scheduler, callbacks,
                       transform, augment, progress, captured, sample_weight)
+    return trained(trainer, resume)
+
+
+def trained(trainer: Trainer, resume: str | os.PathLike | None = None) -> History:
+    """The loop over epochs and batches."""
     with trainer.running(resume):
         for epoch in trainer.remaining():
             trainer.begin_epoch(epoch)
             with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
-                for rows in trainer.batches:
+                for rows in trainer.single_batches():  # others are trained many in a call: see stretches.py
                     trainer.step(rows)  # forward, loss, backward, update: see steps.py
-                    if trainer.interrupt.requested:
-                        break
             if trainer.end_epoch():  # validation, schedule, history, callbacks; True to stop
                 break
     return trainer.history

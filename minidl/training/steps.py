@@ -12,6 +12,7 @@ from ..compiled.capture import CapturedStep
 from ..compiled.errors import CaptureError
 from ..compiled.layers import NotCapturable, leaves
 from ..compiled.model_step import ModelStep
+from ..kernels import Refusal
 from .criterion import Criterion
 from .epoch_mean import EpochMean
 from .inputs import gathered
@@ -37,6 +38,10 @@ class Plain:
             self.model.accumulate(self.criterion.backward())
             self.optimizer.step()
         return loss, output
+
+    def many(self, *_) -> list[float]:
+        """None: steps that Python makes are made one by one."""
+        return []
 
     def _by_closure(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
         first: list[tuple[float, np.ndarray]] = []
@@ -73,6 +78,21 @@ class Recorded:
     def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
         return self.step.run(*inputs, target), self.step.output
 
+    def many(self, arrays: Sequence[np.ndarray], order: np.ndarray, size: int, mean: EpochMean, interrupt,
+             settings: np.ndarray | None) -> list[float]:
+        """Steps on batches of these rows in one call, their losses and errors added to the mean: see stretches.py."""
+        found = self.step.recent()
+        if found is None or settings is not None:
+            return []
+        program, loss, output = found
+        if loss.shape or output.ndim > 2 or output.dtype.kind != "f" or not output.flags.c_contiguous:
+            return []
+        losses, mean.loss, wrong = program.steps(
+            tuple(arrays), order, min(size, len(order)), mean.loss, loss, interrupt,
+            *mean.compared(output.reshape(len(output), -1)))
+        mean.wrong += wrong
+        return losses
+
     @property
     def path(self) -> str:
         return self.step.path
@@ -99,6 +119,20 @@ class ByLayers:
     def rows(self, rows: np.ndarray) -> tuple[float, np.ndarray, int | None]:
         """(loss, output, wrong) of a step on these rows; wrong is None where there are no labels."""
         return self.step.run(*self.arrays, rows), self.step.output[:len(rows)], self.step.wrong
+
+    def many(self, arrays: Sequence[np.ndarray], order: np.ndarray, size: int, mean: EpochMean, interrupt,
+             settings: np.ndarray | None) -> list[float]:
+        """As Recorded.many, with the settings of the optimizer in each step."""
+        step, program = self.step, self.step.program
+        if not program.compiled_throughout:
+            return []
+        compared = mean.compared(step.output) if step.wrong is None else ()
+        try:
+            losses, mean.loss, wrong = program.steps(*self.arrays, order, size, mean.loss, *compared, settings=settings)
+        except Refusal:
+            return []
+        mean.wrong += wrong
+        return losses
 
     def __call__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
         return self.step.run(*inputs, target), self.step.output[:len(target)]
@@ -151,6 +185,16 @@ class TrainingStep:
                     if isinstance(self.way, Plain):
                         raise
                     self._refused(refusal)
+
+    def many(self, order: np.ndarray, size: int, interrupt, settings: np.ndarray | None = None) -> list[float]:
+        """Steps on the first batches of these rows in one call, as many as can be: their losses."""
+        if self.transform is not None or self.weight is not None:
+            return []
+        try:
+            return self.way.many(self.arrays, order, size, self.mean, interrupt, settings)
+        except Exception:
+            with capture_errors_as("fit"):
+                raise
 
     def take(self, arrays, weight: np.ndarray | None = None) -> None:
         """Train on these arrays from now on: of the shapes of samples, the dtypes and the kind of the earlier ones."""

@@ -21,6 +21,7 @@ from .history import History
 from .inputs import arrays_of, augmented, batches_of, check_monitors, check_parts, transformed
 from .interrupt import Interrupt
 from .steps import TrainingStep
+from .stretches import Stretches
 from .weighted import as_weighted, weights_of
 
 
@@ -63,6 +64,8 @@ class Trainer:
             self.weight = weights_of("fit", sample_weight, len(arrays[0]), dtype_of(model))
             in_training = as_weighted("fit", criterion)
         self.train = TrainingStep(model, in_training, optimizer, arrays, for_training, self.mean, captured, self.weight)
+        self.stretches = Stretches(self)
+        self.modes_may_differ = True  # from training mode: Python may have run since it was set
         self.history, self.begin = History(), time.perf_counter()
         self.interrupt = Interrupt()
 
@@ -97,21 +100,49 @@ class Trainer:
         """Set training mode, and count from zero."""
         self.epoch, self.number = epoch, 0
         self.mean.clear()
-        self.model.train()
+        if self.modes_may_differ:
+            self.model.train()
+        self.modes_may_differ = self.held_out is not None or any(type(one) is not Progress for one in self.callbacks)
 
     def step(self, rows: np.ndarray) -> None:
         """Train on these rows and record the loss; FloatingPointError if that is not finite."""
         self.lr, self.number = self.optimizer.lr, self.number + 1
         loss, wrong = self.train(rows)
         if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"fit: the loss became {loss} at epoch {self.epoch}, step {self.number} (learning rate {self.lr:g}); "
-                "the weights are those before this step")
+            raise self.not_finite(loss)
         self.history.iteration_loss.append(loss)
         self.history.iteration_lr.append(self.lr)
         self.mean.add(loss, wrong, len(rows), None if self.weight is None else float(self.weight[rows].sum()))
         if self.scheduler is not None and self.scheduler.interval == "iteration":
             self.scheduler.step()
+
+    def single_batches(self) -> Iterator[np.ndarray]:
+        """The rows of the batches of an epoch that are to be trained one by one, by step().
+
+        Those between them are trained by compiled calls of many steps, where that can be: see ``stretches.py``.
+        """
+        order, size = self.batches.order(), self.batches.batch_size
+        while len(order):
+            rows = 0 if self.interrupt.requested else self.stretches.run(order, size)
+            if not rows:
+                rows, self.modes_may_differ = min(size, len(order)), True
+                yield order[:rows]
+            if self.interrupt.requested:
+                break
+            order = order[rows:]
+
+    def record(self, losses: list[float], rates: list[float]) -> None:
+        """Record steps that were made in one call."""
+        self.history.iteration_loss += losses
+        self.history.iteration_lr += rates
+        self.number += len(losses)
+        self.lr = rates[-1] if rates else self.lr
+
+    def not_finite(self, loss: float) -> FloatingPointError:
+        """The error of the present step, whose loss this is."""
+        return FloatingPointError(
+            f"fit: the loss became {loss} at epoch {self.epoch}, step {self.number} (learning rate {self.lr:g}); "
+            "the weights are those before this step")
 
     def end_epoch(self) -> bool:
         """Validate, step the schedule, record the epoch, call the callbacks; whether the training is to stop."""

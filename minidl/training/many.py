@@ -1,0 +1,166 @@
+"""fit_many: many networks at once, one thread a network, each with the bits of its own training."""
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+from .. import kernels, random
+from ..data.batches import positive_int
+from ..data.datasets import Dataset
+from ..data.loader import DataLoader
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
+from .fit import trained
+from .history import History
+from .interrupt import Interrupt
+from .progress import Bar
+from .trainer import Trainer
+
+LARGEST_SEED = 2**63 - 1
+
+
+class Following:
+    """An Interrupt of a training in another thread: Ctrl-C ends all of them between two steps."""
+
+    def __init__(self, outer: Interrupt):
+        self.outer = outer
+        self.failed = False  # another training has failed: this one is to end, too
+
+    @property
+    def requested(self) -> bool:
+        return self.outer.requested or self.failed
+
+    def __enter__(self) -> Following:
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+
+def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer] | Callable, data, *,
+             validation=None, epochs: int = 1, batch_size: int = 32, seed=None, schedulers: Sequence | None = None,
+             callbacks: Sequence[Sequence] | None = None, progress: bool = True, captured: bool = True,
+             sample_weight=None, n_threads: int | None = None) -> list[History]:
+    """Train many networks, of any architectures; the History of each.
+
+    Each is trained as ``fit`` trains it alone, with the same bits, by one thread; ``n_threads`` are trained at a
+    time, by default as many as there are cores. Compiled steps leave Python free for the other threads.
+
+    models : the networks, none of which shares parameters with another.
+    criterion : of all; a Module is copied for each. Or a list with one for each.
+    optimizers : one for each, or a function of a list of parameters that makes one.
+    data, validation : a tuple (X, y), a data set or a loader for all; or a list with such for each, as folds.
+    seed : for the shuffling, and the Dropouts: an int for all, which then see the samples in one order, or a list with
+        one for each. None draws one for each from minidl's own stream.
+    schedulers, callbacks : a list with a scheduler, or None, and with a list of callbacks, for each; these run in the
+        network's thread. Other arguments are fit's, for all.
+    progress : how many networks are trained, on a terminal as a bar.
+
+    A network whose loss stops being finite ends there, with the weights before that step: its ``history.stopped``
+    says so. Any other error ends all trainings between two steps and is raised, as from the network's fit. Ctrl-C
+    ends all between two steps, too; the histories of those that had begun say "interrupted", as do the others.
+    Raises TypeError or ValueError, before anything is trained, for what fit refuses and for lists of other lengths.
+    """
+    models = list(models)
+    count = len(models)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores if n_threads is None else positive_int(n_threads, "fit_many", "n_threads"), max(count, 1))
+    if callable(optimizers):
+        optimizers = [optimizers(model.parameters()) for model in models]
+    criteria = (_each("criterion", criterion, count) if isinstance(criterion, list) else
+                [copy.deepcopy(criterion) if isinstance(criterion, Module) else criterion for _ in models])
+    seeds = _seeds(seed, count)
+    _check_apart(models)
+    interrupt, trainers = Interrupt(), []
+    for model, one, optimizer, own, held_out, its_seed, scheduler, its_callbacks in zip(
+            models, criteria, _each("optimizers", optimizers, count), _for_each("data", data, count),
+            _for_each("validation", validation, count), seeds, _each("schedulers", schedulers, count),
+            _each("callbacks", callbacks, count), strict=True):
+        trainers.append(Trainer(model, one, optimizer, own, held_out, epochs, batch_size, its_seed, scheduler,
+                                its_callbacks or (), None, None, False, captured, sample_weight))
+        trainers[-1].interrupt = Following(interrupt)  # type: ignore[assignment]
+    threads, bar = kernels.get_num_threads(), Bar(count, unit="network") if progress and count else None
+    kernels.set_num_threads(1)
+    try:
+        with interrupt:
+            _run(trainers, workers, bar)
+    finally:
+        kernels.set_num_threads(threads)
+        if bar is not None:
+            bar.end()
+    histories = [trainer.history for trainer in trainers]
+    if interrupt.requested and not any(history.stopped == "interrupted" for history in histories):
+        raise KeyboardInterrupt  # it came when all were trained
+    return histories
+
+
+def _run(trainers: list[Trainer], workers: int, bar: Bar | None) -> None:
+    """Train them all; raise the error of one."""
+    done = 0
+    with ThreadPoolExecutor(workers, "fit_many") as pool:
+        waiting: set[Future] = {pool.submit(_one, trainer) for trainer in trainers}
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                done += len(finished)
+                if bar is not None:
+                    bar.show(done)
+        except BaseException:
+            for trainer in trainers:
+                trainer.interrupt.failed = True  # type: ignore[attr-defined]
+            raise
+
+
+def _one(trainer: Trainer) -> None:
+    if trainer.interrupt.requested:
+        trainer.history.stopped = "interrupted"
+        return
+    try:
+        trained(trainer)
+    except FloatingPointError as error:
+        trainer.history.stopped = str(error).removeprefix("fit: ")
+        trainer.history.path = trainer.train.path
+
+
+def _seeds(seed: Any, count: int) -> list:
+    if seed is None:
+        return [int(number) for number in random.generator(None).integers(LARGEST_SEED, size=count)]
+    if isinstance(seed, (list, tuple)):
+        return _each("seed", list(seed), count)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"fit_many: expected seed as an int, a list or None, got {type(seed).__name__}")
+    return [seed] * count
+
+
+def _for_each(name: str, data: Any, count: int) -> list:
+    shared = data is None or isinstance(data, (tuple, Dataset, DataLoader))
+    return [data] * count if shared else _each(name, data, count)
+
+
+def _each(name: str, things: Any, count: int) -> list:
+    """A list of one for each network."""
+    if things is None:
+        return [None] * count
+    if not isinstance(things, (list, tuple)):
+        raise TypeError(f"fit_many: expected {name} as a list, got {type(things).__name__}")
+    if len(things) != count:
+        raise ValueError(f"fit_many: expected {name} for {count} networks, got {len(things)}")
+    return list(things)
+
+
+def _check_apart(models: list) -> None:
+    seen: set[int] = set()
+    for model in models:
+        if not isinstance(model, Module):
+            raise TypeError(f"fit_many: expected Modules as models, got {type(model).__name__}")
+        mine = {id(parameter) for parameter in model.parameters()} | {id(module) for module in model.modules()}
+        if mine & seen:
+            raise ValueError("fit_many: expected networks that share no module and no parameter")
+        seen |= mine

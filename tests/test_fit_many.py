@@ -1,0 +1,154 @@
+"""fit_many: each network has the bits of its own training, on any number of threads."""
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import data as sets
+from minidl import nn, optim
+from minidl.optim import lr_scheduler
+from minidl.training import Callback, EarlyStopping, fit
+
+N = 90
+RNG = np.random.default_rng(0)
+DATA = RNG.standard_normal((N, 3)).astype(np.float32), RNG.integers(0, 3, N)
+FOLDS = [(DATA[0][i:], DATA[1][i:]) for i in range(6)]
+
+
+class Residual(nn.Module):
+    """A network without a program of layers: it is recorded."""
+
+    def __init__(self):
+        self.inner, self.last = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.last(x + self.inner(x))
+
+
+def networks():
+    minidl.manual_seed(3)
+    return [nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 3)), nn.Sequential(nn.Linear(3, 3)), Residual(),
+            nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)), Residual(),
+            nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 3))]
+
+
+def rules(models):
+    kinds = [optim.SGD, optim.Adam, optim.AdamW, optim.SGD, optim.Lion, optim.SGD]
+    return [kind(model.parameters(), lr=0.02) for kind, model in zip(kinds, models, strict=True)]
+
+
+def weights(models):
+    return [[p.data.tobytes() for p in model.parameters()] for model in models]
+
+
+def lines(histories):
+    return [vars(history) | {"seconds": None} for history in histories]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, None])
+@pytest.mark.parametrize("captured", [True, False])
+def test_the_bits_of_the_same_network_trained_alone(n_threads, captured):
+    ways = []
+    for many in (False, True):
+        models = networks()
+        optimizers = rules(models)
+        schedulers = [None, lr_scheduler.OneCycleLR(optimizers[1], 0.1, 1000),
+                      lr_scheduler.ExponentialLR(optimizers[2], 0.9), None, None, None]
+        shared = {"epochs": 4, "batch_size": 16, "progress": False, "captured": captured, "validation": DATA}
+        callbacks = [[EarlyStopping(1)] if i == 5 else [] for i in range(6)]
+        if many:
+            histories = minidl.fit_many(models, nn.CrossEntropyLoss(), optimizers, FOLDS, seed=[0, 1, 2, 3, 4, 5],
+                                        schedulers=schedulers, callbacks=callbacks, n_threads=n_threads, **shared)
+        else:
+            histories = [fit(model, nn.CrossEntropyLoss(), optimizer, FOLDS[i], seed=i, scheduler=schedulers[i],
+                             callbacks=callbacks[i], **shared)
+                         for i, (model, optimizer) in enumerate(zip(models, optimizers, strict=True))]
+        ways.append((weights(models), lines(histories)))
+    assert ways[0] == ways[1]
+
+
+def test_a_seed_for_all_a_function_as_optimizer_and_losses_one_each():
+    models, alone = networks(), networks()
+    histories = minidl.fit_many(models, [nn.CrossEntropyLoss() for _ in models], lambda p: optim.SGD(p, lr=0.1),
+                                sets.TensorDataset(*DATA), epochs=2, seed=7, progress=False)
+    for model, history in zip(alone, histories, strict=True):
+        assert fit(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), DATA, epochs=2, seed=7,
+                   progress=False).loss == history.loss
+    assert weights(alone) == weights(models)
+
+
+def test_without_a_seed_it_is_drawn_from_minidl_s_stream():
+    found = []
+    for _ in range(2):
+        models = networks()
+        minidl.manual_seed(11)
+        minidl.fit_many(models, nn.CrossEntropyLoss(), rules(models), DATA, progress=False, n_threads=2)
+        found.append(weights(models))
+    assert found[0] == found[1]
+
+
+def test_a_network_that_diverges_ends_alone():
+    models = networks()
+    optimizers = rules(models)
+    optimizers[1].lr = 1e30
+    optimizers[4].lr = 1e30
+    histories = minidl.fit_many(models, nn.MSELoss(), optimizers, (DATA[0], DATA[0]), epochs=5, seed=0, progress=False)
+    assert [bool(history.stopped) for history in histories] == [False, True, False, False, True, False]
+    assert histories[1].stopped.startswith("the loss became") and [len(history) for history in histories][::5] == [5, 5]
+
+
+class Failing(Callback):
+    def on_epoch_end(self, epoch, logs):
+        raise OSError("disk full")
+
+
+def test_an_error_ends_all_of_them():
+    models = networks()
+    with pytest.raises(OSError, match="disk full"):
+        minidl.fit_many(models, nn.CrossEntropyLoss(), rules(models), DATA, epochs=10**6, seed=0, progress=False,
+                        callbacks=[[Failing()] if i == 3 else [] for i in range(6)], n_threads=6)
+
+
+def test_interrupted():
+    models = networks()
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    before = signal.getsignal(signal.SIGINT)
+    histories = minidl.fit_many(models, nn.CrossEntropyLoss(), rules(models), DATA, epochs=10**6, seed=0,
+                                progress=False, n_threads=2)
+    timer.join()
+    assert [history.stopped for history in histories] == ["interrupted"] * 6
+    assert histories[0].iteration_loss and signal.getsignal(signal.SIGINT) is before
+
+
+def test_progress(capsys):
+    models = networks()
+    minidl.fit_many(models, nn.CrossEntropyLoss(), rules(models), DATA, seed=0)
+    assert "network 6/6" in capsys.readouterr().err
+
+
+def test_what_it_refuses():
+    models, threads = networks(), minidl.get_num_threads()
+    optimizers = rules(models)
+    before = weights(models)
+    loss = nn.CrossEntropyLoss()
+    for error, text, arguments in [
+            (ValueError, "expected optimizers for 6 networks, got 5", (models, loss, optimizers[:5], DATA)),
+            (ValueError, "expected data for 6 networks, got 5", (models, loss, optimizers, FOLDS[:5])),
+            (ValueError, "expected criterion for 6 networks, got 1", (models, [loss], optimizers, DATA)),
+            (ValueError, "share no module", ([models[0]] * 6, loss, [optimizers[0]] * 6, DATA)),
+            (TypeError, "expected Modules", ([1], loss, optimizers[:1], DATA)),
+            (TypeError, "expected data as a list", (models, loss, optimizers, 1)),
+            (ValueError, "the optimizer holds", (models, loss, optimizers[::-1], DATA))]:
+        with pytest.raises(error, match=text):
+            minidl.fit_many(*arguments, seed=0, progress=False)
+    for error, options in [(TypeError, {"seed": 1.5}), (TypeError, {"seed": np.random.default_rng(0)}),
+                           (ValueError, {"seed": [1]}), (ValueError, {"n_threads": 0}), (ValueError, {"epochs": 0}),
+                           (ValueError, {"schedulers": [None]}), (ValueError, {"callbacks": [[]]})]:
+        with pytest.raises(error):
+            minidl.fit_many(models, loss, optimizers, DATA, progress=False, **options)
+    assert weights(models) == before and minidl.get_num_threads() == threads
+    assert minidl.fit_many([], loss, [], DATA) == []
