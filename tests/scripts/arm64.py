@@ -133,7 +133,7 @@ def check(root: Path) -> None:
     script = TESTS / "scripts/bits.py"
     here = json.loads(run([sys.executable, script, *NETWORKS], cwd=root))
     there = json.loads(run([py, script, *NETWORKS], cwd=root))
-    print(f"{here.pop('isa')} and {there.pop('isa')}: {here['disk']['plain'][:16]} and {there['disk']['plain'][:16]}")
+    print(f"bits of {', '.join(NETWORKS)}: {here.pop('isa')} here, {there.pop('isa')} there")
     if here != there:
         raise SystemExit(f"arm64: the bits differ\n{json.dumps(here, indent=1)}\n{json.dumps(there, indent=1)}")
 
