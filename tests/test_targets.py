@@ -20,6 +20,8 @@ def test_targets_are_those_of_the_processor():
     line = re.search(rf"^{word}\s*:(.*)$", INFORMATION.read_text(), re.MULTILINE)
     if line is None:
         pytest.skip("/proc/cpuinfo tells of another processor than the one that qemu plays")
+    if not {"generic", "neon"} & set(targets()):
+        pytest.skip("built with MINIDL_TARGETS: modules that lie beside may be of an earlier build")
     has = set(line[1].split())
     built = [target for target in NEEDS if find_spec(f"minidl.kernels.{target}_f32")]
     assert targets() == [target for target in built if NEEDS[target] <= has]
