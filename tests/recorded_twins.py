@@ -100,7 +100,8 @@ class Run:
         """n calls with these inputs; what the last one gave, or the name of the error that it raised."""
         for _ in range(n):
             try:
-                output = step(*inputs, **named)
+                with np.errstate(all="ignore"):  # NumPy warns of numbers that are not finite, compiled code does not
+                    output = step(*inputs, **named)
             except Exception as error:
                 if self.compiled and isinstance(error, minidl.CaptureError):
                     raise

@@ -1,14 +1,18 @@
 """minidl export: the network of a run folder, as C and as ONNX."""
 from __future__ import annotations
 
+import importlib.util
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from minidl import cli
+from minidl import checkpoint, cli
 from minidl.commands.export import network_in
+from minidl.commands.mnist_network import RECIPES
 from minidl.export.c_file import c_text
+from minidl.papers.mnist_networks import NETWORKS
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +26,7 @@ def test_c(tmp_path, capsys):
     assert cli.main(["export", "--c"]) == 0
     assert capsys.readouterr().out == "model.c: 2 inputs, 2 outputs, 37 parameters\n"
     model, _ = network_in(tmp_path / "runs" / "train")
-    assert (tmp_path / "model.c").read_text() == c_text(model)
+    assert (tmp_path / "model.c").read_text() == c_text(model, np.zeros((1, 2), np.float32))
     assert cli.main(["export", "runs/train", "--c", "--name", "net", "--out", "net.c", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] == 37
     assert "int net(const float *x, float *y)" in (tmp_path / "net.c").read_text()
@@ -46,6 +50,26 @@ def test_a_table(tmp_path, capsys):
     capsys.readouterr()
     assert cli.main(["export", "run", "--c"]) == 0
     assert capsys.readouterr().out.startswith("model.c: 2 inputs, 1 outputs, 21 parameters")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_images(tmp_path, capsys, network):
+    """A folder as minidl train --network writes it."""
+    recipe = RECIPES[network]
+    model, _ = recipe.built(1)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "result.json").write_text(json.dumps({"recipe": asdict(recipe)}))
+    checkpoint.save(tmp_path / "images" / "weights.npz", model)
+    assert cli.main(["export", "images", "--c", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    side = 28 - 2 * recipe.cut
+    assert (told["inputs"], told["outputs"]) == (side * side, 10)
+    assert (tmp_path / "model.c").read_text() == c_text(model, np.zeros((1, 1, side, side), np.float32))
+    if importlib.util.find_spec("onnx"):
+        assert cli.main(["export", "images", "--onnx"]) == 0
+    (tmp_path / "images" / "result.json").write_text(json.dumps({"recipe": asdict(recipe) | {"cut": 20}}))
+    assert cli.main(["export", "images", "--c"]) == 1
+    assert "expected the run folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line, code, message", [

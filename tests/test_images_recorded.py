@@ -115,3 +115,13 @@ def test_fit_evaluate_and_predict_take_images():
     predicted = model.predict(x)
     np.testing.assert_array_equal(predicted[:7], model(x[:7].astype(np.float32)))
     assert (predicted.argmax(1) == t).mean() > 0.9
+
+
+def test_a_flatten_between_two_convolutions_costs_no_parts():
+    """The gradient of a Flatten lies in the order of its index, the images before it channel by channel."""
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(96, 3))
+    step = minidl.capture(lambda x: model(x).sum().backward())
+    for _ in range(3):
+        step(np.ones((50, 1, 6, 6), np.float32))
+    assert step.path == "compiled" and "in place" not in step.listing()
+    assert len(step.program) < 40  # a kernel for each of the 50 samples would be more

@@ -301,10 +301,3 @@ def test_one_configuration_reaches_the_reports_accuracy():
     model, result = sweep_task.trained(settings, 0)
     assert result["best_dev_accuracy"] >= 0.9790 - 0.003
     assert [layer.out_features for layer in model if isinstance(layer, nn.Linear)] == [384, 384, 10]
-
-
-@REAL
-@pytest.mark.slow
-def test_the_defaults_learn_mnist(tmp_path, capsys):
-    assert cli.main(["train", "--dataset", "mnist", "--json", "--out", str(tmp_path / "run")]) == 0
-    assert json.loads(capsys.readouterr().out)["test_error"] <= 2.5

@@ -289,14 +289,3 @@ def test_profile_takes_a_network(folder, capsys, network):
     command = ["profile", "--dataset", "mnist", "--network", network, "--data", str(folder), "--repeats", "1"]
     assert cli.main(command) == 0
     assert "convolution(" in capsys.readouterr().out
-
-
-# With the real files
-
-@REAL
-@pytest.mark.slow
-def test_the_quick_record_learns_mnist(tmp_path, capsys):
-    command = [*COMMAND, "--records", "quick", "--seeds", "1", "--out", str(tmp_path / "run"), "--json"]
-    assert cli.main(command) == 0
-    row, = json.loads(capsys.readouterr().out)
-    assert row["accuracy"] >= 98.7

@@ -199,3 +199,26 @@ def test_a_weight_is_read_at_each_step():
         criterion.weight = None
         losses.append([*found, float(step(x, t))])
     assert losses[0] == losses[1] == losses[2]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("kind, how", [
+    (nn.NLLLoss, {"weight": WEIGHT.astype(np.float32)}), (nn.CrossEntropyLoss, {"weight": WEIGHT.astype(np.float32)}),
+    (nn.CrossEntropyLoss, {"label_smoothing": 0.1}),
+    (nn.CrossEntropyLoss, {"weight": WEIGHT.astype(np.float32), "label_smoothing": 0.1})],
+    ids=lambda given: "+".join(given) if isinstance(given, dict) else given.__name__)
+def test_no_python_runs_in_a_step_whose_labels_all_count(kind, how, reduction):
+    minidl.manual_seed(0)
+    model, criterion = nn.Linear(4, 5), kind(reduction=reduction, **how)
+    x, t = numbers((7, 4), np.float32), np.arange(7) % 5
+
+    @minidl.capture
+    def step(x, t):
+        model.zero_grad()
+        loss = criterion(F.log_softmax(model(x), 1), t).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        step(x, t)
+    assert step.path == "compiled" and "in place" not in step.listing()

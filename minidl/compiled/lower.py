@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import FLOATS
+from ..functional.images import are_images, axes_as_they_lie
 from ..functional.operation import WITH_KERNELS
 from .arena import as_matrices, rows_of, strided
 
@@ -47,9 +48,23 @@ def _elementwise(builder, kernel: str, operands: list, output: np.ndarray, setti
     dtype = given[0].dtype
     arrays = [x if isinstance(x, np.ndarray) else builder.number(x, dtype) for x in operands]
     parts = _in_matrices(output.shape, [output, *arrays])
+    if parts is None or len(parts) > 1:
+        arrays = [_lying_as(builder, x, output) for x in arrays]
+        parts = _in_matrices(output.shape, [output, *arrays])
     for matrices in parts or ():
         builder.program.kernel(kernel, dtype, *matrices, setting=setting)
     return parts is not None
+
+
+def _lying_as(builder, x: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """x, or a copy whose axes lie in the output's order: what a Flatten's gradient is to the images before it."""
+    images = are_images(output)
+    if x.shape != output.shape or not ((x.flags.c_contiguous and images) or
+                                       (are_images(x) and output.flags.c_contiguous)):
+        return x
+    axes = axes_as_they_lie(x.ndim) if images else tuple(range(x.ndim))
+    copy = builder.scratch(tuple([x.shape[axis] for axis in axes]), x.dtype).transpose(np.argsort(axes))
+    return copy if _LOWERINGS["turned"](builder, "turned", [x], {}, copy) else x
 
 
 def _in_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[list[np.ndarray]] | None:
@@ -232,8 +247,10 @@ def _of_rows(builder, kernel: str, operands: list, settings: dict, output: np.nd
 def _sum(builder, name, operands, settings, output):
     x, = operands
     dims, y = settings.get("dim"), strided(output, (1, output.size), (0, output.itemsize))
-    if not (_all_of(x.dtype, x, output) and x.ndim and x.size and output.flags.c_contiguous and x.flags.c_contiguous):
+    if not (_all_of(x.dtype, x, output) and x.size and output.flags.c_contiguous and x.flags.c_contiguous):
         return False
+    if not x.ndim:
+        return _elementwise(builder, "copy", [x], output)
     axes = list(range(x.ndim)) if dims is None else sorted({int(d) % x.ndim for d in np.atleast_1d(dims)})
     if not axes or axes != list(range(axes[0], axes[-1] + 1)):
         return not axes and _elementwise(builder, "copy", [x], output)
@@ -296,6 +313,15 @@ def _total(builder, name, operands, settings, output):
         return False
     builder.program.kernel("total", matrix.dtype, None, matrix, number=rows_of(output))
     return True
+
+
+@lowering("row_total")
+def _row_total(builder, name, operands, settings, output):
+    x = rows_of(operands[0])
+    if x is None or not _all_of(output.dtype, x, output):
+        return False
+    ones = strided(builder.number(1, x.dtype), (x.shape[1], 1), (0, x.itemsize))
+    return _product(builder, rows_of(output), x, ones)
 
 
 @lowering("gather_labels_total")

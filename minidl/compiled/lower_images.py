@@ -73,31 +73,33 @@ def _pool(builder, name, operands, settings, output):
                 relu=settings.get("relu", False))
 
 
-@lowering("channels_last")
-def _channels_last(builder, name, operands, settings, output):
+@lowering("turned", "channels_last")
+def _turned(builder, name, operands, settings, output):
+    """A copy of what lies in the order of its index to lie as images do, or the reverse."""
     x, = operands
-    if not x.flags.c_contiguous:
+    if x.flags.c_contiguous and are_images(output):
+        matrices, rows = (_flat(x, len(x)), _samples(output)), x.shape[1]
+    elif are_images(x) and output.flags.c_contiguous:
+        matrices, rows = (_samples(x), _flat(output, len(x))), math.prod(x.shape[2:])
+    else:
         return False
-    size = x.size // len(x)
-    matrix = strided(x, (len(x), size), (size * x.itemsize, x.itemsize))
-    return _turned(builder, matrix, _samples(output), x.shape[1])
-
-
-def _turned(builder, x, y, rows: int) -> bool:
-    if x is None or y is None or not _all_of(y.dtype, x, y):
+    if any(matrix is None for matrix in matrices) or not _all_of(output.dtype, *matrices):
         return False
-    builder.program.kernel("turned", y.dtype, y, x, setting=rows)
+    builder.program.kernel("turned", output.dtype, matrices[1], matrices[0], setting=rows)
     return True
+
+
+def _flat(x: np.ndarray, samples: int) -> np.ndarray | None:
+    size = x.size // samples
+    return strided(x, (samples, size), (size * x.itemsize, x.itemsize))
 
 
 def _in_order(before):
     """The lowering of what copies to the order of the index: of images by turning each, of all else as before."""
     def lowered(builder, name, operands, settings, output):
         x = operands[0]
-        if not x.flags.c_contiguous and are_images(x) and output.flags.c_contiguous:
-            size = x.size // len(x)
-            y = strided(output, (len(x), size), (size * x.itemsize, x.itemsize))
-            return _turned(builder, _samples(x), y, math.prod(x.shape[2:]))
+        if not x.flags.c_contiguous and _turned(builder, name, [x], {}, output):
+            return True
         return before is not None and before(builder, name, operands, settings, output)
 
     return lowered

@@ -80,6 +80,8 @@ class CProgram(Builder):
                 begin, end, dtype = self.constants.pop()
                 low, high = begin, max(end, high)
             self.constants.append((low, high, dtype))
+        # By their first use: the same model gives the same text, wherever its weights lie
+        self.constants.sort(key=lambda span: next(i for i, (low, *_) in enumerate(read) if span[0] <= low < span[1]))
 
     def scratch(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         made = super().scratch(shape, dtype)

@@ -19,7 +19,7 @@ from ..autograd.tensor import Tensor, as_array
 from .casts import to
 from .elementwise import where
 from .loss_operation import in_dtype
-from .loss_sums import check_reduction, gradient_factor, reduced, total
+from .loss_sums import check_reduction, gradient_factor, minus_one_hot, reduced, total
 from .operation import Operation, no_derivative
 from .reductions import sum
 
@@ -98,6 +98,9 @@ def loss_of_labels(name: str, z, log_p, t, weight, reduction: str, ignore_index:
     check_weight(name, weight, z.shape[1])
     weight = 1.0 if weight is None else in_dtype(weight, z)
     how = {"who": name, "classes": z.shape[1], "dtype": z.dtype, "ignore_index": ignore_index}
+    if ignore_index < 0 and not ignores(t, ignore_index):  # a recorded step's kernels refuse labels below 0
+        _counts(name, as_array(t), ignore_index, z.shape[1])
+        return _loss_of_all_labels(name, z, log_p, t, weight, reduction, label_smoothing)
     rows = label_rows(t, weight, label_smoothing=label_smoothing, **how)
     products = where(rows == 0, 0, log_p) * rows  # log_p may be infinite where it does not count
     if reduction == "none":
@@ -107,6 +110,23 @@ def loss_of_labels(name: str, z, log_p, t, weight, reduction: str, ignore_index:
         return to_dtype(loss, z), Weighted(log_p, rows, None)
     check_reduction(name, reduction)
     whole = total(label_weights(t, weight, **how))
+    return to_dtype(over_weight(loss, whole), z), Weighted(log_p, rows, whole)
+
+
+def _loss_of_all_labels(name: str, z, log_p, t, weight, reduction: str, label_smoothing: float):
+    """The same where all labels count, of operations that have kernels."""
+    classes, equal = z.shape[1], isinstance(weight, float)
+    one_hot = -minus_one_hot(t, classes=classes, dtype=z.dtype)
+    share = one_hot * (1 - label_smoothing) if equal else one_hot * (weight * (1 - label_smoothing))
+    rows = share + weight * (label_smoothing / classes) if label_smoothing else share
+    products = (log_p if label_smoothing and equal else where(rows == 0, 0, log_p)) * rows
+    if reduction == "none":
+        return -sum(products, 1), Weighted(log_p, rows, None)
+    loss = -total(products)
+    if equal or reduction == "sum":
+        return reduced(name, z, reduction, "rows", loss), Weighted(log_p, rows, None)
+    check_reduction(name, reduction)
+    whole = total(one_hot * weight)
     return to_dtype(over_weight(loss, whole), z), Weighted(log_p, rows, whole)
 
 
