@@ -64,7 +64,8 @@ cdef void gemm_and_finish(
         rows_of_tiles(m, n, depth, a, as0, as1, b, bs0, bs1, start, ss0, c, cs0)
         return
     cdef bint far_b = bs1 == 1 and bs0 >= FAR // 2 and depth > LANES and m > FEW_ROWS
-    cdef bint fetch_b = bs0 == 1 and bs1 != 1 and depth * n >= FETCHED
+    cdef bint only = far_b and lone(m, n)
+    cdef bint fetch_b = bs0 == 1 and bs1 != 1 and depth * n >= LARGE
     cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
         as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
     if m * min(depth, PANEL_K) > A_ELEMENTS:
@@ -78,7 +79,7 @@ cdef void gemm_and_finish(
             if pack_a:
                 r = 0
                 while r < rows:
-                    height = height_at(rows - r)
+                    height = rows if only else height_at(rows - r)
                     pack(p + r * as0, as1, as0, terms, height, A_BLOCK + r * terms, height)
                     r += height
                 p, ps0, ps1 = A_BLOCK, PACKED, 0
@@ -94,8 +95,8 @@ cdef void gemm_and_finish(
                 q, qs0, r = b + k * bs0 + j * bs1, bs0, 0
                 if far_b and width == PANEL_N:
                     behind = PANEL_N if j + 2 * PANEL_N <= n else PANEL_K * bs0 - j if k + PANEL_K < depth else 0
-                    r = keeping_tile(
-                        rows, terms, p, ps0, ps1, q, qs0, origin, from_step, c + i * cs0 + j, cs0, B_PANEL, behind)
+                    r = first_tile(rows, only, terms, p, ps0, ps1, q, qs0, origin, from_step, c + i * cs0 + j, cs0,
+                                   B_PANEL, behind)
                     q, qs0 = B_PANEL, PANEL_N
                 elif bs1 != 1 or (far_b and m > 2 * TILE_ROWS):
                     pack(q, bs0, bs1, terms, width, B_PANEL, PANEL_N)

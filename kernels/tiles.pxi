@@ -15,32 +15,37 @@ cdef extern from * nogil:
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
     #define A_ELEMENTS (1 << 17)         /* of the rows of A that pass over a panel before the next k */
     #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows share cache sets */
-    #define FETCHED (1 << 19)            /* elements of B from which a panel is fetched before it is packed */
+    #define LARGE (1 << 19)              /* elements of B from which a panel is fetched before it is packed */
     #define PACKED PTRDIFF_MIN           /* not a stride that an array can have */
     static const real ZEROS[8 * 16] = {0};
     static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[A_ELEMENTS];
     """
-    const int PANEL_K, PANEL_N, A_ELEMENTS, FETCHED
+    const int PANEL_K, PANEL_N, A_ELEMENTS, LARGE
     const Py_ssize_t FAR, PACKED
     const real ZEROS[]
     real B_PANEL[]
     real A_BLOCK[]
 
+cdef enum Ahead:  # what a tile does for those that follow
+    NOTHING_AHEAD
+    FETCHED
+    KEPT
+
 
 cdef inline void any_tile(
     const int rows, const int cols, const bint partial, Py_ssize_t tail, Py_ssize_t depth,
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
-    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0, const bint keeping, real* kept, Py_ssize_t behind
+    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0, const int ahead, real* kept, Py_ssize_t behind
 ) noexcept nogil:
     """rows x (cols vectors) of C over depth terms; of the last vector only tail lanes if partial.
 
-    rows, cols, partial and keeping are constants at every call: the loops over them unroll. keeping: the panel of B
-    is packed on the way, into ``kept``, and the one ``behind`` elements behind it is fetched.
+    rows, cols, partial and ahead are constants at every call: the loops over them unroll. ahead: FETCHED, the panel
+    of B that is ``behind`` elements behind this one is fetched; KEPT, and this one is packed on the way, into ``kept``.
     """
-    cdef vec acc[12][2]
+    cdef vec acc[16][2]
     cdef vec row[2]
     cdef vec factor
-    cdef const real* third[4]  # every third row of A: the next two are addressed from it
+    cdef const real* third[6]  # every third row of A: the next two are addressed from it
     cdef Py_ssize_t k
     cdef int i, j
     for i in range((rows + 2) // 3):
@@ -56,10 +61,11 @@ cdef inline void any_tile(
     for k in range(depth):
         for j in range(cols):
             row[j] = load_part(b + j * LANES, tail) if partial and j == cols - 1 else load(b + j * LANES)
-            if keeping:
+            if ahead == KEPT:
                 store(kept + j * LANES, row[j])
+            if ahead != NOTHING_AHEAD:
                 fetch(b + behind + j * LANES)
-        if keeping:
+        if ahead == KEPT:
             kept += cols * LANES
         for i in range(rows):
             factor = broadcast(third[i // 3][(i % 3) * as0])
@@ -81,8 +87,8 @@ cdef inline void tile(
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """any_tile() that keeps nothing."""
-    any_tile(rows, cols, partial, tail, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, False, NULL, 0)
+    """any_tile() with nothing ahead."""
+    any_tile(rows, cols, partial, tail, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, NOTHING_AHEAD, NULL, 0)
 
 
 cdef inline Py_ssize_t height_at(Py_ssize_t rows_left) noexcept nogil:
@@ -119,24 +125,39 @@ cdef inline void column(
         i += height
 
 
-cdef Py_ssize_t keeping_tile(
-    Py_ssize_t rows, Py_ssize_t depth, const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
-    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0, real* kept, Py_ssize_t behind
+cdef inline bint lone(Py_ssize_t m, Py_ssize_t n) noexcept nogil:
+    """Whether one tile has all rows of C: of 16 one vector each, where there are so many registers."""
+    return m == height_at(m) or (m == 16 and TILE_ROWS == 12 and n % PANEL_N == 0)
+
+
+cdef Py_ssize_t first_tile(
+    Py_ssize_t rows, bint only, Py_ssize_t depth, const real* a, Py_ssize_t as0, Py_ssize_t as1,
+    const real* b, Py_ssize_t bs0, const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0,
+    real* kept, Py_ssize_t behind
 ) noexcept nogil:
-    """The first tile of a column, which packs its panel of B for those below it; its rows."""
-    cdef Py_ssize_t height = height_at(rows)
+    """The first tile of a whole column, which packs its panel of B for those below it, if there are any; its rows."""
+    cdef Py_ssize_t height = rows if only else height_at(rows), j = 0
     if as0 == PACKED:
         as0, as1 = 1, height
-    if height == TILE_ROWS:
-        any_tile(TILE_ROWS, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, True, kept, behind)
+    if TILE_ROWS == 12 and only and height == 16:
+        while j < PANEL_N:
+            any_tile(16, 1, False, LANES, depth, a, as0, as1, b + j, bs0, start + j, ss0, c + j, cs0,
+                     FETCHED, kept, behind)
+            j += LANES
+    elif only and height == TILE_ROWS:
+        any_tile(TILE_ROWS, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, FETCHED, kept, behind)
+    elif only and TILE_ROWS > 8 and height == 8:
+        any_tile(8, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, FETCHED, kept, behind)
+    elif height == TILE_ROWS:
+        any_tile(TILE_ROWS, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     elif TILE_ROWS > 8 and height == 8:
-        any_tile(8, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, True, kept, behind)
+        any_tile(8, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     elif height == 4:
-        any_tile(4, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, True, kept, behind)
+        any_tile(4, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     elif height == 2:
-        any_tile(2, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, True, kept, behind)
+        any_tile(2, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     else:
-        any_tile(1, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, True, kept, behind)
+        any_tile(1, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     return height
 
 

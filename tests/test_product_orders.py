@@ -15,7 +15,8 @@ from minidl import kernels, nn
 # panel, several; columns: around the widths of tiles, of panels, and of the strides at which rows lie far apart
 SIZES = [(1, 40, 129), (2, 300, 128), (3, 40, 200), (4, 300, 131), (2, 0, 150), (4, 9, 640),
          (5, 20, 1025), (8, 300, 1024), (12, 257, 520), (16, 600, 1024), (23, 33, 1031), (64, 270, 1056), (11, 5, 1030),
-         (96, 16, 1024), (97, 1, 1030), (107, 256, 515), (200, 100, 1100), (96, 257, 1024), (130, 0, 600)]
+         (96, 16, 1024), (97, 1, 1030), (107, 256, 515), (200, 100, 1100), (96, 257, 1024), (130, 0, 600),
+         (16, 1024, 1024), (16, 300, 1030), (8, 1024, 544), (23, 1024, 1024)]
 LAYOUTS = {"side by side": lambda b: b, "transposed": lambda b: np.asfortranarray(b),
            "part of wider rows": lambda b: wider(b)[:, 3:-4]}
 
