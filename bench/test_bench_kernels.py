@@ -31,7 +31,7 @@ class Kernel:
     written: tuple[int, ...] = (-1,)
     product: str = ""
     low: float = -1
-    dtypes: str = ""  # "f" float32, "d" float64, "?" booleans
+    dtypes: str = ""  # "f" float32, "d" float64, "l" int64, "?" booleans
 
 
 def unary(name: str, function: Callable, *settings: float, **more) -> Kernel:
@@ -106,6 +106,7 @@ KERNELS = {kernel.name: kernel for kernel in (
     unary("sign", lambda x: torch.sign(x)),
     unary("to_double", lambda x: x.double(), dtypes="fd"),
     unary("from_double", lambda x: x.float(), dtypes="df"),
+    unary("add_integer", lambda x, value: x + int(value), 3, dtypes="ll"),
     binary("add", lambda *given, **out: torch.add(*given, **out)),
     binary("subtract", lambda *given, **out: torch.sub(*given, **out)),
     binary("divide", lambda *given, **out: torch.div(*given, **out), low=0.1),

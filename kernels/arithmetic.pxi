@@ -127,7 +127,7 @@ register(b"zero", zero, BY_NAME, b"y = 0.")
 
 # Comparisons give bytes of 0 and 1, and where() reads them; sums of losses are doubles in either element type
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 
 
 cdef inline bint compared(const int relation, real a, real b) noexcept nogil:
@@ -202,5 +202,16 @@ cdef void from_double(Call* call, Py_ssize_t rows) noexcept nogil:
         for j in range(call.cols):
             call.out.at[i * call.out.s0 + j] = <real>x[i * call.a.s0 + j * call.a.s1]
 
+cdef void add_integer(Call* call, Py_ssize_t rows) noexcept nogil:
+    # counters; unsigned, for which going past the largest number is defined
+    cdef Py_ssize_t i, j
+    cdef uint64_t value = <uint64_t><int64_t>call.settings.value
+    cdef uint64_t* y = <uint64_t*>call.out.at
+    cdef const uint64_t* x = <const uint64_t*>call.a.at
+    for i in range(rows):
+        for j in range(call.cols):
+            y[i * call.out.s0 + j] = x[i * call.a.s0 + j * call.a.s1] + value
+
+register(b"add_integer", add_integer, BY_NAME, b"y = x + the whole part of value, of int64.")
 register(b"to_double", to_double, BY_NAME, b"y = x, in double.")
 register(b"from_double", from_double, BY_NAME, b"y = x, rounded from double.")

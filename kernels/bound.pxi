@@ -44,6 +44,7 @@ cdef dict WRITTEN_OUT = {
                      "const real[:, :] b not None, real[:, ::1] y not None"),
     "to_double": (to_double, "const real[:, :] x not None, double[:, ::1] y not None"),
     "from_double": (from_double, "const double[:, :] x not None, real[:, ::1] y not None"),
+    "add_integer": (add_integer, "const int64_t[:, :] x not None, int64_t[:, ::1] y not None, double value"),
     "affine_sample": (affine_sample, "const real[:, :] x not None, const real[:, :] matrices not None, "
                                      "real[:, ::1] y not None"),
     "zero": (zero, "real[:, ::1] y not None"),

@@ -65,6 +65,9 @@ cdef enum:
     INSIDE = -1       # the taps in the image
     ADAPTIVE = -2     # the same, and windows divide the image; kernel, stride and padding say nothing
 
+cdef enum:
+    MOST_ADDED = 0x7fffffff  # to integers, by a setting, which is a double
+
 cdef struct Call:
     action run
     Partition partition

@@ -30,6 +30,11 @@ cdef inline int fill_doubles(Matrix* m, const double[:, :] x, Py_ssize_t rows, P
     return set_other(m, &x[0, 0] if x.shape[0] and x.shape[1] else NULL, sizeof(double), x.shape, x.strides, rows, cols)
 
 
+cdef inline int fill_integers(Matrix* m, const int64_t[:, :] x, Py_ssize_t rows, Py_ssize_t cols) except -1:
+    cdef const int64_t* first = &x[0, 0] if x.shape[0] and x.shape[1] else NULL
+    return set_other(m, first, sizeof(int64_t), x.shape, x.strides, rows, cols)
+
+
 def comparison(Operations operations, str name):
     cdef action run = operations.find(name).run
 
@@ -89,6 +94,23 @@ def from_double(Operations operations, str name):
         call.cols = m
         fill_doubles(&call.a, x, n, m)
         fill(&call.out, y, n, m)
+        run_rows(&call, n, n * m)
+
+    return function
+
+
+def add_integer(Operations operations, str name):
+    cdef action run = operations.find(name).run
+
+    def function(const int64_t[:, :] x not None, int64_t[:, ::1] y not None, double value):
+        cdef Py_ssize_t n = y.shape[0], m = y.shape[1]
+        cdef Call call
+        if not -MOST_ADDED <= value <= MOST_ADDED:
+            raise ValueError(f"expected a number of at most {MOST_ADDED}, got {value}")
+        begin(&call, run)
+        call.cols, call.settings.value = m, value
+        fill_integers(&call.a, x, n, m)
+        fill_integers(&call.out, y, n, m)
         run_rows(&call, n, n * m)
 
     return function

@@ -433,6 +433,7 @@ cdef class Replay:
         elementwise     out, a and b (rows, cols); of a comparison out is of bool
         where           the same, and c, the condition, of bool
         to_double       out of float64, from_double a of float64
+        add_integer     out and a of int64; setting: what is added, a whole number
         linear, matmul  out (rows, cols), a (rows, depth), b (depth, cols), c a row (1, cols) where sums begin;
                         accumulates: the sums begin at out
         column_sum      out (1, cols), a (rows, cols); row_sum: out (1, rows)
@@ -508,6 +509,11 @@ cdef class Replay:
             elif name in ("to_double", "from_double"):
                 self.bind(&ins.call.out, out, DOUBLE if name == "to_double" else real_type, rows, cols, True)
                 self.bind(&ins.call.a, a, DOUBLE if name == "from_double" else real_type, rows, cols, False)
+            elif name == "add_integer":
+                if not -MOST_ADDED <= setting <= MOST_ADDED:
+                    raise ValueError(f"expected a number of at most {MOST_ADDED}, got {setting}")
+                self.bind(&ins.call.out, out, INT64, rows, cols, True)
+                self.bind(&ins.call.a, a, INT64, rows, cols, False)
             elif name == "add_at_labels":
                 self.bind(&ins.call.out, out, real_type, rows, cols, True)
                 ins.call.overwrite, ins.call.divide = not accumulates, BY_NOTHING

@@ -221,6 +221,11 @@ def from_double(x: Array, y: Array) -> None:
     y[...] = x
 
 
+def add_integer(x: Array, y: Array, value: float) -> None:
+    """y = x + the whole part of value, of int64."""
+    y[...] = x + int(value)
+
+
 @_ieee
 def multiply(a: Array, b: Array, c: Array) -> None:
     """c = a b, element by element."""

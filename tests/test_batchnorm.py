@@ -97,7 +97,7 @@ def test_a_captured_step_has_the_bits_of_the_plain_one(momentum, dtype):
         optimizer.step()
         assert step(x, y) == loss
     assert step.path == "compiled"
-    assert operations_of(step.step, compiled=False) <= {"add", "to"}  # the count of batches, of integers
+    assert operations_of(step.step, compiled=False) == ({"to"} if momentum is None else set())  # of the count
     for (name, mine), value in zip(other.state_dict().items(), model.state_dict().values(), strict=True):
         np.testing.assert_array_equal(mine, value, err_msg=name)
     assert other[1].num_batches_tracked.item() == 11

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..arrays import FLOATS
+from ..arrays import FLOATS, INT64
 from ..functional.images import are_images, axes_as_they_lie
 from ..functional.operation import WITH_KERNELS
 from .arena import as_matrices, rows_of, strided
@@ -97,12 +97,25 @@ def in_order(builder, x: np.ndarray) -> np.ndarray | None:
 
 def _by_its_kernel(builder, name, operands, settings, output):
     """The kernel that the row names."""
+    if output.dtype == INT64 and name == "add":
+        return _count_on(builder, operands, output)
     call = WITH_KERNELS[name].kernel_call(settings)
     if call is None or not _all_of(output.dtype, output):
         return False
     if "dim" in WITH_KERNELS[name].settings:
         return _of_rows(builder, call[0], operands, settings, output)
     return _elementwise(builder, call[0], operands, output, call[1])
+
+
+def _count_on(builder, operands, output) -> bool:
+    """An integer added to integers, as BatchNorm counts its batches."""
+    x, number = operands
+    if not isinstance(x, np.ndarray) or x.dtype != INT64 or type(number) is not int or abs(number) >= 2 ** 31:
+        return False
+    matrices = as_matrices(output.shape, [output, x])
+    if matrices is not None:
+        builder.program.kernel("add_integer", np.float32, *matrices, setting=number)
+    return matrices is not None
 
 
 @lowering("pow")
@@ -124,6 +137,8 @@ def _power_gradient(builder, name, operands, settings, output):
 
 @lowering("clone", "contiguous", "copy")
 def _copied(builder, name, operands, settings, output):
+    if output.dtype == INT64:
+        return _count_on(builder, [*operands, 0], output)
     return operands[0].dtype == output.dtype and _elementwise(builder, "copy", operands, output)
 
 

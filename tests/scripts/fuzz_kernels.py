@@ -24,7 +24,7 @@ SHAPES = {
 SUMS = {"row_sum"}
 IMAGES = {"affine_sample"}  # whose first two settings are the height and the width of rows of pixels
 EXACT = set(SHAPES) - IMAGES | SUMS | {"total", "gather_labels_total"}  # of quarters, whatever the order of the sums
-OTHER_TYPES = {"uint8_t": "u1", "double": "f8"}
+OTHER_TYPES = {"uint8_t": "u1", "double": "f8", "int64_t": "i8"}
 UPDATES = {"sgd", "adam", "adadelta"}  # which divide by roots of what they are given
 # Layer: below. Chain and GroupStep: test_chain_kernels.py. The others are what a captured step is made of.
 OWN = {"rnn", "lstm", "gru", "bmm", "take_rows", "add_rows",  # their shapes hang together: test_sequence_kernels.py
@@ -57,7 +57,8 @@ class Kernel:
             name_of_kind = "matrix" if "," in axes else "flat" if "::1" in axes else "vector" if axes else "number"
             if kind in OTHER_TYPES and name_of_kind == "matrix":
                 self.types[len(self.arguments)] = OTHER_TYPES[kind]
-            self.arguments.append(("labels" if kind == "int64_t" else name_of_kind, bool(const)))
+            is_labels = kind == "int64_t" and name_of_kind != "matrix"
+            self.arguments.append(("labels" if is_labels else name_of_kind, bool(const)))
         letters = SHAPES.get(name, "").split()
         self.shapes = []
         for kind, _ in self.arguments:
@@ -131,9 +132,9 @@ def _arguments(rng, kernel, sizes, dtype, special: bool, inputs=ALIGNED) -> list
         if kind == "labels":
             a = np.array([rng.randrange(max(sizes["N"], 1)) for _ in range(shape[0])], np.int64)
             made.append(rng.choice(inputs)(rng, a))
-        elif own == "u1":
-            flags = np.array([rng.randrange(2) for _ in range(int(np.prod(shape)))], own).reshape(shape)
-            made.append(rng.choice(inputs)(rng, flags) if const else fuzz_arrays.behind_an_element(rng, flags))
+        elif own in ("u1", "i8"):
+            whole = np.array([rng.randrange(2) for _ in range(int(np.prod(shape)))], own).reshape(shape)
+            made.append(rng.choice(inputs)(rng, whole) if const else fuzz_arrays.behind_an_element(rng, whole))
         elif const and kind != "flat" and rng.random() < 0.15:
             made.append(repeated(rng, shape, own))
         elif const and kind != "flat":
