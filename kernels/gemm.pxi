@@ -1,194 +1,45 @@
-# The matrix product, once, for every form that a layer needs:
+# The product over whole matrices: which of them is packed, and in which order its tiles follow.
 #
-#     C[i, j] = S[i, j] + sum over k of A[i, k] B[k, j]       A (M, K), B (K, N), C (M, N)
-#
-# S, the start, is where the accumulators begin: zero, a bias row, or C itself. Each element has one
-# accumulator, and k runs upward through fused multiply-adds, so that the bits do not depend on the
-# tile, the batch or the width of the vectors. A and B have any strides; rows of C have stride one.
-#
-# A tile of TILE_ROWS x 2 vectors of C stays in registers while k runs over PANEL_K rows of B at most. A or B
-# is packed first where it is strided, or where its rows would be mapped to the same cache sets.
+# A or B is packed where it is strided, or where its rows would be mapped to the same cache sets: a strided B panel by
+# panel, one whose rows lie far apart by the first tile that reads it.
 
-cdef extern from * nogil:
-    """
-    #define PANEL_K 256                  /* terms of a sum before its tiles are written back to C */
-    #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
-    #define A_ELEMENTS (1 << 17)         /* of the rows of A that pass over a panel before the next k */
-    #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows share cache sets */
-    #define ROW_COLS 8                   /* vectors of a tile of a single row */
-    #define PACKED PTRDIFF_MIN           /* not a stride that an array can have */
-    #define AHEAD 16                     /* rows to fetch in advance */
-    static const real ZEROS[8 * 16] = {0};
-    static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[A_ELEMENTS];
-    """
-    const int PANEL_K, PANEL_N, A_ELEMENTS, ROW_COLS, AHEAD
-    const Py_ssize_t FAR, PACKED
-    const real ZEROS[]
-    real B_PANEL[]
-    real A_BLOCK[]
+# Where C is much larger than B, as the gradient of a weight is, its tiles follow row by row: a column of them would
+# touch a page of memory for each row of C. The panels of B are packed once and stay in the second-level cache.
+
+cdef inline bint in_rows_of_tiles(Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, Py_ssize_t cs0) noexcept nogil:
+    """Whether C lies so that its columns are far apart, and the sums are so short that B stays in the cache."""
+    return m >= 8 * TILE_ROWS and n >= 4 * PANEL_N and 0 < depth <= PANEL_K and cs0 >= FAR // 2
 
 
-cdef inline void tile(
-    const int rows, const int cols, const bint partial, Py_ssize_t tail, Py_ssize_t depth,
-    const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
+cdef void rows_of_tiles(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth,
+    const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0, Py_ssize_t bs1,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """rows x (cols vectors) of C over depth terms; of the last vector only tail lanes if partial.
-
-    rows, cols and partial are constants at every call: the loops over them unroll.
-    """
-    cdef vec acc[12][2]
-    cdef vec row[2]
-    cdef vec factor
-    cdef const real* third[4]  # every third row of A: the next two are addressed from it
-    cdef Py_ssize_t k
-    cdef int i, j
-    for i in range((rows + 2) // 3):
-        third[i] = a + 3 * i * as0
-    for i in range(rows):
-        for j in range(cols):
-            if start == ZEROS:  # zeros need not be read
-                acc[i][j] = broadcast(0)
-            elif partial and j == cols - 1:
-                acc[i][j] = load_part(start + i * ss0 + j * LANES, tail)
-            else:
-                acc[i][j] = load(start + i * ss0 + j * LANES)
-    for k in range(depth):
-        for j in range(cols):
-            row[j] = load_part(b + j * LANES, tail) if partial and j == cols - 1 else load(b + j * LANES)
-        for i in range(rows):
-            factor = broadcast(third[i // 3][(i % 3) * as0])
-            for j in range(cols):
-                acc[i][j] = fma(factor, row[j], acc[i][j])
-        for i in range((rows + 2) // 3):
-            third[i] += as1
-        b += bs0
-    for i in range(rows):
-        for j in range(cols):
-            if partial and j == cols - 1:
-                store_part(c + i * cs0 + j * LANES, acc[i][j], tail)
-            else:
-                store(c + i * cs0 + j * LANES, acc[i][j])
-
-
-cdef inline void row_tile(
-    Py_ssize_t depth, const real* a, Py_ssize_t as1, const real* b, Py_ssize_t bs0, const real* start, real* c
-) noexcept nogil:
-    """One row of C, ROW_COLS vectors wide: enough independent sums to hide the latency of an addition."""
-    cdef vec acc[8]
-    cdef vec factor
-    cdef Py_ssize_t k
-    cdef int j
-    for j in range(ROW_COLS):
-        acc[j] = load(start + j * LANES)
-    for k in range(depth):
-        factor = broadcast(a[k * as1])
-        for j in range(ROW_COLS):
-            prefetch(b + AHEAD * bs0 + j * LANES)
-            acc[j] = fma(factor, load(b + j * LANES), acc[j])
-        b += bs0
-    for j in range(ROW_COLS):
-        store(c + j * LANES, acc[j])
-
-
-cdef inline Py_ssize_t height_at(Py_ssize_t rows_left) noexcept nogil:
-    """The rows of the next tile: the highest of TILE_ROWS, 8, 4, 2, 1 that fits."""
-    if rows_left >= TILE_ROWS:
-        return TILE_ROWS
-    return 8 if TILE_ROWS > 8 and rows_left >= 8 else 4 if rows_left >= 4 else 2 if rows_left >= 2 else 1
-
-
-cdef inline void column(
-    const int cols, const bint partial, Py_ssize_t tail, Py_ssize_t rows, Py_ssize_t depth,
-    const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
-    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
-) noexcept nogil:
-    """A column of tiles. as0 = PACKED: A is packed tile by tile, the rows of a tile interleaved."""
-    cdef Py_ssize_t i = 0, height, at0, at1
-    cdef const real* at
-    while i < rows:
-        height = height_at(rows - i)
-        if as0 != PACKED:
-            at, at0, at1 = a + i * as0, as0, as1
-        else:
-            at, at0, at1 = a + i * depth, 1, height
-        if height == TILE_ROWS:
-            tile(TILE_ROWS, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        elif TILE_ROWS > 8 and height == 8:
-            tile(8, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        elif height == 4:
-            tile(4, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        elif height == 2:
-            tile(2, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        else:
-            tile(1, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        i += height
-
-
-cdef void any_column(
-    Py_ssize_t width, Py_ssize_t rows, Py_ssize_t depth,
-    const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
-    const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
-) noexcept nogil:
-    """column() for this width, 1 <= width <= PANEL_N, with constants for its branches."""
-    if width == PANEL_N:
-        column(2, False, LANES, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
-    elif width > LANES:
-        column(2, True, width - LANES, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
-    elif width == LANES:
-        column(1, False, LANES, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
-    else:
-        column(1, True, width, rows, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
-
-
-cdef inline void copy_packed(
-    const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
-) noexcept nogil:
-    """out[k, j] = x[k, j] for k < depth, j < width; rows of out are os0 apart, x has any strides."""
-    cdef Py_ssize_t k = 0, j, n, terms
-    cdef vec block[16]
-    cdef int i
-    if xs1 == 1:
-        for k in range(depth):
-            prefetch(x + (k + AHEAD) * xs0)
-            prefetch(x + (k + AHEAD) * xs0 + width - 1)
-            j = 0
-            while j < width:
-                n = min(width - j, LANES)
-                store_first(out + k * os0 + j, load_strided(x + k * xs0 + j, 1, n), n)
-                j += LANES
-        return
-    while xs0 == 1 and depth - k > 4:  # the transpose, block by block
-        terms = min(depth - k, LANES)
+    """C = S + A B, a row of tiles at a time: for 0 < depth <= PANEL_K."""
+    cdef const real* origin
+    cdef Py_ssize_t i, j, first = 0, cols, height, from_step, block = A_ELEMENTS // depth // PANEL_N * PANEL_N
+    while first < n:
+        cols = min(n - first, block)
         j = 0
-        while j < width:
-            n = min(width - j, LANES)
-            if n == LANES and terms == LANES:
-                for i in range(LANES):
-                    block[i] = load(x + k + (j + i) * xs1)
-            else:
-                for i in range(LANES):
-                    block[i] = load_strided(x + k + (j + i) * xs1, 1, terms) if i < n else broadcast(0)
-            transpose(block)
-            for i in range(terms):
-                store_first(out + (k + i) * os0 + j, block[i], n)
-            j += LANES
-        k += LANES
-    while k < depth:
-        for j in range(width):
-            out[k * os0 + j] = x[k * xs0 + j * xs1]
-        k += 1
-
-
-cdef void pack(
-    const real* x, Py_ssize_t xs0, Py_ssize_t xs1, Py_ssize_t depth, Py_ssize_t width, real* out, Py_ssize_t os0
-) noexcept nogil:
-    """copy_packed(), once for all strides."""
-    copy_packed(x, xs0, xs1, depth, width, out, os0)
-
-
-# What is done to each panel of C once its sums are complete, while it is in the first-level cache.
-ctypedef void (*finishing)(void* what, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil
+        while j < cols:
+            pack(b + (first + j) * bs1, bs0, bs1, depth, min(cols - j, PANEL_N), A_BLOCK + j * depth, PANEL_N)
+            j += PANEL_N
+        i = 0
+        while i < m:
+            height = height_at(m - i)
+            pack(a + i * as0, as1, as0, depth, height, B_PANEL, height)
+            j = 0
+            while j < cols:
+                if start is NULL:
+                    origin, from_step = ZEROS, 0
+                else:
+                    origin, from_step = start + i * ss0 + first + j, ss0
+                any_column(min(cols - j, PANEL_N), height, depth, B_PANEL, 1, height, A_BLOCK + j * depth, PANEL_N,
+                           origin, from_step, c + i * cs0 + first + j, cs0)
+                j += PANEL_N
+            i += height
+        first += cols
 
 
 cdef void gemm_and_finish(
@@ -200,24 +51,23 @@ cdef void gemm_and_finish(
 
     finish, unless it is NULL, is called with ``what`` for each panel of C: rows from i, cols from j.
     """
-    cdef Py_ssize_t i = 0, j, k, r, first = 0, rows, width, terms, height, block = m, ps0, ps1, qs0, from_step
+    cdef Py_ssize_t i = 0, j, k, r, first = 0, rows, width, terms, height, block = m, ps0, ps1, qs0, from_step, behind
+    cdef Py_ssize_t together, fetched, part
     cdef const real* origin
     cdef const real* p
     cdef const real* q
-    cdef bint pack_b = bs1 != 1 or (bs0 >= FAR and m > 2 * TILE_ROWS and depth > LANES)
-    cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
-        as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
-    if m == 1 and bs1 == 1:
-        while n - first >= ROW_COLS * LANES:
-            origin = ZEROS
-            if start is not NULL:
-                origin = start + first
-            row_tile(depth, a, as1, b + first, bs0, origin, c + first)
-            if finish is not NULL:
-                finish(what, 0, 1, first, ROW_COLS * LANES)
-            first += ROW_COLS * LANES
+    if m <= FEW_ROWS and bs1 == 1:
+        first = few_rows(m, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, finish, what)
         if first == n:
             return
+    if finish is NULL and in_rows_of_tiles(m, n, depth, cs0):
+        rows_of_tiles(m, n, depth, a, as0, as1, b, bs0, bs1, start, ss0, c, cs0)
+        return
+    cdef bint far_b = bs1 == 1 and bs0 >= FAR // 2 and depth > LANES and m > FEW_ROWS
+    cdef bint only = far_b and lone(m, n)
+    cdef bint fetch_b = bs0 == 1 and bs1 != 1 and depth * n >= LARGE
+    cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
+        as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
     if m * min(depth, PANEL_K) > A_ELEMENTS:
         block = A_ELEMENTS // min(depth, PANEL_K) // TILE_ROWS * TILE_ROWS
     while i < m:
@@ -229,7 +79,7 @@ cdef void gemm_and_finish(
             if pack_a:
                 r = 0
                 while r < rows:
-                    height = height_at(rows - r)
+                    height = rows if only else height_at(rows - r)
                     pack(p + r * as0, as1, as0, terms, height, A_BLOCK + r * terms, height)
                     r += height
                 p, ps0, ps1 = A_BLOCK, PACKED, 0
@@ -242,11 +92,26 @@ cdef void gemm_and_finish(
                     origin, from_step = ZEROS, 0
                 else:
                     origin, from_step = start + i * ss0 + j, ss0
-                q, qs0 = b + k * bs0 + j * bs1, bs0
-                if pack_b:
+                q, qs0, r = b + k * bs0 + j * bs1, bs0, 0
+                if far_b and width == PANEL_N:
+                    behind = PANEL_N if j + 2 * PANEL_N <= n else PANEL_K * bs0 - j if k + PANEL_K < depth else 0
+                    r = first_tile(rows, only, terms, p, ps0, ps1, q, qs0, origin, from_step, c + i * cs0 + j, cs0,
+                                   B_PANEL, behind)
+                    q, qs0 = B_PANEL, PANEL_N
+                elif bs1 != 1 or (far_b and m > 2 * TILE_ROWS):
                     pack(q, bs0, bs1, terms, width, B_PANEL, PANEL_N)
                     q, qs0 = B_PANEL, PANEL_N
-                any_column(width, rows, terms, p, ps0, ps1, q, qs0, origin, from_step, c + i * cs0 + j, cs0)
+                fetched = 0
+                while r < rows:
+                    together = rows - r
+                    if fetch_b and j + 2 * PANEL_N <= n:  # the next panel: at each tile a part of it
+                        together = height_at(together)
+                        part = (PANEL_N * (r + together) + rows - 1) // rows
+                        fetch_columns(b + k + (j + PANEL_N) * bs1, bs1, terms, fetched, part)
+                        fetched = part
+                    any_column(width, together, terms, p + r * (terms if ps0 == PACKED else ps0), ps0, ps1,
+                               q, qs0, origin + r * from_step, from_step, c + (i + r) * cs0 + j, cs0)
+                    r += together
                 if finish is not NULL and k + PANEL_K >= depth:
                     finish(what, i, rows, j, width)
                 j += PANEL_N

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE 64 /* bytes of a cache line, and of the widest vector */
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#define HUGE_PAGE ((size_t)1 << 21) /* bytes of a page that the system may give where it is asked to */
+#define LINE 64                     /* bytes of a cache line, and of the widest vector */
 
 /* Zeroed memory that begins on a cache line. Under AddressSanitizer it ends where it was asked to end, so
    that one element behind an array is seen; elsewhere calloc returns large blocks without touching them. */
@@ -23,8 +28,13 @@ static void *claim(size_t bytes, void **begin) {
 #else
 #define MEMORY_IS_EXACT 0
 static void *claim(size_t bytes, void **begin) {
-  void *block = calloc(bytes + LINE, 1);
-  *begin = (void *)(((uintptr_t)block + LINE - 1) / LINE * LINE);
+  size_t unit = bytes < HUGE_PAGE ? LINE : HUGE_PAGE;
+  void *block = calloc(bytes + unit, 1);
+  *begin = (void *)(((uintptr_t)block + unit - 1) / unit * unit);
+#ifdef MADV_HUGEPAGE
+  if (block && unit == HUGE_PAGE) /* a wish for the whole pages: what lies behind them takes no more than it needs */
+    madvise(*begin, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
   return block;
 }
 #endif

@@ -288,10 +288,12 @@ INLINE void columns_of_eight(vec *rows) {
   }
 }
 INLINE void prefetch(const real *p) { __builtin_prefetch(p); }
+INLINE void fetch(const real *p) { __builtin_prefetch(p, 0, 2); } /* into the second-level cache */
 #else
 INLINE void transpose(vec *rows) {}
 INLINE void columns_of_eight(vec *rows) {}
 INLINE void prefetch(const real *p) {}
+INLINE void fetch(const real *p) {}
 #endif
 
 /* Lane i is lane order[i] of a and b, of which those of b count from LANES on */

@@ -28,6 +28,7 @@ cdef extern from "simd.h" nogil:
     void store_eight(real* p, const vec* v, int which) noexcept
     const int EIGHTS
     void prefetch(const real* p) noexcept
+    void fetch(const real* p) noexcept
     vec gather(const real* p, Py_ssize_t step, Py_ssize_t n) noexcept
     void scatter(real* p, Py_ssize_t step, vec v, Py_ssize_t n) noexcept
     vec fma "fma_"(vec a, vec b, vec c) noexcept
