@@ -98,6 +98,14 @@ def test_importance_is_the_fall_of_the_score():
     np.testing.assert_allclose([row["importance"] for row in found], [1.6, 0.4, 0], atol=0.15)  # 2 w² / variance
 
 
+
+def test_importance_of_scores_far_below_zero():
+    """Whose squares are infinite: R² falls so low where a held-out value is of another order than the others."""
+    columns, scores = [[Numeric("a", False, 0.0, 0.0, 1.0)]], iter([0.5, -1e198, -2e198, -1e198, -3e198, -1e198])
+    found, = permutation_importance(columns, np.zeros((4, 1)), lambda inputs: next(scores), np.random.default_rng(0))
+    assert found["importance"] == pytest.approx(1.6e198) and found["sd"] == pytest.approx(8e197)
+
+
 # The whole, on small tables
 
 def write(path, count=120, task="regression"):

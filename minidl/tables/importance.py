@@ -1,6 +1,7 @@
 """Permutation importance: how much the score of held-out rows falls when a column is shuffled (Breiman 2001)."""
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ def permutation_importance(columns: Sequence[Column], inputs: np.ndarray, score:
             shuffled = inputs.copy()
             shuffled[:, own] = inputs[generator.permutation(len(inputs)), own]
             falls.append(whole - score(shuffled))
-        found.append({"column": column.name, "importance": round(float(np.mean(falls)), DIGITS),
-                      "sd": round(float(np.std(falls)), DIGITS)})
+        # A score may be so far below 0 that its square is infinite, which statistics does without
+        found.append({"column": column.name, "importance": round(statistics.fmean(falls), DIGITS),
+                      "sd": round(statistics.pstdev(falls), DIGITS)})
     return sorted(found, key=lambda row: -row["importance"])
