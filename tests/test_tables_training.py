@@ -101,7 +101,7 @@ def test_importance_is_the_fall_of_the_score():
 
 def test_importance_of_scores_far_below_zero():
     """Whose squares are infinite: R² falls so low where a held-out value is of another order than the others."""
-    columns, scores = [[Numeric("a", False, 0.0, 0.0, 1.0)]], iter([0.5, -1e198, -2e198, -1e198, -3e198, -1e198])
+    columns, scores = [Numeric("a", False, 0.0, 0.0, 1.0)], iter([0.5, -1e198, -2e198, -1e198, -3e198, -1e198])
     found, = permutation_importance(columns, np.zeros((4, 1)), lambda inputs: next(scores), np.random.default_rng(0))
     assert found["importance"] == pytest.approx(1.6e198) and found["sd"] == pytest.approx(8e197)
 
