@@ -1,4 +1,5 @@
 """Training: fit and evaluate, the History that they record, callbacks, and the learning-rate range test."""
+from importlib import import_module
 from typing import Any
 
 from . import callbacks
@@ -9,20 +10,17 @@ from .evaluate import evaluate
 from .fit import fit
 from .history import History
 
-__all__ = ["Callback", "Criterion", "EarlyStopping", "Evaluation", "History", "LRFind", "Progress", "evaluate", "fit",
-           "fit_many", "lr_find", *callbacks.ELSEWHERE]
+_ELSEWHERE = {"Ensemble": "ensemble", "LRFind": "range_test", "SuccessiveHalving": "halving", "fit_many": "many",
+              "lr_find": "range_test"}
+
+__all__ = ["Callback", "Criterion", "EarlyStopping", "Evaluation", "History", "Progress", "evaluate", "fit",
+           *_ELSEWHERE, *callbacks.ELSEWHERE]
 
 
 def __getattr__(name: str) -> Any:
     # What few trainings need is read when it is asked for.
-    if name in ("LRFind", "lr_find"):
-        from . import range_test
-
-        return getattr(range_test, name)
-    if name == "fit_many":
-        from .many import fit_many
-
-        return fit_many
+    if name in _ELSEWHERE:
+        return getattr(import_module(f".{_ELSEWHERE[name]}", __name__), name)
     if name in callbacks.ELSEWHERE:
         return getattr(callbacks, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

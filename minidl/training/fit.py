@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -63,7 +63,17 @@ def fit(model: Module, criterion, optimizer: Optimizer, data: Sequence, *, valid
 
 
 def trained(trainer: Trainer, resume: str | os.PathLike | None = None) -> History:
-    """The loop over epochs and batches."""
+    """Train to the end."""
+    for _ in epochs_of(trainer, resume):
+        pass
+    return trainer.history
+
+
+def epochs_of(trainer: Trainer, resume: str | os.PathLike | None = None) -> Iterator[int]:
+    """The loop over epochs and batches: trains an epoch each time it is asked for the next one.
+
+    Between two epochs the training may be ended by a reason in ``history.stopped``.
+    """
     with trainer.running(resume):
         for epoch in trainer.remaining():
             trainer.begin_epoch(epoch)
@@ -72,4 +82,6 @@ def trained(trainer: Trainer, resume: str | os.PathLike | None = None) -> Histor
                     trainer.step(rows)  # forward, loss, backward, update: see steps.py
             if trainer.end_epoch():  # validation, schedule, history, callbacks; True to stop
                 break
-    return trainer.history
+            yield epoch
+            if trainer.history.stopped or trainer.interrupt.requested:
+                break

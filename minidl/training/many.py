@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..data.datasets import Dataset
 from ..data.loader import DataLoader
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from .fit import trained
+from .fit import epochs_of
+from .halving import SuccessiveHalving
 from .history import History
 from .interrupt import Interrupt
 from .progress import Bar
@@ -45,7 +47,7 @@ class Following:
 def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer] | Callable, data, *,
              validation=None, epochs: int = 1, batch_size: int = 32, seed=None, schedulers: Sequence | None = None,
              callbacks: Sequence[Sequence] | None = None, progress: bool = True, captured: bool = True,
-             sample_weight=None, n_threads: int | None = None) -> list[History]:
+             sample_weight=None, n_threads: int | None = None, stop: SuccessiveHalving | None = None) -> list[History]:
     """Train many networks, of any architectures; the History of each.
 
     Each is trained as ``fit`` trains it alone, with the same bits, by one thread; ``n_threads`` are trained at a
@@ -60,6 +62,7 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     schedulers, callbacks : a list with a scheduler, or None, and with a list of callbacks, for each; these run in the
         network's thread. Other arguments are fit's, for all.
     progress : how many networks are trained, on a terminal as a bar.
+    stop : a ``training.SuccessiveHalving``, by which networks that do worse than others end earlier.
 
     A network whose loss stops being finite ends there, with the weights before that step: its ``history.stopped``
     says so. Any other error ends all trainings between two steps and is raised, as from the network's fit. Ctrl-C
@@ -76,6 +79,8 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
                 [copy.deepcopy(criterion) if isinstance(criterion, Module) else criterion for _ in models])
     seeds = _seeds(seed, count)
     _check_apart(models)
+    if stop is not None:
+        stop.check(validation is not None)
     interrupt, trainers = Interrupt(), []
     for model, one, optimizer, own, held_out, its_seed, scheduler, its_callbacks in zip(
             models, criteria, _each("optimizers", optimizers, count), _for_each("data", data, count),
@@ -88,7 +93,7 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     kernels.set_num_threads(1)
     try:
         with interrupt:
-            _run(trainers, workers, bar)
+            _run(trainers, workers, bar, stop)
     finally:
         kernels.set_num_threads(threads)
         if bar is not None:
@@ -99,34 +104,45 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     return histories
 
 
-def _run(trainers: list[Trainer], workers: int, bar: Bar | None) -> None:
-    """Train them all; raise the error of one."""
-    done = 0
+def _run(trainers: list[Trainer], workers: int, bar: Bar | None, stop: SuccessiveHalving | None) -> None:
+    """Train them all, with a stop rung by rung; raise the error of one."""
+    runs = [epochs_of(trainer) for trainer in trainers]
+    going, epochs = list(range(len(trainers))), None if stop is None else stop.first
     with ThreadPoolExecutor(workers, "fit_many") as pool:
-        waiting: set[Future] = {pool.submit(_one, trainer) for trainer in trainers}
         try:
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                done += len(finished)
-                if bar is not None:
-                    bar.show(done)
+            while going:
+                waiting: dict[Future, int] = {pool.submit(_train, trainers[i], runs[i], epochs): i for i in going}
+                for future in as_completed(waiting):
+                    if future.result():
+                        going.remove(waiting[future])
+                        if bar is not None:
+                            bar.show(len(trainers) - len(going))
+                if stop is None or not going:
+                    break
+                for i in stop.ends([(i, trainers[i].history) for i in going]):
+                    trainers[i].history.stopped = stop.reason(trainers[i].history)
+                epochs = stop.more(trainers[going[0]].history)
         except BaseException:
             for trainer in trainers:
                 trainer.interrupt.failed = True  # type: ignore[attr-defined]
             raise
 
 
-def _one(trainer: Trainer) -> None:
-    if trainer.interrupt.requested:
+def _train(trainer: Trainer, run: Iterator[int], epochs: int | None) -> bool:
+    """Train for so many epochs more, or to the end; whether that is reached."""
+    if trainer.interrupt.requested and not len(trainer.history):
         trainer.history.stopped = "interrupted"
-        return
+        return True
     try:
-        trained(trainer)
+        trained = len(list(islice(run, epochs)))
+        if len(trainer.history) == trainer.epochs:
+            next(run, None)  # beyond the last epoch
+            return True
+        return trained != epochs
     except FloatingPointError as error:
         trainer.history.stopped = str(error).removeprefix("fit: ")
         trainer.history.path = trainer.train.path
+        return True
 
 
 def _seeds(seed: Any, count: int) -> list:
