@@ -110,7 +110,8 @@ def twin(model):
     layers = []
     for layer in model:
         kind = type(layer).__name__
-        layers.append(getattr(torch.nn, kind)(*(getattr(layer, setting) for setting in settings[kind])))
+        named = {"bias": layer.bias is not None} if kind == "Conv2d" else {}
+        layers.append(getattr(torch.nn, kind)(*(getattr(layer, setting) for setting in settings[kind]), **named))
     found = torch.nn.Sequential(*layers)
     found.load_state_dict({name: torch.tensor(value) for name, value in model.state_dict().items()})
     return found
