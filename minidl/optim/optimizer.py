@@ -189,6 +189,11 @@ class Optimizer:
             self._moves = storage.moves()
         return self._flats
 
+    def is_fresh(self) -> bool:
+        """Whether it has no state: it has made no step, and continues none."""
+        flats = self._flats if followed(self.param_groups, self._followed) else self.flats()
+        return not any([flat.state or any(flat.counts) for flat in flats])
+
     def _follow(self) -> None:
         """Read the groups and their lists of parameters anew; nothing changes if they are refused."""
         groups = self.param_groups

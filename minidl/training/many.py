@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import Any
@@ -20,6 +21,7 @@ from .fit import epochs_of
 from .halving import SuccessiveHalving
 from .history import History
 from .interrupt import Interrupt
+from .molds import LEAST, Mold, pattern_of
 from .progress import Bar
 from .trainer import Trainer
 
@@ -81,68 +83,124 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     _check_apart(models)
     if stop is not None:
         stop.check(validation is not None)
-    interrupt, trainers = Interrupt(), []
-    for model, one, optimizer, own, held_out, its_seed, scheduler, its_callbacks in zip(
-            models, criteria, _each("optimizers", optimizers, count), _for_each("data", data, count),
-            _for_each("validation", validation, count), seeds, _each("schedulers", schedulers, count),
-            _each("callbacks", callbacks, count), strict=True):
-        trainers.append(Trainer(model, one, optimizer, own, held_out, epochs, batch_size, its_seed, scheduler,
-                                its_callbacks or (), None, None, False, captured, sample_weight))
-        trainers[-1].interrupt = Following(interrupt)  # type: ignore[assignment]
+    interrupt = Interrupt()
+    following = Following(interrupt)
+    each = list(zip(
+        models, criteria, _each("optimizers", optimizers, count), _for_each("data", data, count),
+        _for_each("validation", validation, count), seeds, _each("schedulers", schedulers, count),
+        _each("callbacks", callbacks, count), strict=True))
+    alike = stop is None and sample_weight is None
+    patterns = [_pattern(*one) if alike else None for one in each]
+    often = Counter(patterns)
+    molds: dict[tuple, deque[Mold]] = {}
+    runs: list[Alone | Molded] = []
+    for pattern, (model, one, optimizer, own, held_out, its_seed, scheduler, its_callbacks) in zip(
+            patterns, each, strict=True):
+        if pattern is not None and often[pattern] >= LEAST:
+            if pattern not in molds:
+                molds[pattern] = deque([Mold(model, one, optimizer, own, held_out, epochs, batch_size, captured,
+                                             following)])
+            runs.append(Molded(molds[pattern], model, optimizer, random.generator(its_seed), following))
+        else:
+            runs.append(Alone(Trainer(
+                model, one, optimizer, own, held_out, epochs, batch_size, its_seed, scheduler, its_callbacks or (),
+                None, None, False, captured, sample_weight), following))
     threads, bar = kernels.get_num_threads(), Bar(count, unit="network") if progress and count else None
     kernels.set_num_threads(1)
     try:
         with interrupt:
-            _run(trainers, workers, bar, stop)
+            _run(runs, workers, bar, stop, following)
     finally:
         kernels.set_num_threads(threads)
         if bar is not None:
             bar.end()
-    histories = [trainer.history for trainer in trainers]
+    histories = [run.history for run in runs]
     if interrupt.requested and not any(history.stopped == "interrupted" for history in histories):
         raise KeyboardInterrupt  # it came when all were trained
     return histories
 
 
-def _run(trainers: list[Trainer], workers: int, bar: Bar | None, stop: SuccessiveHalving | None) -> None:
+def _pattern(model, criterion, optimizer, data, validation, seed, scheduler, callbacks) -> tuple | None:
+    """What networks of one mold have in common; None for a network that is trained by itself."""
+    if scheduler is not None or callbacks or not isinstance(data, tuple) or not isinstance(
+            validation, (tuple, type(None))):
+        return None
+    pattern = pattern_of(model, criterion, optimizer)
+    return None if pattern is None else (pattern, id(data), id(validation))
+
+
+class Alone:
+    """A network that is trained by itself."""
+
+    def __init__(self, trainer: Trainer, following: Following):
+        self.trainer, self.run = trainer, epochs_of(trainer)
+        trainer.interrupt = following  # type: ignore[assignment]
+
+    @property
+    def history(self) -> History:
+        return self.trainer.history
+
+    def train(self, epochs: int | None) -> bool:
+        """Train for so many epochs more, or to the end; whether that is reached."""
+        trainer = self.trainer
+        if trainer.interrupt.requested and not len(trainer.history):
+            trainer.history.stopped = "interrupted"
+            return True
+        try:
+            trained = len(list(islice(self.run, epochs)))
+            if len(trainer.history) == trainer.epochs:
+                next(self.run, None)  # beyond the last epoch
+                return True
+            return trained != epochs
+        except FloatingPointError as error:
+            trainer.history.stopped = str(error).removeprefix("fit: ")
+            trainer.history.path = trainer.train.path
+            return True
+
+
+class Molded:
+    """A network that is trained in one of the molds of its pattern, of which each thread takes one."""
+
+    def __init__(self, molds: deque[Mold], model: Any, optimizer: Optimizer, generator, following: Following):
+        self.molds, self.model, self.optimizer, self.generator = molds, model, optimizer, generator
+        self.first, self.following, self.history = molds[0], following, History()
+
+    def train(self, epochs: None) -> bool:
+        """Train to the end."""
+        if self.following.requested:
+            self.history.stopped = "interrupted"
+            return True
+        try:
+            mold = self.molds.pop()
+        except IndexError:
+            mold = self.first.again()
+        self.history = mold.train(self.model, self.optimizer, self.generator)
+        self.molds.append(mold)
+        return True
+
+
+def _run(runs: Sequence[Alone | Molded], workers: int, bar: Bar | None, stop: SuccessiveHalving | None,
+         following: Following) -> None:
     """Train them all, with a stop rung by rung; raise the error of one."""
-    runs = [epochs_of(trainer) for trainer in trainers]
-    going, epochs = list(range(len(trainers))), None if stop is None else stop.first
+    going, epochs = list(range(len(runs))), None if stop is None else stop.first
     with ThreadPoolExecutor(workers, "fit_many") as pool:
         try:
             while going:
-                waiting: dict[Future, int] = {pool.submit(_train, trainers[i], runs[i], epochs): i for i in going}
+                waiting: dict[Future, int] = {
+                    pool.submit(runs[i].train, epochs): i for i in going}  # type: ignore[arg-type]
                 for future in as_completed(waiting):
                     if future.result():
                         going.remove(waiting[future])
                         if bar is not None:
-                            bar.show(len(trainers) - len(going))
+                            bar.show(len(runs) - len(going))
                 if stop is None or not going:
                     break
-                for i in stop.ends([(i, trainers[i].history) for i in going]):
-                    trainers[i].history.stopped = stop.reason(trainers[i].history)
-                epochs = stop.more(trainers[going[0]].history)
+                for i in stop.ends([(i, runs[i].history) for i in going]):
+                    runs[i].history.stopped = stop.reason(runs[i].history)
+                epochs = stop.more(runs[going[0]].history)
         except BaseException:
-            for trainer in trainers:
-                trainer.interrupt.failed = True  # type: ignore[attr-defined]
+            following.failed = True
             raise
-
-
-def _train(trainer: Trainer, run: Iterator[int], epochs: int | None) -> bool:
-    """Train for so many epochs more, or to the end; whether that is reached."""
-    if trainer.interrupt.requested and not len(trainer.history):
-        trainer.history.stopped = "interrupted"
-        return True
-    try:
-        trained = len(list(islice(run, epochs)))
-        if len(trainer.history) == trainer.epochs:
-            next(run, None)  # beyond the last epoch
-            return True
-        return trained != epochs
-    except FloatingPointError as error:
-        trainer.history.stopped = str(error).removeprefix("fit: ")
-        trainer.history.path = trainer.train.path
-        return True
 
 
 def _seeds(seed: Any, count: int) -> list:
