@@ -281,11 +281,15 @@ def test_ctrl_c_cancels_what_has_not_begun_and_records_what_is_running(tmp_path)
         time.sleep(0.2)
         go_on.set()
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     thread = threading.Thread(target=press)
     thread.start()
-    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
-        quiet(waits, grid(a=range(5)), executor=pool, path=tmp_path / "s.jsonl")
-    thread.join()
+    try:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+            quiet(waits, grid(a=range(5)), executor=pool, path=tmp_path / "s.jsonl")
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
     assert [line["settings"] for line in lines(tmp_path / "s.jsonl")[1:]] == [{"a": 0}]
 
 
