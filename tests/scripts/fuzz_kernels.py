@@ -255,6 +255,8 @@ def _takes_long(kernel, arguments) -> bool:
     """Arrays of strides of zero are cheap to make and dear to walk. Those that no output could hold are refused."""
     sizes = [a.size for a in arguments if isinstance(a, np.ndarray)]
     large = sum(size > 1 << 22 for size in sizes)
+    if large and all(const for kind, const in kernel.arguments if kind != "number"):  # a number is all that it gives
+        return True
     if kernel.name in EXACT and large >= (1 if kernel.name in ("total", "column_sum") else 2):  # small outputs
         return True
     return 1 << 22 < max(sizes, default=0) < 1 << 42
