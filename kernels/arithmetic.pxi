@@ -204,13 +204,18 @@ cdef void from_double(Call* call, Py_ssize_t rows) noexcept nogil:
 
 cdef void add_integer(Call* call, Py_ssize_t rows) noexcept nogil:
     # counters; unsigned, for which going past the largest number is defined
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, cols = call.cols, step = call.a.s1
     cdef uint64_t value = <uint64_t><int64_t>call.settings.value
-    cdef uint64_t* y = <uint64_t*>call.out.at
-    cdef const uint64_t* x = <const uint64_t*>call.a.at
+    cdef uint64_t* y
+    cdef const uint64_t* x
     for i in range(rows):
-        for j in range(call.cols):
-            y[i * call.out.s0 + j] = x[i * call.a.s0 + j * call.a.s1] + value
+        y, x = <uint64_t*>call.out.at + i * call.out.s0, <const uint64_t*>call.a.at + i * call.a.s0
+        if step == 1:  # a loop that the compiler can vectorise
+            for j in range(cols):
+                y[j] = x[j] + value
+        else:
+            for j in range(cols):
+                y[j] = x[j * step] + value
 
 register(b"add_integer", add_integer, BY_NAME, b"y = x + the whole part of value, of int64.")
 register(b"to_double", to_double, BY_NAME, b"y = x, in double.")
