@@ -22,6 +22,8 @@ CONTESTANTS = {"minidl": THREADS, "PyTorch": THREADS, "PyTorch, one thread": 1}
 
 
 def main() -> None:
+    import machine  # noqa: F401 (before NumPy)
+
     from minidl.papers.mnist_records import RECORDS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", choices=[name for name, record in RECORDS.items() if not augmented(record.recipe)],
@@ -46,6 +48,7 @@ def main() -> None:
               f"{row['seconds'] / rows[0]['seconds']:.1f} times minidl's")
     if args.out is not None:
         told = {"record": args.record, "versions": versions(), "rows": rows}
+        args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "pytorch.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
