@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ def save(path: str | os.PathLike, state: Any) -> None:
         path, state = state, path
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"save: expected a path and a state, got {type(path).__name__} and {type(state).__name__}")
+    from pathlib import Path  # here, since importing minidl should cost little
     path = Path(path)
     if callable(getattr(state, "state_dict", None)):
         state = state.state_dict()
@@ -60,6 +60,7 @@ def load(path: str | os.PathLike, *, max_bytes: int | None = None) -> Any:
     than a file of numbers. Nothing in a file is run, and no more memory is taken than the file's size calls for.
     """
     name = os.fspath(path)
+    from pathlib import Path  # here, since importing minidl should cost little
     if Path(path).suffix.lower() == ".npz":
         from .files import npz
         try:

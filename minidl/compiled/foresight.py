@@ -5,7 +5,7 @@ same lines need not take them down again: the walk then runs on arrays.
 """
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ from ..functional.applied import Applied
 from ..functional.operation import Operation
 from ..kernels.ledger import owner_of
 
-OWN = str(Path(__file__).resolve().parents[1])
+OWN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 _known: WeakKeyDictionary[Operation, bool] = WeakKeyDictionary()
 
 

@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -37,7 +36,7 @@ from .errors import CaptureError
 from .recorder import Recorder
 from .streams import global_stream, told_state
 
-OWN = str(Path(__file__).resolve().parents[1])
+OWN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 NN = f"{OWN}{os.sep}nn{os.sep}"
 FORGOTTEN = frozenset(("saved", "_predictors", "_kernels", "_coding"))  # attributes of modules that steer nothing
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype)

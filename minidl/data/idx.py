@@ -16,7 +16,6 @@ import os
 import struct
 import zlib
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -67,6 +66,7 @@ def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
     The file appears whole or not at all. Raises TypeError for an element type that IDX does not have (it
     has uint8, int8, int16, int32, float32 and float64), ValueError for a dimension of 2³² or more.
     """
+    from pathlib import Path  # here, since importing minidl should cost little
     path, content = Path(path), idx_bytes(array)
     if path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)

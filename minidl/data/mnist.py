@@ -5,13 +5,15 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..files import part_of
 from .idx import idx_bytes, read_idx
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The uncompressed files, in the order of Dataset.
 SHA256 = {
@@ -111,6 +113,7 @@ _ADVICE = "put the four files of MNIST in a folder and name it with --data, mnis
 
 def _expanded(path: str) -> Path:
     """The path with the home folder for a ``~`` at its beginning, or unchanged where there is none."""
+    from pathlib import Path  # here, since importing minidl should cost little
     return Path(os.path.expanduser(path))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
 from ..files import part_of
 from ..table import as_text, columns, shown
@@ -100,7 +99,7 @@ class History:
         since null stands for values that were not measured.
         """
         import json  # here, since importing minidl should cost little
-
+        from pathlib import Path  # here, since importing minidl should cost little
         path = Path(path)
         content = {name: encoded(value) if isinstance(value, list) else value
                    for name, value in asdict(self).items()}
@@ -117,6 +116,7 @@ class History:
         from ..files.strict_json import parsed
 
         try:
+            from pathlib import Path  # here, since importing minidl should cost little
             return cls.of(parsed(Path(path).read_bytes(), nan=True))  # as earlier versions wrote it
         except ValueError as error:
             raise ValueError(f"History.load({os.fspath(path)!r}): {error}") from error
