@@ -271,7 +271,7 @@ def test_a_user_id_that_the_system_does_not_know(home_is):
     """In a process of its own, as in a container that is started with --user."""
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE")}
-    program = (f"from minidl.data.mnist import mnist\nimport os; os.setuid({UNKNOWN})\n"
+    program = (f"from minidl.data.mnist import mnist\nimport os, pathlib; os.setuid({UNKNOWN})\n"  # may not import
                f"print(sum(array.size for array in mnist(digests={DIGESTS})))\n"
                f"del os.environ['MINIDL_DATA']\nmnist(digests={DIGESTS}, download=False)")
     with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to other users
