@@ -48,16 +48,16 @@ class Ensemble:
 
     def probabilities(self, X) -> np.ndarray:
         """(N, C): the mean over the networks of the softmax of their outputs (N, C), for classes."""
-        outputs = self.outputs(X)
-        if outputs.ndim != 3:
-            raise ValueError(f"Ensemble: expected outputs (N, C) for classes, got {outputs.shape[1:]}")
-        return softmax(outputs, 2).mean(axis=0)
+        return softmax(self._of_classes(X), 2).mean(axis=0)
 
     def vote(self, X) -> np.ndarray:
         """(N,): the class that most networks answer; of those with equally many votes the most probable one."""
+        outputs = self._of_classes(X)
+        votes = (outputs.argmax(axis=2)[:, :, None] == np.arange(outputs.shape[2])).sum(axis=0)
+        return (votes + 0.5 * softmax(outputs, 2).mean(axis=0)).argmax(axis=1)
+
+    def _of_classes(self, X) -> np.ndarray:
         outputs = self.outputs(X)
         if outputs.ndim != 3:
             raise ValueError(f"Ensemble: expected outputs (N, C) for classes, got {outputs.shape[1:]}")
-        classes = outputs.shape[2]
-        votes = (outputs.argmax(axis=2)[:, :, None] == np.arange(classes)).sum(axis=0)
-        return (votes + 0.5 * softmax(outputs, 2).mean(axis=0)).argmax(axis=1)
+        return outputs

@@ -153,8 +153,7 @@ class Alone:
                 return True
             return trained != epochs
         except FloatingPointError as error:
-            trainer.history.stopped = str(error).removeprefix("fit: ")
-            trainer.history.path = trainer.train.path
+            trainer.diverged(error)
             return True
 
 

@@ -110,8 +110,7 @@ class Mold:
             for _ in epochs_of(trainer):
                 pass
         except FloatingPointError as error:
-            trainer.history.stopped = str(error).removeprefix("fit: ")
-            trainer.history.path = trainer.train.path
+            trainer.diverged(error)
         finally:
             self._give_back(optimizer, flat)
         return trainer.history

@@ -144,6 +144,10 @@ class Trainer:
             f"fit: the loss became {loss} at epoch {self.epoch}, step {self.number} (learning rate {self.lr:g}); "
             "the weights are those before this step")
 
+    def diverged(self, error: FloatingPointError) -> None:
+        """Record not_finite() as the end of the training, where others go on."""
+        self.history.stopped, self.history.path = str(error).removeprefix("fit: "), self.train.path
+
     def end_epoch(self) -> bool:
         """Validate, step the schedule, record the epoch, call the callbacks; whether the training is to stop."""
         history = self.history
