@@ -1,6 +1,27 @@
 """For all tests."""
 import os
 
+import pytest
+
 # The tests start Python in the source folder, whose minidl/ has no kernels after a regular install: no
 # process that they start shall look there for modules.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The rows that each compiled call of many steps has trained; one thread again afterwards."""
+    import minidl
+    from minidl.training import stretches
+
+    made = []
+    run = stretches.Stretches.run
+
+    def counting(self, order, size):
+        rows = run(self, order, size)
+        made.extend([rows] if rows else [])
+        return rows
+
+    monkeypatch.setattr(stretches.Stretches, "run", counting)
+    yield made
+    minidl.set_num_threads(1)

@@ -14,22 +14,7 @@ from minidl.training import Callback, EarlyStopping, fit, stretches
 from minidl.training.callbacks import ModelCheckpoint
 
 N = 150
-
-
-@pytest.fixture(autouse=True)
-def calls(monkeypatch):
-    """The rows that each compiled call has trained."""
-    made = []
-    run = stretches.Stretches.run
-
-    def counting(self, order, size):
-        rows = run(self, order, size)
-        made.extend([rows] if rows else [])
-        return rows
-
-    monkeypatch.setattr(stretches.Stretches, "run", counting)
-    yield made
-    minidl.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("calls")
 
 
 MODELS = {

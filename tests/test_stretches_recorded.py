@@ -9,24 +9,10 @@ import pytest
 import minidl
 from minidl import functional as F
 from minidl import nn, optim
-from minidl.training import Callback, EarlyStopping, fit, stretches
+from minidl.training import Callback, EarlyStopping, fit
 
 N = 150
-
-
-@pytest.fixture(autouse=True)
-def calls(monkeypatch):
-    """The rows that each call of many steps has trained."""
-    made = []
-    run = stretches.Stretches.run
-
-    def counting(self, order, size):
-        rows = run(self, order, size)
-        made.extend([rows] if rows else [])
-        return rows
-
-    monkeypatch.setattr(stretches.Stretches, "run", counting)
-    return made
+pytestmark = pytest.mark.usefixtures("calls")
 
 
 class Residual(nn.Module):
