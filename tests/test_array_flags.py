@@ -1,6 +1,7 @@
 """The flag of an array that programs read in NumPy's own structure."""
 import numpy as np
 import pytest
+
 from minidl.kernels.memory import writeable
 
 

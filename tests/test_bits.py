@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from minidl.kernels.cpu import targets
 
 SCRIPT = Path(__file__).parent / "scripts" / "bits.py"

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from minidl.kernels.ledger import Gaps, Line, Root, address_of, owner_of, span_of
 
 VIEWS = {

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
 from minidl.kernels.cpu import targets
 
 INFORMATION = Path("/proc/cpuinfo")
