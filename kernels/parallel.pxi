@@ -17,6 +17,8 @@ cdef extern from * nogil:
 cdef struct Region:
     Call** calls
     Py_ssize_t count, rows
+    Py_ssize_t block  # see blocks.pxi
+    bint passing
     int parts
     int panel  # columns that a product computes together
 
@@ -66,6 +68,9 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int p
         mine.run(&mine, rows)
 
 
+include "blocks.pxi"
+
+
 cdef inline bint waits(const Call* call, const Call* before) noexcept nogil:
     """Whether a call needs a barrier: it reads what other threads compute in the call before it."""
     cdef Partition how = call.partition
@@ -79,12 +84,12 @@ cdef void run_region(void* context, int thread, int threads) noexcept nogil:
     cdef Call* call
     cdef Py_ssize_t i
     cdef int part
+    if region.parts == 1:
+        run_alone(region)
+        return
     for i in range(region.count):
         call = region.calls[i]
         if call.within:
-            continue
-        if region.parts == 1:
-            call.run(call, 1 if call.partition == BY_ELEMENTS else region.rows)
             continue
         if before is not NULL and waits(call, before):
             wait_for_others(threads, barriers)
