@@ -62,7 +62,7 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     optimizers : one for each, or a function of a list of parameters that makes one.
     data, validation : a tuple (X, y), a data set or a loader for all; or a list with such for each, as folds.
     seed : for the shuffling, and the Dropouts: an int for all, which then see the samples in one order, or a list with
-        one for each. None draws one for each from minidl's own stream.
+        one, or a Generator, for each. None draws one for each from minidl's own stream.
     schedulers, callbacks : a list with a scheduler, or None, and with a list of callbacks, for each; these run in the
         network's thread. Other arguments are fit's, for all.
     progress : how many networks are trained, on a terminal as a bar.
