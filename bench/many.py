@@ -8,6 +8,7 @@ program that makes 60 steps without Python, divided by the number of cores.
 """
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -32,6 +33,7 @@ COUNT, SAMPLES, SIZE, SEED = 1000, 960, 16, 0
 STEPS = SAMPLES // SIZE
 TURNS = 5
 CHECKED = (0, 1)
+TITLE = "## What it costs"
 RIVALS = {"JAX vmap and scan": ("jax", "many_jax"), "PyTorch loop": ("torch", "many_pytorch")}
 
 
@@ -177,16 +179,34 @@ def times(turns: int = TURNS) -> dict[str, float]:
     return {name: 1e6 * min(seconds[name] for seconds in rounds) for name in ways}
 
 
+def table(found: dict[str, float]) -> str:
+    """The last section of docs/many.md."""
+    ours, alone = found["minidl fit_many"], found["arithmetic alone"]
+    lines = [TITLE, "", f"Microseconds a network: {COUNT} networks S = {'-'.join(map(str, WIDTHS['S']))}, batch {SIZE}, "
+             f"{STEPS} steps each,", f"on {machine.cores()} cores of an {machine.processor()}. "
+             "Written by `python -m bench.many --out docs`.", "",
+             "| | µs a network | times `fit_many` |", "|---|---:|---:|",
+             *(f"| {name} | {time:.0f} | {time / ours:.2f} |" for name, time in found.items()), "",
+             f"`fit_many` takes {ours / alone:.1f} times the arithmetic alone. The rest is Python: each network is a "
+             "module, an optimizer, a", "generator and a history of its own, which are looked at, filled and put back. "
+             "It is the same for longer trainings."]
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
-    print(machine.line(), end="\n\n")
-    print(f"{COUNT} networks S, batch {SIZE}, {STEPS} steps each, {machine.cores()} cores\n")
-    found = times()
-    print("| | µs a network | times minidl's |")
-    print("|---|---:|---:|")
-    for name, microseconds in found.items():
-        print(f"| {name} | {microseconds:.0f} | {microseconds / found['minidl fit_many']:.2f} |")
-    print(f"\nfit_many takes {found['minidl fit_many'] / found['arithmetic alone']:.2f} times the arithmetic alone.")
+    parser = argparse.ArgumentParser(prog="python -m bench.many", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="folder of many.md, whose last section is written anew")
+    out = parser.parse_args().out
+    text = table(times())
+    print(text)
+    if out is not None:
+        page = out / "many.md"
+        before, _, _ = page.read_text(encoding="utf-8").partition(TITLE)
+        page.write_text(before + text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    measured(sys.argv[1]) if len(sys.argv) > 1 else main()
+    if sys.argv[1:] and sys.argv[1] in [module for _, module in RIVALS.values()]:
+        measured(sys.argv[1])
+    else:
+        main()
