@@ -182,8 +182,9 @@ def times(turns: int = TURNS) -> dict[str, float]:
 def table(found: dict[str, float]) -> str:
     """The last section of docs/many.md."""
     ours, alone = found["minidl fit_many"], found["arithmetic alone"]
-    lines = [TITLE, "", f"Microseconds a network: {COUNT} networks S = {'-'.join(map(str, WIDTHS['S']))}, batch {SIZE}, "
-             f"{STEPS} steps each,", f"on {machine.cores()} cores of an {machine.processor()}. "
+    widths = "-".join(map(str, WIDTHS["S"]))
+    lines = [TITLE, "", f"Microseconds a network: {COUNT} networks S = {widths}, batch {SIZE}, {STEPS} steps each,",
+             f"on {machine.cores()} cores of an {machine.processor()}. "
              "Written by `python -m bench.many --out docs`.", "",
              "| | µs a network | times `fit_many` |", "|---|---:|---:|",
              *(f"| {name} | {time:.0f} | {time / ours:.2f} |" for name, time in found.items()), "",
