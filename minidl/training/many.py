@@ -81,7 +81,6 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
         optimizers = [optimizers(model.parameters()) for model in models]
     criteria = _each("criterion", criterion, count) if isinstance(criterion, list) else [criterion] * count
     seeds = _seeds(seed, count)
-    _check_apart(models)
     if stop is not None:
         stop.check(validation is not None)
     interrupt = Interrupt()
@@ -90,11 +89,9 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
         models, criteria, _each("optimizers", optimizers, count), _for_each("data", data, count),
         _for_each("validation", validation, count), seeds, _each("schedulers", schedulers, count),
         _each("callbacks", callbacks, count), strict=True))
-    alike = stop is None and sample_weight is None
-    patterns = Patterns()
-    found = [_pattern(patterns, *one) if alike else None for one in each]
+    found = _looked_at(each, alike=stop is None and sample_weight is None)
     often = Counter(found)
-    molds: dict[tuple, deque[Mold]] = {}
+    molds: dict[int, deque[Mold]] = {}
     runs: list[Alone | Molded] = []
     for pattern, (model, one, optimizer, own, held_out, its_seed, scheduler, its_callbacks) in zip(
             found, each, strict=True):
@@ -122,6 +119,28 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     if interrupt.requested and not any(history.stopped == "interrupted" for history in histories):
         raise KeyboardInterrupt  # it came when all were trained
     return histories
+
+
+def _looked_at(each: list[tuple], alike: bool) -> list[int | None]:
+    """The number of each network's pattern, or None; every network is looked at once, while it is in the cache.
+
+    Raises TypeError or ValueError for what is no Module, and for networks with common parts.
+    """
+    patterns, numbers, seen = Patterns(), dict[tuple, int](), set[int]()
+    found: list[int | None] = []
+    for one in each:
+        model = one[0]
+        if not isinstance(model, Module):
+            raise TypeError(f"fit_many: expected Modules as models, got {type(model).__name__}")
+        pattern = _pattern(patterns, *one) if alike else None
+        found.append(None if pattern is None else numbers.setdefault(pattern, len(numbers)))
+        modules = model.modules() if pattern is None else [model, *vars(model)["_modules"]]  # of one level
+        mine = {id(value) for module in modules for value in vars(module).values() if isinstance(value, Parameter)}
+        mine.update(map(id, modules))
+        if not mine.isdisjoint(seen):
+            raise ValueError("fit_many: expected networks that share no module and no parameter")
+        seen |= mine
+    return found
 
 
 def _pattern(patterns: Patterns, model, criterion, optimizer, data, validation, seed, scheduler,
@@ -258,14 +277,3 @@ def _each(name: str, things: Any, count: int) -> list:
     return list(things)
 
 
-def _check_apart(models: list) -> None:
-    seen: set[int] = set()
-    for model in models:
-        if not isinstance(model, Module):
-            raise TypeError(f"fit_many: expected Modules as models, got {type(model).__name__}")
-        modules = model.modules()
-        mine = {id(value) for module in modules for value in vars(module).values() if isinstance(value, Parameter)}
-        mine.update(map(id, modules))
-        if mine & seen:
-            raise ValueError("fit_many: expected networks that share no module and no parameter")
-        seen |= mine
