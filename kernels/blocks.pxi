@@ -44,10 +44,13 @@ cdef inline Call of_block(const Call* call, Py_ssize_t begin, Py_ssize_t rows, b
     return mine
 
 
-cdef void run_blocks(Call** calls, Py_ssize_t count, Py_ssize_t rows, Py_ssize_t block, bint passing) noexcept nogil:
+cdef void run_blocks(
+    Call** calls, Py_ssize_t count, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t block, bint passing
+) noexcept nogil:
+    """Run these calls for the rows from begin to end of a batch of ``rows``."""
     cdef Call mine, then
-    cdef Py_ssize_t begin = 0, i
-    while begin < rows:
+    cdef Py_ssize_t i
+    while begin < end:
         for i in range(count):
             if calls[i].within:
                 continue
@@ -55,7 +58,7 @@ cdef void run_blocks(Call** calls, Py_ssize_t count, Py_ssize_t rows, Py_ssize_t
             if mine.then is not NULL:
                 then = of_block(mine.then, begin, rows, passing)
                 mine.then = &then
-            mine.run(&mine, min(block, rows - begin))
+            mine.run(&mine, min(block, end - begin))
         begin += block
 
 
@@ -68,7 +71,7 @@ cdef void run_alone(const Region* region) noexcept nogil:
         while 0 < region.block < region.rows and end < region.count and goes_by_blocks(region.calls[end]):
             end += 1
         if end > i:
-            run_blocks(region.calls + i, end - i, region.rows, region.block, region.passing)
+            run_blocks(region.calls + i, end - i, region.rows, 0, region.rows, region.block, region.passing)
             i = end
             continue
         call = region.calls[i]

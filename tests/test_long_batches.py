@@ -67,7 +67,7 @@ def plain(network: str, loss: str, dtype):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_blocks_give_the_bits_of_the_whole_batch(network, loss, dtype):
     right = plain(network, loss, dtype)
-    for threads in (1, 2):
+    for threads in (1, 2, 3):
         minidl.set_num_threads(threads)
         try:
             model, criterion, optimizer = training(network, loss, dtype)
