@@ -60,7 +60,7 @@ cdef void gemm_and_finish(
         first = few_rows(m, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, finish, what)
         if first == n:
             return
-    cdef Py_ssize_t narrow = narrow_columns(m, n - first, as0, as1)
+    cdef Py_ssize_t narrow = narrow_columns(m, n - first, depth, as0, as1)
     if narrow:
         n -= narrow
         along_rows(m, narrow, depth, a, as0, as1, b + n * bs1, bs0, bs1, NULL if start is NULL else start + n, ss0,

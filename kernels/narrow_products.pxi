@@ -6,18 +6,21 @@ cdef extern from * nogil:
     """
     #define MOST_NARROW 4
     #define TRANSPOSING 4 /* the columns that are computed while a block is transposed */
+    #define COPYING 64 /* multiply-adds of vectors in the time for what is done once */
     static OF_A_THREAD real SUMS[16 * 32]; /* of a panel of rows, transposed */
     """
-    const int MOST_NARROW, TRANSPOSING
+    const int MOST_NARROW, TRANSPOSING, COPYING
     real SUMS[]
 
 
-cdef inline Py_ssize_t narrow_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t as0, Py_ssize_t as1) noexcept nogil:
+cdef inline Py_ssize_t narrow_columns(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, Py_ssize_t as0, Py_ssize_t as1
+) noexcept nogil:
     """How many of the last columns of C are computed so: those behind whole vectors, or none of them."""
     cdef Py_ssize_t rest = n % LANES, vectors = (m + LANES - 1) // LANES
     if as0 != 1:
         return rest if as1 == 1 and rest <= MOST_NARROW and (rest + TRANSPOSING) * vectors < m else 0
-    return rest if rest * vectors < m else 0
+    return rest if depth * (m - rest * vectors) > rest * m + COPYING else 0  # they are copied, one by one
 
 
 cdef inline void put_columns(const int n, vec* columns, Py_ssize_t rows, real* c, Py_ssize_t cs0) noexcept nogil:

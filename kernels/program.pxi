@@ -512,7 +512,8 @@ cdef class Program:
         cdef Region region
         region.calls, region.rows, region.count, region.panel = &self.calls[begin], rows, end - begin, self.panel
         region.parts = 1 if thread_count == 1 or not self.shared_pays(rows) else thread_count
-        region.block, region.passing = block_of(self.columns), begin <= self.first_passing and self.passes(end)
+        region.block = block_of(self.columns) if rows > LEAST_BLOCK else 0
+        region.passing = region.block > 0 and begin <= self.first_passing and self.passes(end)
         run_parts(run_region, &region, region.parts)
 
     cdef bint passes(self, Py_ssize_t end) noexcept nogil:
