@@ -5,7 +5,7 @@
 cdef extern from * nogil:
     """
     #define MOST_NARROW 4
-    #define TRANSPOSING 4 /* the columns that are computed while a block is transposed */
+    #define TRANSPOSING (LANES == 16 ? 8 : 4) /* the columns that are computed while a block is transposed */
     #define COPYING 64 /* multiply-adds of vectors in the time for what is done once */
     static OF_A_THREAD real SUMS[16 * 32]; /* of a panel of rows, transposed */
     """
