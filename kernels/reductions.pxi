@@ -144,7 +144,7 @@ cdef inline vec strip_max(const Strip* x, Py_ssize_t n, Py_ssize_t cols) noexcep
     cdef Py_ssize_t j
     for j in range(1, cols):
         v = at(x, j, n)
-        largest = choose(greater(v, largest), v, largest)
+        largest = larger(v, largest)
     return largest
 
 
