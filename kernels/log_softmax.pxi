@@ -35,7 +35,7 @@ cdef void log_softmax_rows(
                     k = min(cols - j, LANES)
                     store_first(y + row * ys0 + j, load_strided(x + row * xs0 + j * xs1, xs1, k) - v, k)
                     j += LANES
-            v = row_sums(OF_EXPONENTIALS, y + i * ys0, ys0, 1, NULL, 0, 0, n, cols)
+            v = row_sums(OF_EXPONENTIALS, y + i * ys0, ys0, 1, y, 0, 1, n, cols)
             store(number, vlog(v, v))
             for row in range(i, i + n):
                 v, j = broadcast(number[row - i]), 0
@@ -75,7 +75,7 @@ cdef void dlog_softmax_rows(
         if cols < SHORT_ROW:
             dlog_softmax_strip(g + i * gs0, gs0, gs1, y + i * ys0, ys0, ys1, d + i * ds0, ds0, n, cols)
         else:
-            store(number, row_sums(OF_G, g + i * gs0, gs0, gs1, NULL, 0, 0, n, cols))
+            store(number, row_sums(OF_G, g + i * gs0, gs0, gs1, g, 0, gs1, n, cols))
             for row in range(i, i + n):
                 v, j = broadcast(number[row - i]), 0
                 while j < cols:

@@ -43,7 +43,7 @@ cdef inline vec row_sums(
     const Terms terms, const real* g, Py_ssize_t gs0, Py_ssize_t gs1, const real* y, Py_ssize_t ys0, Py_ssize_t ys1,
     Py_ssize_t n, Py_ssize_t cols
 ) noexcept nogil:
-    """The sum of each of n <= LANES rows, in its lane."""
+    """The sum of each of n <= LANES rows, in its lane. y: any address where there are no products."""
     cdef vec block[16]
     cdef real rest[16 * 16]
     cdef vec acc = broadcast(0)
@@ -177,7 +177,7 @@ cdef void softmax_rows(
                     store_first(y + (i + row) * ys0 + j,
                                 vexp(load_strided(x + (i + row) * xs0 + j * xs1, xs1, k) - v, v), k)
                     j += LANES
-            store(number, row_sums(OF_G, y + i * ys0, ys0, 1, NULL, 0, 0, n, cols))
+            store(number, row_sums(OF_G, y + i * ys0, ys0, 1, y, 0, 1, n, cols))
             for row in range(n):
                 v, j = broadcast(number[row]), 0
                 while j < cols:
