@@ -137,10 +137,6 @@ def _matmul(builder, name, operands, settings, output):
         return _product(builder, *(strided(x, x.shape, x.strides) for x in (output, a, b)))
     if b.ndim == 2 and (rows := in_order(builder, a)) is not None:  # all rows meet the same matrix
         return _product(builder, rows_of(output), rows, strided(b, b.shape, b.strides))
-    if output.strides[-1] != output.itemsize and output.shape[-1] > 1:  # it lies column by column
-        output, a, b = output.swapaxes(-1, -2), b.swapaxes(-1, -2), a.swapaxes(-1, -2)
-        if output.strides[-1] != output.itemsize and output.shape[-1] > 1:
-            return False
     stack = output.shape[:-2]
     parts = stacked(output, np.broadcast_to(a, stack + a.shape[-2:]), np.broadcast_to(b, stack + b.shape[-2:]))
     if len(parts) > MOST:

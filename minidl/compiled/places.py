@@ -23,7 +23,7 @@ def in_place(lines: list[Line], roots: dict[int, Any], last: dict[int, int], apa
             readers.setdefault(key, []).append(number)
     found: dict[int, int] = {}
     for number, line in enumerate(lines):
-        if not is_elementwise(line):
+        if not _is_elementwise(line):
             continue
         output, = line.outputs
         for x in line.operands:
@@ -38,8 +38,7 @@ def in_place(lines: list[Line], roots: dict[int, Any], last: dict[int, int], apa
     return found
 
 
-def is_elementwise(line: Line) -> bool:
-    """Whether a line is an operation without neighbours, which has a kernel."""
+def _is_elementwise(line: Line) -> bool:
     operation = line.operation
     if line.what != "operation" or operation.kernel is None or "dim" in operation.settings or len(line.outputs) != 1:
         return False

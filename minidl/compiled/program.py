@@ -16,7 +16,6 @@ from .places import finishes, in_place
 from .products import Block, Reordered, joined, reordered, stacked
 from .recorder import Recorder
 from .slices import sliced
-from .within import Place, within
 
 
 class Builder:
@@ -38,7 +37,6 @@ class Builder:
         self._reordered = {one.first: one for one in reordered(self.lines)}
         self._sliced = {number: one for one in sliced(self.lines, {id(owner_of(array)) for array in results})
                         for number in one.numbers}
-        self._places: dict[int, Place] = {}  # of arrays that lie in another one
         self._rows: dict[tuple, tuple[np.ndarray, int]] = {}  # copies of weights, and the last lines that read them
         self._lay_out()
 
@@ -68,19 +66,16 @@ class Builder:
         for line in self.lines:  # a Python function may keep its inputs, for its derivative
             if line.what == "function":
                 lasting.update(line.owners)
-        self._places, copies = within(self.lines, list(dict.fromkeys(self._sliced.values())), set(groups), lasting)
-        self._within |= copies
-        apart = groups.keys() | self._places.keys() | {id(place.array) for place in self._places.values()}
         for argument in self.recorder.arguments:
             if argument is not None:
                 self._moved[id(argument)] = arena.place(argument.nbytes)
         for key, root in roots.items():
             if root.key[0] == "constant" and key in last:
                 self._moved[key] = arena.place(root.array.nbytes)
-        same = in_place(self.lines, roots, last, lasting | apart)
+        same = in_place(self.lines, roots, last, lasting | groups.keys())
         ends: dict[int, list[int]] = {}
         for key, number in last.items():
-            if roots[key].key[0] == "line" and key not in lasting and key not in same and key not in self._places:
+            if roots[key].key[0] == "line" and key not in lasting and key not in same:
                 ends.setdefault(number, []).append(key)
         done: dict[int, list[Reordered]] = {}
         for number, line in enumerate(self.lines):
@@ -89,8 +84,6 @@ class Builder:
                 one.offset = arena.place(one.weight.nbytes)
                 done.setdefault(one.last, []).append(one)
             for key in line.owners:
-                if key in self._places:
-                    key = id(self._places[key].array)
                 if roots[key].key[0] == "line" and key not in self._moved and key not in same:
                     if key in groups:
                         self._place_together(groups[key])
@@ -126,10 +119,6 @@ class Builder:
     def array(self, array: np.ndarray) -> np.ndarray:
         """The program's array in place of one of the recording."""
         owner = owner_of(array)
-        place = self._places.get(id(owner))
-        if place is not None:  # whole: its only reader, in another order, is no instruction
-            begin = self._moved[id(place.array)] + place.offset
-            return self.arena.array(begin, array.shape, array.dtype, place.strides)
         offset = self._moved.get(id(owner))
         if offset is None:
             return array
@@ -242,9 +231,9 @@ class Builder:
         output, compiled = self.array(self.lines[number].outputs[0]), True
         if not one.covers(output.shape[one.axis]):
             self._zero(output)
-        for source, index in [(output, ...)] if one.written else one.parts:
-            source = source if one.written else self.array(source)
-            part, zeros = output[index].reshape(source.shape), self.scratch(source.shape[-1:], source.dtype)
+        for source, index in one.parts:
+            source, zeros = self.array(source), self.scratch(source.shape[-1:], source.dtype)
+            part = output[index].reshape(source.shape)
             if source.strides[-1] != source.itemsize and lower(self, "clone", [source], {}, part):
                 source = part  # the copy turns blocks of a matrix, which an addition does not
             if not lower(self, "add", [source, zeros], {}, part):

@@ -23,9 +23,8 @@ class Slices:
     """Lines that are one sum of slices: their numbers, and for each slice its gradient and its index in the sum."""
 
     def __init__(self, number: int, source: np.ndarray, index: tuple, axis: int, span: tuple[int, int]):
-        self.numbers, self.parts, self.readers = [number], [(source, index)], [number]  # of the parts' sources
+        self.numbers, self.parts = [number], [(source, index)]
         self.axis, self.spans = axis, [span]
-        self.written = False  # the parts lie in their places already: see within.py
 
     @property
     def last(self) -> int:
@@ -43,24 +42,18 @@ class Slices:
 
     def add(self, number: int, other: Slices) -> None:
         self.numbers = [*sorted(self.numbers + other.numbers), number]
-        self.parts, self.readers = self.parts + other.parts, self.readers + other.readers
-        self.spans = self.spans + other.spans
-
-
-def readers_of(lines: list[Line]) -> dict[int, list[int]]:
-    """The numbers of the lines that read, or write to, an array that another line made, by its id."""
-    readers: dict[int, list[int]] = {}
-    for number, line in enumerate(lines):
-        made = {id(owner_of(array)) for array in line.outputs} if line.what == "operation" else set()
-        for key in set(line.owners) - made:
-            readers.setdefault(key, []).append(number)
-    return readers
+        self.parts, self.spans = self.parts + other.parts, self.spans + other.spans
 
 
 def sliced(lines: list[Line], lasting: set[int]) -> list[Slices]:
     """The sums of slices among the lines. lasting : arrays that are read after the last line, by their ids."""
-    readers = readers_of(lines)
-    makers = {id(owner_of(line.outputs[0])): number for number, line in enumerate(lines) if line.what == "operation"}
+    readers: dict[int, list[int]] = {}
+    makers: dict[int, int] = {}
+    for number, line in enumerate(lines):
+        made = {id(owner_of(array)) for array in line.outputs} if line.what == "operation" else set()
+        makers.update(dict.fromkeys(made, number))
+        for key in set(line.owners) - made:
+            readers.setdefault(key, []).append(number)
 
     def is_passed_on(x: Any, number: int) -> bool:
         """Whether all of x is read by this line, and by no other."""
@@ -80,8 +73,7 @@ def sliced(lines: list[Line], lasting: set[int]) -> list[Slices]:
             copy = lines[makers.get(id(owner_of(g)), number)]
             given = copy.operands[0]
             if copy.operation.name in RESHAPES and is_passed_on(g, number) and _is_view(output[index], given):
-                maker = makers[id(owner_of(g))]
-                one.parts, one.numbers, one.readers = [(given, index)], [maker, number], [maker]
+                one.parts, one.numbers = [(given, index)], [makers[id(owner_of(g))], number]
         elif name == "add" and all([is_passed_on(x, number) for x in line.operands]):
             (a, b), (output,) = line.operands, line.outputs
             left, right = sums.get(id(owner_of(a))), sums.get(id(owner_of(b)))
