@@ -84,9 +84,12 @@ cdef inline vec reduced_expm1(vec x, vec* shifted) noexcept nogil:
 
 
 cdef inline vec vexp(vec x, vec unused) noexcept nogil:
-    # 2^n in two factors, since n ranges from the denormal numbers to overflow.
-    cdef vec shifted, half, y = broadcast(1) + reduced_expm1(at_most(at_least(x, EXP_LOW), EXP_HIGH), &shifted)
-    half = fma(shifted - broadcast(MAGIC), broadcast(0.5), broadcast(MAGIC))
+    # 2^n in two factors, unless one instruction does it, since n ranges from the denormal numbers to overflow.
+    cdef vec shifted, n, half, y = broadcast(1) + reduced_expm1(at_most(at_least(x, EXP_LOW), EXP_HIGH), &shifted)
+    n = shifted - broadcast(MAGIC)
+    if SCALES:
+        return scaled_by_power(y, n)
+    half = fma(n, broadcast(0.5), broadcast(MAGIC))
     return y * power_of_two(half) * power_of_two(shifted - (half - broadcast(MAGIC)))
 
 

@@ -21,6 +21,8 @@ cdef extern from "simd.h" nogil:
     vec choose(mask m, vec a, vec b) noexcept
     vec larger(vec a, vec b) noexcept
     vec smaller(vec a, vec b) noexcept
+    vec scaled_by_power(vec v, vec n) noexcept
+    const int SCALES
     vec root_of(vec v) noexcept
     vec quotient(vec a, vec b, vec inverse) noexcept
     void transpose(vec* rows) noexcept
