@@ -81,6 +81,7 @@ cdef struct Call:
     bint overwrite               # write the output, do not add to it
     Call* then               # the call that finishes each panel of the output
     bint within              # this call is the ``then`` of another
+    int passes               # which of its matrices hold a block of rows alone: see blocks.pxi
     # of windows
     const Geometry* geometry
     Py_ssize_t first         # row of a weight's gradient: ``depth`` rows from it are computed

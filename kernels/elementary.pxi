@@ -69,36 +69,43 @@ cdef inline vec at_most(vec x, real bound) noexcept nogil:
     return smaller(broadcast(bound), x)
 
 
-cdef inline vec power_of_two(vec n) noexcept nogil:
-    """2^n for an integer n in the range of normal numbers."""
-    return from_bits((bits(n + broadcast(MAGIC)) << MANTISSA) + broadcast_bits(ONE_BITS))
+cdef inline vec power_of_two(vec shifted) noexcept nogil:
+    """2^n for an integer n in the range of normal numbers, given as n + MAGIC."""
+    return from_bits((bits(shifted) << MANTISSA) + broadcast_bits(ONE_BITS))
 
 
-cdef inline vec reduced_expm1(vec x, vec* n) noexcept nogil:
-    """e^r - 1 where x = n ln2 + r."""
-    n[0] = fma(x, broadcast(LOG2_E), broadcast(MAGIC)) - broadcast(MAGIC)
-    cdef vec r = fma(n[0], broadcast(-LN2_HIGH), x)
-    r = fma(n[0], broadcast(-LN2_LOW), r)
+cdef inline vec reduced_expm1(vec x, vec* shifted) noexcept nogil:
+    """e^r - 1 where x = n ln2 + r; and n + MAGIC."""
+    shifted[0] = fma(x, broadcast(LOG2_E), broadcast(MAGIC))
+    cdef vec n = shifted[0] - broadcast(MAGIC)
+    cdef vec r = fma(n, broadcast(-LN2_HIGH), x)
+    r = fma(n, broadcast(-LN2_LOW), r)
     return fma(r * r, polynomial(r, EXP_Q, EXP_Q_TERMS), r)
 
 
 cdef inline vec vexp(vec x, vec unused) noexcept nogil:
     # 2^n in two factors, unless one instruction does it, since n ranges from the denormal numbers to overflow.
-    cdef vec n, half, y = broadcast(1) + reduced_expm1(at_most(at_least(x, EXP_LOW), EXP_HIGH), &n)
+    cdef vec shifted, n, half, y = broadcast(1) + reduced_expm1(at_most(at_least(x, EXP_LOW), EXP_HIGH), &shifted)
+    n = shifted - broadcast(MAGIC)
     if SCALES:
         return scaled_by_power(y, n)
-    half = fma(n, broadcast(0.5), broadcast(MAGIC)) - broadcast(MAGIC)
-    return y * power_of_two(half) * power_of_two(n - half)
+    half = fma(n, broadcast(0.5), broadcast(MAGIC))
+    return y * power_of_two(half) * power_of_two(shifted - (half - broadcast(MAGIC)))
 
 
 cdef inline vec expm1_negative(vec x) noexcept nogil:
     """e^x - 1 for x <= 0."""
-    cdef vec n, y = reduced_expm1(at_least(x, EXPM1_LOW), &n), scale = power_of_two(n)
+    cdef vec shifted, y = reduced_expm1(at_least(x, EXPM1_LOW), &shifted), scale = power_of_two(shifted)
     return fma(scale, y, scale - broadcast(1))
 
 
 cdef inline vec absolute(vec x) noexcept nogil:
     return from_bits(bits(x) & ~broadcast_bits(SIGN_BIT))
+
+
+cdef inline vec with_sign(vec x, vec sign) noexcept nogil:
+    """|x| with the sign of the other."""
+    return choose(broadcast_bits(SIGN_BIT), sign, x)
 
 
 cdef inline vec vlog(vec x, vec unused) noexcept nogil:
@@ -118,9 +125,8 @@ cdef inline vec vlog(vec x, vec unused) noexcept nogil:
 
 
 cdef inline vec vtanh(vec x, vec unused) noexcept nogil:
-    cdef vec t = expm1_negative(broadcast(-2) * absolute(x))
-    cdef mask sign = bits(x) & broadcast_bits(SIGN_BIT)
-    return from_bits(bits(absolute(t / (broadcast(2) + t))) | sign)
+    cdef vec below = from_bits(bits(x) | broadcast_bits(SIGN_BIT)), t = expm1_negative(below + below)
+    return with_sign(t / (broadcast(2) + t), x)
 
 
 cdef inline vec vsigmoid(vec x, vec unused) noexcept nogil:
@@ -132,5 +138,4 @@ cdef inline vec verf(vec x, vec unused) noexcept nogil:
     cdef vec size = absolute(x), one = broadcast(1)
     cdef vec near = fma(x, polynomial(x * x, ERF_A, ERF_A_TERMS), x)
     cdef vec far = -expm1_negative(-polynomial(at_most(size, ERF_HIGH) - one, ERF_H, ERF_H_TERMS))
-    cdef mask sign = bits(x) & broadcast_bits(SIGN_BIT)
-    return choose(greater(one, size), near, from_bits(bits(absolute(far)) | sign))
+    return choose(greater(one, size), near, with_sign(far, x))

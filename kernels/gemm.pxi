@@ -60,6 +60,15 @@ cdef void gemm_and_finish(
         first = few_rows(m, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, finish, what)
         if first == n:
             return
+    cdef Py_ssize_t narrow = narrow_columns(m, n - first, depth, as0, as1)
+    if narrow:
+        n -= narrow
+        along_rows(m, narrow, depth, a, as0, as1, b + n * bs1, bs0, bs1, NULL if start is NULL else start + n, ss0,
+                   c + n, cs0)
+        if finish is not NULL:
+            finish(what, 0, m, n, narrow)
+        if first == n:
+            return
     if finish is NULL and in_rows_of_tiles(m, n, depth, cs0):
         rows_of_tiles(m, n, depth, a, as0, as1, b, bs0, bs1, start, ss0, c, cs0)
         return
@@ -68,7 +77,10 @@ cdef void gemm_and_finish(
     cdef bint fetch_b = bs0 == 1 and bs1 != 1 and depth * n >= LARGE
     cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
         as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
-    if m * min(depth, PANEL_K) > A_ELEMENTS:
+    cdef bint once = n - first <= PANEL_N and depth <= PANEL_K  # one panel of B, that is packed for all blocks of rows
+    if finish is not NULL and once:
+        block = max(FINISHED // (n - first), 1) // TILE_ROWS * TILE_ROWS
+    elif m * min(depth, PANEL_K) > A_ELEMENTS:
         block = A_ELEMENTS // min(depth, PANEL_K) // TILE_ROWS * TILE_ROWS
     while i < m:
         rows = min(m - i, block)
@@ -99,7 +111,8 @@ cdef void gemm_and_finish(
                                    B_PANEL, behind)
                     q, qs0 = B_PANEL, PANEL_N
                 elif bs1 != 1 or (far_b and m > 2 * TILE_ROWS):
-                    pack(q, bs0, bs1, terms, width, B_PANEL, PANEL_N)
+                    if i == 0 or not once:
+                        pack(q, bs0, bs1, terms, width, B_PANEL, PANEL_N)
                     q, qs0 = B_PANEL, PANEL_N
                 fetched = 0
                 while r < rows:

@@ -18,6 +18,8 @@ cdef extern from * nogil:
 cdef struct Region:
     Call** calls
     Py_ssize_t count, rows
+    Py_ssize_t block  # see blocks.pxi
+    bint passing
     int parts
     int panel  # columns that a product computes together
 
@@ -67,6 +69,9 @@ cdef void run_part(const Call* call, Py_ssize_t rows, int panel, int part, int p
         mine.run(&mine, rows)
 
 
+include "blocks.pxi"
+
+
 cdef inline bint waits(const Call* call, const Call* before) noexcept nogil:
     """Whether a call needs a barrier: it reads what other threads compute in the call before it."""
     cdef Partition how = call.partition
@@ -78,20 +83,28 @@ cdef void run_region(void* context, int thread, int threads) noexcept nogil:
     cdef unsigned int barriers = 0
     cdef const Call* before = NULL
     cdef Call* call
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0, end
     cdef int part
-    for i in range(region.count):
-        call = region.calls[i]
-        if call.within:
-            continue
-        if region.parts == 1:
-            call.run(call, 1 if call.partition == BY_ELEMENTS else region.rows)
+    if region.parts == 1:
+        run_alone(region)
+        return
+    while i < region.count:
+        call, end = region.calls[i], i
+        while 0 < region.block < region.rows and end < region.count and region.calls[end].partition == BY_ROWS:
+            end += 1
+        if call.within and end == i:
+            i += 1
             continue
         if before is not NULL and waits(call, before):
             wait_for_others(threads, barriers)
             barriers += 1
         part = thread
         while part < region.parts:
-            run_part(call, region.rows, region.panel, part, region.parts)
+            if end > i:
+                run_blocks(region.calls + i, end - i, region.rows,
+                           boundary(region.rows, UNIT_ROWS, part, region.parts),
+                           boundary(region.rows, UNIT_ROWS, part + 1, region.parts), region.block, False)
+            else:
+                run_part(call, region.rows, region.panel, part, region.parts)
             part += threads
-        before = call
+        before, i = call, max(end, i + 1)

@@ -105,6 +105,9 @@ cdef class Program:
     cdef Py_ssize_t* index
     cdef double loss_value, wrong_value
     cdef Py_ssize_t width, target_width, classes, work
+    cdef Py_ssize_t columns        # of all arrays with a row for each sample
+    cdef Py_ssize_t first_passing  # the first call that writes what one of the backward pass alone reads
+    cdef set places, passing       # where such arrays begin
     cdef readonly Py_ssize_t capacity
     cdef int panel                 # columns that a product computes together
     cdef Matrix x, t  # the batch that the calls read
@@ -121,6 +124,7 @@ cdef class Program:
         self.capacity, self.width, self.classes, self.target_width = capacity, width, classes, target_width
         self.references, self.functions, self.updates, self.backups = [], [], [], []
         self.guarded_lists, self.update_arrays = [], []
+        self.places, self.passing, self.first_passing = set(), set(), -1
         self.forward_end = self.loss_end = self.python_end = self.update_begin = self.output_call = -1
         self.labels = <int64_t*>calloc(capacity, sizeof(int64_t))
         self.index = <Py_ssize_t*>calloc(capacity, sizeof(Py_ssize_t))
@@ -188,6 +192,10 @@ cdef class Program:
             raise ValueError(f"expected an array of shape {(self.capacity, cols)}, got "
                              f"{(view.shape[0], view.shape[1])}")
         self.references.append(lock(array))
+        place = <size_t>&view[0, 0]
+        if place not in self.places:
+            self.places.add(place)
+            self.columns += cols
         return Matrix(&view[0, 0], cols, 1)
 
     cdef int set_a(self, Call* call, array, Py_ssize_t cols) except -1:
@@ -233,6 +241,10 @@ cdef class Program:
         self.set_weight(call, weight, depth, cols)
         call.out = self.rows(dx, cols)
         self.product(call, depth, cols)
+        self.passing.add(<size_t>call.out.at)
+        if self.first_passing < 0:
+            self.first_passing = self.count - 1
+        self.note_passing(call)
 
     def parameter_gradients(self, x, dy not None, dweight, dbias, bint overwrite):
         """Add to dweight, which lies as (in, out), and dbias for x and dy, or overwrite them; either may be None."""
@@ -249,6 +261,17 @@ cdef class Program:
             call.bias_gradient = self.flat(dbias, cols)
         self.product(call, depth, cols)
         call.partition, call.overwrite = BY_INPUTS, overwrite
+        self.note_passing(call)
+
+    cdef int note_passing(self, Call* call) except -1:
+        """Note which matrices of the call hold gradients on their way through the backward pass."""
+        if <size_t>call.a.at in self.passing:
+            call.passes |= A_PASSES
+        if <size_t>call.b.at in self.passing:
+            call.passes |= B_PASSES
+        if <size_t>call.out.at in self.passing:
+            call.passes |= OUT_PASSES
+        return 0
 
     def apply(self, str name, a, y not None, b=None, double setting=0, str reduction="sum", bint overwrite=False,
               bint against_target=False):
@@ -279,6 +302,7 @@ cdef class Program:
         call.partition = ALONE if operation.flags & GIVES_NUMBER else BY_ROWS
         call.out, call.cols = self.rows(y, cols), cols
         call.settings.value, call.divide, call.overwrite = setting, divide, overwrite
+        self.note_passing(call)
         if name == "wrong":
             call.number = &self.wrong_value
         self.work += 8 * cols
@@ -488,7 +512,19 @@ cdef class Program:
         cdef Region region
         region.calls, region.rows, region.count, region.panel = &self.calls[begin], rows, end - begin, self.panel
         region.parts = 1 if thread_count == 1 or not self.shared_pays(rows) else thread_count
+        region.block = block_of(self.columns) if rows > LEAST_BLOCK else 0
+        region.passing = region.block > 0 and begin <= self.first_passing and self.passes(end)
         run_parts(run_region, &region, region.parts)
+
+    cdef bint passes(self, Py_ssize_t end) noexcept nogil:
+        """Whether the whole backward pass is among the calls before ``end``, and goes by blocks."""
+        cdef Py_ssize_t i, last = self.count if self.update_begin < 0 else self.update_begin
+        if end < last:
+            return False
+        for i in range(self.first_passing, last):
+            if not goes_by_blocks(self.calls[i]):
+                return False
+        return True
 
     cdef bint shared_pays(self, Py_ssize_t rows) noexcept nogil:
         """Whether a pass over so many rows is faster on several threads."""
@@ -836,6 +872,11 @@ cdef class Program:
             return made
         finally:
             self.running = False
+
+    @property
+    def block(self):
+        """The rows that pass through a step together, where its batch has more of them; 0: always all."""
+        return block_of(self.columns)
 
     @property
     def wrong(self):

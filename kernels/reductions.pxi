@@ -1,28 +1,49 @@
 # Sums over rows and columns. Every sum has one accumulator and runs in the order of the index. x and g are (N, M).
 
+cdef inline void sums_side_by_side(
+    const int vectors, Py_ssize_t tail, const real* g, Py_ssize_t gs0, real* out, Py_ssize_t rows
+) noexcept nogil:
+    """out[j] += sum over i of g[i, j], for the columns of these vectors, the last one of tail lanes."""
+    cdef vec acc[4]
+    cdef Py_ssize_t i
+    cdef int v, last = vectors - 1
+    for v in range(last):
+        acc[v] = load(out + v * LANES)
+    acc[last] = load_part(out + last * LANES, tail)
+    for i in range(rows):
+        for v in range(last):
+            acc[v] = acc[v] + load(g + v * LANES)
+        acc[last] = acc[last] + load_part(g + last * LANES, tail)
+        g += gs0
+    for v in range(last):
+        store(out + v * LANES, acc[v])
+    store_part(out + last * LANES, acc[last], tail)
+
+
 cdef void column_sums(
     const real* g, Py_ssize_t gs0, Py_ssize_t gs1, real* out, Py_ssize_t os0, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     """out[j] += sum over i of g[i, j]."""
-    # Four vectors at a time, since additions are pipelined: several independent sums hide their latency.
+    # Up to four vectors at a time, since additions are pipelined: several independent sums hide their latency.
     cdef Py_ssize_t i, j = 0, n
-    cdef int v
-    cdef vec acc[4]
-    while os0 == 1 and gs1 == 1 and cols - j >= 4 * LANES:
-        for v in range(4):
-            acc[v] = load(out + j + v * LANES)
-        for i in range(rows):
-            for v in range(4):
-                acc[v] = acc[v] + load(g + i * gs0 + j + v * LANES)
-        for v in range(4):
-            store(out + j + v * LANES, acc[v])
+    cdef vec acc
+    while os0 == 1 and gs1 == 1 and j < cols:
+        n = (cols - j + LANES - 1) // LANES
+        if n >= 4:
+            sums_side_by_side(4, min(cols - j - 3 * LANES, LANES), g + j, gs0, out + j, rows)
+        elif n == 3:
+            sums_side_by_side(3, cols - j - 2 * LANES, g + j, gs0, out + j, rows)
+        elif n == 2:
+            sums_side_by_side(2, cols - j - LANES, g + j, gs0, out + j, rows)
+        else:
+            sums_side_by_side(1, cols - j, g + j, gs0, out + j, rows)
         j += 4 * LANES
     while j < cols:
         n = min(cols - j, LANES)
-        acc[0] = load_strided(out + j * os0, os0, n)
+        acc = load_strided(out + j * os0, os0, n)
         for i in range(rows):
-            acc[0] = acc[0] + load_strided(g + i * gs0 + j * gs1, gs1, n)
-        store_strided(out + j * os0, os0, acc[0], n)
+            acc = acc + load_strided(g + i * gs0 + j * gs1, gs1, n)
+        store_strided(out + j * os0, os0, acc, n)
         j += LANES
 
 

@@ -295,6 +295,30 @@ INLINE vec zip(vec a, vec b, const int high) {
 #endif
 }
 INLINE void transpose(vec *rows) {
+#if defined(__AVX512F__) && !defined(MINIDL_F64)
+  /* The same with instructions that take half the time, since they stay within quarters of a vector, or move them */
+  __m512d pairs[16];
+  __m512 fours[16], *row = (__m512 *)rows;
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = (__m512d)_mm512_unpacklo_ps(row[i], row[i + 1]);
+    pairs[i + 1] = (__m512d)_mm512_unpackhi_ps(row[i], row[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int j = 0; j < 2; j++) {
+      fours[i + 2 * j] = (__m512)_mm512_unpacklo_pd(pairs[i + j], pairs[i + j + 2]);
+      fours[i + 2 * j + 1] = (__m512)_mm512_unpackhi_pd(pairs[i + j], pairs[i + j + 2]);
+    }
+  for (int i = 0; i < 4; i++) {
+    __m512 a = _mm512_shuffle_f32x4(fours[i], fours[i + 4], 0x88);
+    __m512 c = _mm512_shuffle_f32x4(fours[i], fours[i + 4], 0xdd);
+    __m512 b = _mm512_shuffle_f32x4(fours[i + 8], fours[i + 12], 0x88);
+    __m512 d = _mm512_shuffle_f32x4(fours[i + 8], fours[i + 12], 0xdd);
+    row[i] = _mm512_shuffle_f32x4(a, b, 0x88);
+    row[i + 8] = _mm512_shuffle_f32x4(a, b, 0xdd);
+    row[i + 4] = _mm512_shuffle_f32x4(c, d, 0x88);
+    row[i + 12] = _mm512_shuffle_f32x4(c, d, 0xdd);
+  }
+#else
   vec next[LANES];
   for (int half = 1; half < LANES; half *= 2) {
     for (int i = 0; i < LANES / 2; i++) {
@@ -304,23 +328,27 @@ INLINE void transpose(vec *rows) {
     for (int i = 0; i < LANES; i++)
       rows[i] = next[i];
   }
+#endif
 }
-/* Eight rows of LANES columns, column by column: of the vectors' eights, in their order, each is a column. */
-INLINE void columns_of_eight(vec *rows) {
+/* n vectors, a power of two up to eight, as n columns: in their order, the lanes are the rows side by side. */
+INLINE void columns_to_rows(vec *columns, const int n) {
   vec next[8];
-  for (int round = 0; round < 3; round++) {
-    for (int i = 0; i < 4; i++) {
-      next[2 * i] = zip(rows[i], rows[i + 4], 0);
-      next[2 * i + 1] = zip(rows[i], rows[i + 4], 1);
+  for (int half = 1; half < n; half *= 2) {
+    for (int i = 0; i < n / 2; i++) {
+      next[2 * i] = zip(columns[i], columns[i + n / 2], 0);
+      next[2 * i + 1] = zip(columns[i], columns[i + n / 2], 1);
     }
-    for (int i = 0; i < 8; i++)
-      rows[i] = next[i];
+    for (int i = 0; i < n; i++)
+      columns[i] = next[i];
   }
 }
+/* Eight rows of LANES columns, column by column: of the vectors' eights, in their order, each is a column. */
+INLINE void columns_of_eight(vec *rows) { columns_to_rows(rows, 8); }
 INLINE void prefetch(const real *p) { __builtin_prefetch(p); }
 INLINE void fetch(const real *p) { __builtin_prefetch(p, 0, 2); } /* into the second-level cache */
 #else
 INLINE void transpose(vec *rows) {}
+INLINE void columns_to_rows(vec *columns, const int n) {}
 INLINE void columns_of_eight(vec *rows) {}
 INLINE void prefetch(const real *p) {}
 INLINE void fetch(const real *p) {}
@@ -352,11 +380,12 @@ INLINE void store_eight(real *p, const vec *v, int which) {
   memcpy(p, (const char *)v + (size_t)which * 8 * sizeof(real), 8 * sizeof(real));
 }
 
-/* The buffers of a product's packed panels are of each thread, since products run in parallel. */
+/* The buffers of a product's packed panels are of each thread, since products run in parallel. They begin with a cache
+   line, as no compiler makes them do by itself: else each second vector lies in two lines. */
 #if defined(__GNUC__)
-#define OF_A_THREAD __thread
+#define OF_A_THREAD __attribute__((aligned(64))) __thread
 #elif defined(_MSC_VER)
-#define OF_A_THREAD __declspec(thread)
+#define OF_A_THREAD __declspec(align(64)) __declspec(thread)
 #endif
 
 #endif

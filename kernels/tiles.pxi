@@ -14,13 +14,14 @@ cdef extern from * nogil:
     #define PANEL_K 256                  /* terms of a sum before its tiles are written back to C */
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
     #define A_ELEMENTS (1 << 17)         /* of the rows of A that pass over a panel before the next k */
+    #define FINISHED (1 << 12)           /* of C, that are finished in the first-level cache where B is one panel */
     #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows share cache sets */
     #define LARGE (1 << 19)              /* elements of B from which a panel is fetched before it is packed */
     #define PACKED PTRDIFF_MIN           /* not a stride that an array can have */
     static const real ZEROS[8 * 16] = {0};
     static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[A_ELEMENTS];
     """
-    const int PANEL_K, PANEL_N, A_ELEMENTS, LARGE
+    const int PANEL_K, PANEL_N, A_ELEMENTS, FINISHED, LARGE
     const Py_ssize_t FAR, PACKED
     const real ZEROS[]
     real B_PANEL[]
@@ -103,7 +104,10 @@ cdef inline void column(
     const real* a, Py_ssize_t as0, Py_ssize_t as1, const real* b, Py_ssize_t bs0,
     const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """A column of tiles. as0 = PACKED: A is packed tile by tile, the rows of a tile interleaved."""
+    """A column of tiles. as0 = PACKED: A is packed tile by tile, the rows of a tile interleaved.
+
+    A row that would be left behind whole tiles is joined to the last one: alone its few chains wait for each other.
+    """
     cdef Py_ssize_t i = 0, height, at0, at1
     cdef const real* at
     while i < rows:
@@ -112,7 +116,13 @@ cdef inline void column(
             at, at0, at1 = a + i * as0, as0, as1
         else:
             at, at0, at1 = a + i * depth, 1, height
-        if height == TILE_ROWS:
+        if TILE_ROWS == 12 and rows - i == 13 and as0 != PACKED:
+            height = 13
+            tile(13, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif TILE_ROWS == 12 and rows - i == 9 and as0 != PACKED:
+            height = 9
+            tile(9, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif height == TILE_ROWS:
             tile(TILE_ROWS, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
         elif TILE_ROWS > 8 and height == 8:
             tile(8, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)

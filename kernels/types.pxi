@@ -27,6 +27,7 @@ cdef extern from "simd.h" nogil:
     vec quotient(vec a, vec b, vec inverse) noexcept
     void transpose(vec* rows) noexcept
     vec picked(vec a, vec b, mask order) noexcept
+    void columns_to_rows(vec* columns, const int n) noexcept
     void columns_of_eight(vec* rows) noexcept
     void store_eight(real* p, const vec* v, int which) noexcept
     const int EIGHTS

@@ -16,14 +16,17 @@ from minidl import kernels, nn
 SIZES = [(1, 40, 129), (2, 300, 128), (3, 40, 200), (4, 300, 131), (2, 0, 150), (4, 9, 640),
          (5, 20, 1025), (8, 300, 1024), (12, 257, 520), (16, 600, 1024), (23, 33, 1031), (64, 270, 1056), (11, 5, 1030),
          (96, 16, 1024), (97, 1, 1030), (107, 256, 515), (200, 100, 1100), (96, 257, 1024), (130, 0, 600),
-         (16, 1024, 1024), (16, 300, 1030), (8, 1024, 544), (23, 1024, 1024)]
+         (16, 1024, 1024), (16, 300, 1030), (8, 1024, 544), (23, 1024, 1024),
+         # columns behind whole vectors, along which vectors may lie: few, many, alone and beside others
+         (64, 25, 2), (100, 84, 2), (33, 300, 4), (130, 25, 25), (40, 16, 84), (25, 100, 25), (25, 100, 2),
+         (300, 20, 10), (16, 300, 1), (95, 0, 3), (32, 600, 9), (4, 30, 1), (257, 1, 5)]
 LAYOUTS = {"side by side": lambda b: b, "transposed": lambda b: np.asfortranarray(b),
            "part of wider rows": lambda b: wider(b)[:, 3:-4]}
 
 
 def wider(b):
     """The same columns, with others before and behind them."""
-    return np.concatenate([b[:, :3], b, b[:, -4:]], axis=1)
+    return np.pad(b, ((0, 0), (3, 4)), "wrap")
 
 
 def by_small_products(kernel, a, b, start):
@@ -75,3 +78,16 @@ def test_a_row_of_a_prediction_does_not_depend_on_its_batch(size, threads):
         np.testing.assert_array_equal(model(X[:size]), alone)
     finally:
         minidl.set_num_threads(1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f32", "f64"])
+@pytest.mark.parametrize("target", kernels.targets())
+def test_column_sums_run_in_the_order_of_the_rows(target, dtype):
+    kernel, rng = kernels.load(target, dtype), np.random.default_rng(0)
+    for columns in (*range(1, 70), 130):
+        dy = rng.standard_normal((37, columns)).astype(dtype)
+        right = np.add.accumulate(np.vstack([np.ones((1, columns), dtype), dy]), axis=0)[-1]
+        for lying in (dy, np.asfortranarray(dy), wider(dy)[:, 3:3 + columns]):
+            db = np.ones(columns, dtype)
+            kernel.column_sum(lying, db)
+            np.testing.assert_array_equal(db, right, f"{columns} columns")
