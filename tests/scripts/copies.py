@@ -27,7 +27,8 @@ class Copy:
         for name in ("minidl", "kernels", "tests", "bench", "docs", "examples"):
             if (ROOT / name).exists():
                 shutil.copytree(ROOT / name, self.source / name, symlinks=True,
-                                ignore=shutil.ignore_patterns("__pycache__", "build", "*.c", "*.html"))
+                                ignore=shutil.ignore_patterns(
+                                    "__pycache__", "build", "*.html", *(["*.c"] if name == "kernels" else [])))
         for path in ROOT.glob("*.*"):
             if path.is_file():
                 shutil.copy2(path, self.source)

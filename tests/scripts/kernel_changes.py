@@ -20,6 +20,8 @@ SPEED = re.compile(
     r"\b(fetch\w*|prefetch|fetched|behind|together|AHEAD|LINE_ELEMENTS|far_b|fetch_b|pack_a|lone|only|FAR|LARGE|WIDE"
     r"|SHORT|WORK_\w+|in_rows_of_tiles|relax|SPINS\w*|sched_yield|sleepers|giver|aside|CPU_\w+|HUGE_PAGE|madvise"
     r"|work|WORTH\w*|inline)\b")
+# How large memory is: one element less is what sanitizers see, not tests (sanitize.py).
+MEMORY = re.compile(r"\b[mc]alloc\(|\brealloc\(")
 # How much is done at a time. In memory that is as large as they say, a smaller one is as right.
 SIZES = re.compile(
     r"#define (PANEL_K|A_ELEMENTS|PATCH_\w+|PADDED_ELEMENTS|NARROW_ROWS|STRIP_COLS|UNIT_ROWS|LINE|MAX_THREADS)\b")
@@ -32,7 +34,8 @@ OTHERS = {"True": "False", "False": "True", "min(": "max(", "max(": "min(", "s0"
           "begin": "end", "end": "begin", "break": "continue", "continue": "break"}
 SPACED = re.compile(r"(?<= )(<=|>=|==|!=|<<|>>|//|&&|\|\||is not|not in|is|in|and|or|[-+*/%&|<>])(?= )")
 AUGMENTED = re.compile(r"(?<= )(\+|-|\*|//|/|\||&)=(?= )")
-WORD = re.compile(r"(?<![\w])(True|False|(?:min|max)\(|break|continue|(?:[abx]?s[01]|rows|cols|begin|end)(?![\w(]))")
+WORD = re.compile(r"(?<!\w)(?<!strict=)"
+                  r"(True|False|(?:min|max)\(|break|continue|(?:[abx]?s[01]|rows|cols|begin|end)(?![\w(]))")
 NUMBER = re.compile(r"(?<![\w.])(\d[\d_]*\.\d*(?:e[-+]?\d+)?|\d[\d_]*(?:e[-+]?\d+)?)(?=f?(?![\w.]))")
 INDEX = re.compile(r"(?<=[\w\])])\[(\w*[A-Za-z_]\w*)\]")
 NOT = re.compile(r"(?<!is )\bnot (?!in\b)|!(?=[\w(])|(?:(?<=[(\[])|(?<=[,=] )|(?<=return ))-(?=[\w(])")
@@ -101,8 +104,8 @@ def _statements(code: str, begin: int, end: int, c: bool) -> Iterator[tuple[int,
                 closed = -1
             if not c and re.match(r"\s*(cdef|ctypedef) (extern|struct|enum|class.*extern)", statement):
                 closed = indent
-            elif closed < 0 and not OMITTED.match(statement) and not SPEED.search(statement) \
-                    and not SIZES.search(statement) and not (c and re.match(r"\s*#define \w+\(", statement)):
+            elif closed < 0 and not OMITTED.match(statement) and not (c and re.match(r"\s*#define \w+\(", statement)) \
+                    and not any(kind.search(statement) for kind in (SPEED, MEMORY, SIZES)):
                 yield at, last
         at = last + 1
 

@@ -54,8 +54,8 @@ FAILED = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
 CLOSEST = {
     "target_dtype": ("test_kernels", "test_kernels_more", "test_elementary", "test_product_orders", "test_images",
                      "test_window_kernels", "test_sequence_kernels", "test_chain_kernels", "test_nothing_in_it"),
-    "python_dtype": ("test_capture", "test_capture_batches", "test_capture_changes", "test_capture_fit",
-                     "test_kernels_more", "test_linear_arrays", "test_stretches", "test_chain_kernels",
+    "python_dtype": ("test_kernels_more", "test_capture", "test_kernels", "test_chain_kernels", "test_capture_batches",
+                     "test_capture_changes", "test_capture_fit", "test_linear_arrays", "test_stretches",
                      "test_optimizer_chains"),
     "replay": ("test_capture_any", "test_recorded", "test_recorded_steps", "test_stretches_recorded", "test_staleness"),
 }

@@ -1,9 +1,9 @@
 """A copy's kernels with a change: built for one target, as quickly as it can be, and only what the change reaches.
 
-All modules are built once, hardly optimised, for one target: were there others without the change, the tests that compare
-targets would notice what they could not notice in the source. A change is first built for float32; where no test
-notices it, then for float64, whose tests may look closer. What Python calls is built for both at once where it shares
-a text with an arithmetic module, so that both agree on the structures between them.
+All modules are built once, hardly optimised, for one target: were there others without the change, the tests that
+compare targets would notice what they could not notice in the source. A change is first built for float32; where no
+test notices it, then for float64, whose tests may look closer. A text that modules of no type share is built for both
+at once, so that all agree on the structures between them.
 """
 from __future__ import annotations
 
