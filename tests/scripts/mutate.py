@@ -66,6 +66,7 @@ class Known:
 
     def __init__(self, left_out: Sequence[str]):
         self.seconds: dict[str, float] = {}
+        self.longest = 0.0  # of a test
         self.left_out = list(left_out)
 
     def learn(self, copy: Copy, files: Sequence[str]) -> None:
@@ -85,6 +86,7 @@ class Known:
             name = re.match(r"tests[.]\w+", case.get("classname") or case.get("name") or "")
             if name and (file := f"{name[0].replace('.', '/')}.py") in self.seconds:
                 self.seconds[file] += float(case.get("time") or 0)
+                self.longest = max(self.longest, float(case.get("time") or 0))
         print(f"without a change: {len(new)} test files, {time.monotonic() - begin:.0f} s", *failed,
               sep="\n    fails, and is left out: ", flush=True)
 
@@ -94,14 +96,17 @@ class Known:
         for some in (files[:PARTS[0]], files[PARTS[0]:PARTS[1]], files[PARTS[1]:]):
             self.learn(copy, some)
             seconds = 60 + 4 * sum(self.seconds.get(file, 0) for file in some)
+            limits = ["-o", f"faulthandler_timeout={30 + 4 * self.longest:.0f}",  # of a test
+                      "-o", "faulthandler_exit_on_timeout=true"]
             while some:
                 with copy.changed(changed):
-                    status, output = copy.test(["-x", *some, *without([*self.left_out, *flaky])], seconds)
+                    status, output = copy.test(["-x", *limits, *some, *without([*self.left_out, *flaky])], seconds)
                     if status in (0, 5):  # 5: all tests of these files were skipped
                         break
                     failed = FAILED.findall(output)
                     if status != 1 or not failed:
-                        return "time" if status is None else f"exit status {status}"
+                        late = status is None or "Timeout (" in output
+                        return "time" if late else f"exit status {status}"
                     again, _ = copy.test([failed[0]], seconds)
                 if again != 0:
                     return failed[0]
