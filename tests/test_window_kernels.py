@@ -19,6 +19,16 @@ NAMES = [name for name in kernels.of(np.float32).OPERATIONS
          if "tuple geometry" in getattr(kernels.of(np.float32), name).__doc__]
 FIELDS = 16
 GUARD = 33
+# Of what a convolution copies something is several times as large as the memory for it, so that it must take another
+# way or go by parts: the weight; those of all groups; the gradients, and the padded image, of a sample; a patch.
+BEYOND = {
+    "weight": (5, 19, 512, 3, 17, 128, 3, 3, 1, 1, 1, 1, 1, 0, 0, 1),
+    "groups": (4, 18, 2048, 3, 17, 8192, 2, 2, 1, 1, 1, 1, 256, 0, 0, 1),
+    "sample": (120, 120, 4, 119, 119, 20, 2, 2, 1, 1, 1, 1, 1, 0, 0, 1),
+    "padded": (100, 100, 8, 100, 100, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+    "patch": (6, 7, 1600, 4, 5, 33, 3, 3, 1, 1, 1, 1, 1, 0, 0, 1),
+    "patch in parts": (6, 7, 1600, 2, 2, 9, 3, 3, 2, 3, 2, 2, 1, 1, 1, 1),
+}
 
 every_target = pytest.mark.parametrize("target", kernels.targets())
 every_dtype = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda dtype: dtype.__name__)
@@ -99,6 +109,21 @@ def test_a_kernel_computes_what_its_twin_says(name, dtype, target):
         else:
             np.testing.assert_allclose(parts[-1], wanted[-1], rtol=4 * np.finfo(dtype).eps,
                                        atol=20 * np.finfo(dtype).eps, err_msg=str(geometry))
+
+
+@every_dtype
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("geometry", BEYOND.values(), ids=BEYOND)
+def test_what_is_copied_need_not_fit_into_the_memory_for_it(geometry, name, dtype):
+    *inputs, output = arrays(name, geometry, 2, dtype, np.random.default_rng(1), True)
+    wanted, start = output.copy(), output.copy()
+    getattr(reference, name)(*inputs, wanted, geometry)
+    for target in kernels.targets():
+        output[...] = start
+        getattr(kernels.load(target, dtype), name)(*inputs, output, geometry)
+        np.testing.assert_array_equal(output, wanted, target)
+        memory = output.base
+        assert (memory[:GUARD] == 12345).all() and (memory[-GUARD:] == 12345).all(), "wrote outside its output"
 
 
 @every_dtype
