@@ -86,29 +86,55 @@ def arrays(name, geometry, rows, dtype, rng, integers: bool) -> list:
 @pytest.mark.parametrize("name", PARTS)
 def test_a_kernel_computes_what_its_twin_says(name, dtype, target):
     """Exactly for small integers; for others to the rounding of the sums."""
-    module, draw, rng = kernels.load(target, dtype), random.Random(name), np.random.default_rng(1)
+    draw, rng = random.Random(name), np.random.default_rng(1)
     for number in range(150):
-        geometry, rows, integers = drawn(draw, name), draw.choice([1, 1, 2, 5, 13, 50]), number % 3 > 0
-        parts = arrays(name, geometry, rows, dtype, rng, integers)
-        if name == "convolution" and number % 2:
-            parts[2] = None
-        if name.startswith("max") and number % 5 == 0:
-            x = parts[PARTS[name].index("x")]
-            x[rng.random(x.shape) < 0.1] = np.nan
-            x[rng.random(x.shape) < 0.1] = -np.inf
-        wanted = [None if a is None else a.copy() for a in parts]
-        getattr(reference, name)(*wanted, geometry)
-        before = [None if a is None else a.tobytes() for a in parts[:-1]]
-        getattr(module, name)(*parts, geometry)
-        assert [None if a is None else a.tobytes() for a in parts[:-1]] == before
-        memory = parts[-1].base
-        assert (memory[:GUARD] == 12345).all() and (memory[-GUARD:] == 12345).all(), "wrote outside its output"
-        if name in CONVOLUTIONS and not integers:
-            scale = abs(wanted[-1]).max() * np.finfo(dtype).eps * 400
-            np.testing.assert_allclose(parts[-1], wanted[-1], rtol=0, atol=scale, err_msg=str(geometry))
-        else:
-            np.testing.assert_allclose(parts[-1], wanted[-1], rtol=4 * np.finfo(dtype).eps,
-                                       atol=20 * np.finfo(dtype).eps, err_msg=str(geometry))
+        geometry, rows = drawn(draw, name), draw.choice([1, 1, 2, 5, 13, 50])
+        check(kernels.load(target, dtype), name, geometry, rows, dtype, rng, number)
+
+
+def check(module, name, geometry, rows, dtype, rng, number: int):
+    """A call beside its twin's; ``number`` says of which numbers, and with what left out."""
+    integers = number % 3 > 0
+    parts = arrays(name, geometry, rows, dtype, rng, integers)
+    if name == "convolution" and number % 2:
+        parts[2] = None
+    if name.startswith("max") and number % 5 == 0:
+        x = parts[PARTS[name].index("x")]
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[rng.random(x.shape) < 0.1] = -np.inf
+    wanted = [None if a is None else a.copy() for a in parts]
+    getattr(reference, name)(*wanted, geometry)
+    before = [None if a is None else a.tobytes() for a in parts[:-1]]
+    getattr(module, name)(*parts, geometry)
+    assert [None if a is None else a.tobytes() for a in parts[:-1]] == before
+    memory = parts[-1].base
+    assert (memory[:GUARD] == 12345).all() and (memory[-GUARD:] == 12345).all(), "wrote outside its output"
+    if name in CONVOLUTIONS and not integers:
+        scale = abs(wanted[-1]).max() * np.finfo(dtype).eps * 400
+        np.testing.assert_allclose(parts[-1], wanted[-1], rtol=0, atol=scale, err_msg=str(geometry))
+    else:
+        np.testing.assert_allclose(parts[-1], wanted[-1], rtol=4 * np.finfo(dtype).eps,
+                                   atol=20 * np.finfo(dtype).eps, err_msg=str(geometry))
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("name", PARTS)
+def test_lines_may_be_longer_than_vectors_and_tiles(name, dtype, target):
+    """Windows beside each other, as in most networks, and others; lines of all lengths around those of vectors."""
+    module, rng = kernels.load(target, dtype), np.random.default_rng(1)
+    windows = {(2, 2): (1, 2, 3, 4, 5, 8, 16), (3, 1): (1, 2, 6), (3, 2): (1, 3, 17)}  # (kernel, stride): channels
+    number = 0
+    for (kernel, stride), many in windows.items():
+        for channels in many:
+            for out in (7, 8, 9, 16, 17, 33):
+                number += 1
+                left_over = number % 2  # columns and lines that no window reaches
+                height, width = (stride * (n - 1) + kernel + left_over for n in (2, out))
+                outputs = (1, 6, 17)[number % 3] if name in CONVOLUTIONS else channels
+                geometry = (height, width, channels, 2, out, outputs, kernel, kernel, stride, stride, 1, 1, 1, 0, 0,
+                            0 if "average" in name else 1)
+                check(module, name, geometry, 1 + number % 3, dtype, rng, number)
 
 
 @every_dtype
