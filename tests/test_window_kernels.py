@@ -19,6 +19,7 @@ NAMES = [name for name in kernels.of(np.float32).OPERATIONS
          if "tuple geometry" in getattr(kernels.of(np.float32), name).__doc__]
 FIELDS = 16
 GUARD = 33
+AROUND = -12345.5  # the numbers there: none that a ReLU, a magnitude or a rounding would leave as it is
 # Of what a convolution copies something is several times as large as the memory for it, so that it must take another
 # way or go by parts: the weight; those of all groups; the gradients, and the padded image, of a sample; a patch.
 BEYOND = {
@@ -75,7 +76,7 @@ def arrays(name, geometry, rows, dtype, rng, integers: bool) -> list:
         shape = shapes(geometry, rows)[part]
         values = rng.integers(-3, 4, shape) if integers else rng.standard_normal(shape)
         made.append(np.ascontiguousarray(values.astype(dtype)))
-    memory = np.full(made[-1].size + 2 * GUARD, 12345, dtype)
+    memory = np.full(made[-1].size + 2 * GUARD, AROUND, dtype)
     made[-1], start = memory[GUARD:-GUARD].reshape(made[-1].shape), made[-1]
     made[-1][...] = start
     return made
@@ -108,7 +109,7 @@ def check(module, name, geometry, rows, dtype, rng, number: int):
     getattr(module, name)(*parts, geometry)
     assert [None if a is None else a.tobytes() for a in parts[:-1]] == before
     memory = parts[-1].base
-    assert (memory[:GUARD] == 12345).all() and (memory[-GUARD:] == 12345).all(), "wrote outside its output"
+    assert (memory[:GUARD] == AROUND).all() and (memory[-GUARD:] == AROUND).all(), "wrote outside its output"
     if name in CONVOLUTIONS and not integers:
         scale = abs(wanted[-1]).max() * np.finfo(dtype).eps * 400
         np.testing.assert_allclose(parts[-1], wanted[-1], rtol=0, atol=scale, err_msg=str(geometry))
@@ -149,7 +150,7 @@ def test_what_is_copied_need_not_fit_into_the_memory_for_it(geometry, name, dtyp
         getattr(kernels.load(target, dtype), name)(*inputs, output, geometry)
         np.testing.assert_array_equal(output, wanted, target)
         memory = output.base
-        assert (memory[:GUARD] == 12345).all() and (memory[-GUARD:] == 12345).all(), "wrote outside its output"
+        assert (memory[:GUARD] == AROUND).all() and (memory[-GUARD:] == AROUND).all(), "wrote outside its output"
 
 
 @every_dtype
@@ -217,7 +218,7 @@ def test_what_does_not_fit_is_refused(name, dtype):
         geometry[draw.randrange(FIELDS)] = draw.choice([-2**62, -7, -3, -1, 0, 1, 2, 4, 2**20, 2**40])
         with contextlib.suppress(ValueError):
             function(*parts, tuple(geometry))
-        assert (parts[-1].base[:GUARD] == 12345).all() and (parts[-1].base[-GUARD:] == 12345).all()
+        assert (parts[-1].base[:GUARD] == AROUND).all() and (parts[-1].base[-GUARD:] == AROUND).all()
     for wrong in ((), (1,) * 15, (1,) * 17):
         with pytest.raises(ValueError, match="geometry"):
             function(*parts, wrong)

@@ -23,8 +23,8 @@ OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast
              ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
              ast.LShift: ast.RShift, ast.RShift: ast.LShift}
 # Arguments and constants that only say how something is to be done fast, or guard what cannot come.
-PERFORMANCE = {"copy", "strict", "flush", "maxsize", "exist_ok", "missing_ok", "BLOCK", "STEP", "TIMEOUT", "__slots__",
-               "__all__", "__array_priority__"}
+PERFORMANCE = {"copy", "strict", "flush", "maxsize", "exist_ok", "missing_ok", "BLOCK", "STEP", "TIMEOUT", "SECONDS",
+               "SAMPLE", "__slots__", "__all__", "__array_priority__"}
 COMMUTATIVE = {"max", "min", "add", "multiply", "hypot", "maximum", "minimum", "gcd", "isinstance", "issubclass"}
 # Functions whose texts are parts of messages.
 MESSAGES = re.compile(r"_?(check|expected|described|unsupported|positive_int|unknown|named|arrays_of|print|like)")
