@@ -1,7 +1,7 @@
 """The networks that are timed, one training step of each: with minidl, and by hand in NumPy.
 
-A step is forward, softmax cross-entropy, backward and plain SGD, in float32. Every rival begins with
-the same weights and sees the same batch. The others stand in files of their own, ``rival_*.py``.
+A step is forward, softmax cross-entropy (P: mean squared error), backward and plain SGD, in float32. Every rival
+begins with the same weights and sees the same batch. The others stand in files of their own, ``rival_*.py``.
 """
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 
 import minidl
 
-WIDTHS = {"S": (2, 25, 25, 25, 2), "M": (784, 128, 10), "M3": (784, 256, 256, 10), "L": (784, 1024, 1024, 10)}
+WIDTHS = {"S": (2, 25, 25, 25, 2), "M": (784, 128, 10), "M3": (784, 256, 256, 10), "L": (784, 1024, 1024, 10),
+          "RL": (4, 120, 84, 2), "P": (1446, 512, 256, 64, 1)}
 LEARNING_RATE = 0.01
 
 
@@ -22,10 +23,17 @@ def is_tanh(network: str) -> bool:
     return network == "S"
 
 
+def is_regression(network: str) -> bool:
+    """P predicts one number; the others tell classes apart."""
+    return WIDTHS[network][-1] == 1
+
+
 def batch(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (size, in), normal, and labels (size,)."""
+    """x (size, in), normal, and labels (size,), or normal targets (size, 1)."""
     rng = np.random.default_rng(size)
     x = rng.standard_normal((size, WIDTHS[network][0]), np.float32)
+    if is_regression(network):
+        return x, rng.standard_normal((size, 1), np.float32)
     return x, rng.integers(0, WIDTHS[network][-1], size)
 
 
@@ -63,7 +71,7 @@ class Minidl:
         self.model = minidl.nn.Sequential(layers[:-1])
         for parameter, value in zip(self.model.parameters(), weights(network), strict=True):
             parameter.data = value.T
-        self.criterion = minidl.nn.CrossEntropyLoss()
+        self.criterion = minidl.nn.MSELoss() if is_regression(network) else minidl.nn.CrossEntropyLoss()
         self.optimizer = minidl.optim.SGD(self.model.parameters(), lr=LEARNING_RATE)
 
     def predict(self) -> np.ndarray:
@@ -118,6 +126,7 @@ class ByHand:
     def __init__(self, network: str, size: int, dtype=np.float32):
         x, self.y = batch(network, size)
         self.x, self.rows, self.tanh = x.astype(dtype), np.arange(size), is_tanh(network)
+        self.squared = is_regression(network)
         values = [value.astype(dtype) for value in weights(network)]
         self.layers = list(zip(values[::2], values[1::2], strict=True))
 
@@ -137,13 +146,7 @@ class ByHand:
 
     def step(self) -> float:
         *inputs, z = self.forward()
-        z -= z.max(axis=1, keepdims=True)
-        p = np.exp(z, out=z)
-        p /= p.sum(axis=1, keepdims=True)
-        loss = -np.log(p[self.rows, self.y]).mean()
-        p[self.rows, self.y] -= 1
-        p /= len(p)
-        gradient = p
+        loss, gradient = self.squared_error(z) if self.squared else self.cross_entropy(z)
         for i in reversed(range(len(self.layers))):
             (w, b), x = self.layers[i], inputs[i]
             dw, db = x.T @ gradient, gradient.sum(axis=0)
@@ -154,6 +157,23 @@ class ByHand:
             w -= dw
             b -= LEARNING_RATE * db
         return float(loss)
+
+    def cross_entropy(self, z: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean, and its derivative in the place of z."""
+        z -= z.max(axis=1, keepdims=True)
+        p = np.exp(z, out=z)
+        p /= p.sum(axis=1, keepdims=True)
+        loss = -np.log(p[self.rows, self.y]).mean()
+        p[self.rows, self.y] -= 1
+        p /= len(p)
+        return float(loss), p
+
+    def squared_error(self, z: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean, and its derivative in the place of z."""
+        z -= self.y
+        loss = np.square(z).mean()
+        z *= 2 / z.size
+        return float(loss), z
 
     def weights(self) -> list[np.ndarray]:
         return [value for layer in self.layers for value in layer]

@@ -25,6 +25,9 @@ def forward(parameters, x, tanh: bool):
 
 
 def loss(parameters, x, y, tanh: bool):
+    """Squared error for targets that are floats, cross-entropy for labels."""
+    if jnp.issubdtype(y.dtype, jnp.floating):
+        return jnp.mean(jnp.square(forward(parameters, x, tanh) - y))
     log_p = jax.nn.log_softmax(forward(parameters, x, tanh))
     return -jnp.mean(jnp.take_along_axis(log_p, y[:, None], axis=1))
 
@@ -47,7 +50,7 @@ class Jit:
 
     def __init__(self, network: str, size: int):
         x, y = batch(network, size)
-        self.x, self.y = jnp.asarray(x), jnp.asarray(y.astype(np.int32))
+        self.x, self.y = jnp.asarray(x), jnp.asarray(y if y.dtype.kind == "f" else y.astype(np.int32))
         flat = [jnp.array(value) for value in weights(network)]
         self.parameters = list(zip(flat[::2], flat[1::2], strict=True))
         self.tanh = is_tanh(network)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import machine
 import numpy as np
-from networks import LEARNING_RATE, WIDTHS, batch, is_tanh, weights
+from networks import LEARNING_RATE, WIDTHS, batch, is_regression, is_tanh, weights
 
 try:
     import torch
@@ -26,7 +26,7 @@ class PyTorch:
         with torch.no_grad():
             for parameter, value in zip(self.model.parameters(), weights(network), strict=True):
                 parameter.copy_(torch.from_numpy(value.T))
-        self.criterion = torch.nn.CrossEntropyLoss()
+        self.criterion = torch.nn.MSELoss() if is_regression(network) else torch.nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, fused=True)
 
     def predict(self) -> np.ndarray:

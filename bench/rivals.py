@@ -26,7 +26,7 @@ from workers import Workers  # noqa: E402
 from minidl import kernels  # noqa: E402
 
 STEPS = [*(("S", size) for size in (4, 16, 100, 128)),
-         *((network, size) for network in ("M", "M3", "L") for size in (16, 128))]
+         *((network, size) for network in ("M", "M3", "L") for size in (16, 128)), ("RL", 64), ("P", 128)]
 PREDICTIONS = [(network, size) for network in WIDTHS for size in (1, 64)]
 
 

@@ -6,6 +6,7 @@ cdef extern from "threads.h" nogil:
     ctypedef void (*part_function)(void* context, int thread, int threads) noexcept
     void run_parts(part_function function, void* context, int threads) noexcept
     void wait_for_others(int threads, unsigned int barrier) noexcept
+    long work_for_threads(long usual) noexcept
     const int MAX_THREADS
 
 cdef extern from * nogil:

@@ -35,7 +35,8 @@ cdef str CHANGED = (
 cdef dict DIVIDED = {"sum": BY_NOTHING, "rows": BY_BATCH, "elements": BY_NUMBERS}
 
 cdef enum:
-    WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings
+    WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings, usually
+    FEW_ROWS = 16           # below which it takes three times as many, since tiles of rows cannot be shared well
     SHORT = 8               # columns of a row up to which a loop copies it faster than a call
     WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the rows of the batch
 
@@ -110,7 +111,7 @@ cdef class Program:
     cdef Matrix gathered, gathered_target
     cdef readonly bint running
     cdef readonly object target    # the batch's, for a loss that is a Python function
-    cdef bint late_labels, python_after_loss, entered, asks_target
+    cdef bint late_labels, python_after_loss, entered, asks_target, shares_columns
 
     def __cinit__(self, Operations operations, Py_ssize_t capacity, Py_ssize_t width, Py_ssize_t classes,
                   Py_ssize_t target_width):
@@ -208,6 +209,7 @@ cdef class Program:
         """Describe the product with a weight of depth x cols."""
         call.depth, call.cols = depth, cols
         call.partition = BY_COLUMNS if cols >= 4 * self.operations.table.panel and depth * cols >= WIDE else BY_ROWS
+        self.shares_columns |= call.partition == BY_COLUMNS
         self.work += depth * cols
         return 0
 
@@ -485,8 +487,15 @@ cdef class Program:
         """Run these calls, none of which is a Python function."""
         cdef Region region
         region.calls, region.rows, region.count, region.panel = &self.calls[begin], rows, end - begin, self.panel
-        region.parts = thread_count if rows * self.work > WORK_FOR_TWO else 1
+        region.parts = 1 if thread_count == 1 or not self.shared_pays(rows) else thread_count
         run_parts(run_region, &region, region.parts)
+
+    cdef bint shared_pays(self, Py_ssize_t rows) noexcept nogil:
+        """Whether a pass over so many rows is faster on several threads."""
+        cdef Py_ssize_t work = rows * self.work
+        if rows < FEW_ROWS and not self.shares_columns:
+            work //= 3
+        return work > WORK_FOR_TWO and work > work_for_threads(WORK_FOR_TWO)
 
     cdef int set_batch(self, const Matrix* x, const Matrix* t) noexcept nogil:
         """Point the calls to this batch and these rows of the target."""

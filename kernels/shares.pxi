@@ -4,6 +4,7 @@
 cdef extern from "threads.h" nogil:
     ctypedef void (*part_function)(void* context, int part, int parts) noexcept
     void run_parts(part_function function, void* context, int parts) noexcept
+    long work_for_threads(long usual) noexcept
     const int MAX_THREADS
 
 cdef enum Axis:
@@ -19,7 +20,7 @@ cdef enum Moves:
     MOVES_START = 8
 
 cdef enum:
-    WORK_FOR_THREADS = 400_000  # multiply-adds of a call below which a second thread costs more than it brings
+    WORK_FOR_THREADS = 400_000  # multiply-adds of a call below which a second thread costs more than it brings, usually
     ROWS_TOGETHER = 12          # of a product: whole tiles
     COLUMNS_TOGETHER = 32       # whole panels
 
@@ -108,7 +109,8 @@ cdef void run_share(void* context, int part, int parts) noexcept nogil:
 cdef inline void run_shared(Call* call, Py_ssize_t rows, Py_ssize_t work, const Sharing* sharing) noexcept nogil:
     """Run a call, on several threads if it may be shared and is worth it."""
     cdef SharedCall shared
-    if thread_count == 1 or work < WORK_FOR_THREADS or sharing.axis == NOT_SHARED:
+    if (thread_count == 1 or work < WORK_FOR_THREADS or sharing.axis == NOT_SHARED
+            or work < work_for_threads(WORK_FOR_THREADS)):
         call.run(call, rows)
         return
     shared.call, shared.sharing, shared.rows = call, sharing, rows

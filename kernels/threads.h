@@ -15,6 +15,7 @@ typedef void (*part_function)(void *context, int part, int parts);
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 #ifdef __linux__
 #include <unistd.h>
 #endif
@@ -140,9 +141,43 @@ static void wait_for_others(int parts, unsigned barrier) { /* barrier: how many 
   for (int i = 0; __atomic_load_n(&pool.arrived, __ATOMIC_ACQUIRE) < (barrier + 1) * (unsigned)parts; i++)
     relax(i);
 }
+
+#define MEETINGS 8     /* barriers of a job, as many as a small step has */
+#define TRIES 15
+#define USUAL_TIME 2500 /* nanoseconds of such a job where the thresholds of work were found */
+
+static void only_meet(void *context, int part, int parts) {
+  for (unsigned barrier = 0; barrier < MEETINGS; barrier++)
+    wait_for_others(parts, barrier);
+}
+
+/* The work from which two threads are faster than one, where it is ``usual`` on a processor whose cores see each
+   other's writes in the usual time. It is measured once, in some 50 microseconds: others take several times as long. */
+static long work_for_threads(long usual) {
+  static long measured; /* the median time of a job; 0: not yet */
+  long median = __atomic_load_n(&measured, __ATOMIC_RELAXED);
+  if (median == 0) {
+    long times[TRIES];
+    for (int i = 0; i < TRIES; i++) {
+      struct timespec begin, end;
+      clock_gettime(CLOCK_MONOTONIC, &begin);
+      run_parts(only_meet, NULL, 2);
+      clock_gettime(CLOCK_MONOTONIC, &end);
+      long time = (end.tv_sec - begin.tv_sec) * 1000000000L + end.tv_nsec - begin.tv_nsec;
+      int place = i;
+      for (; place > 0 && times[place - 1] > time; place--)
+        times[place] = times[place - 1];
+      times[place] = time;
+    }
+    median = times[TRIES / 2] > 0 ? times[TRIES / 2] : 1;
+    __atomic_store_n(&measured, median, __ATOMIC_RELAXED);
+  }
+  return median <= USUAL_TIME ? usual : median < 10 * USUAL_TIME ? usual * median / USUAL_TIME : usual * 10;
+}
 #else
 static void run_parts(part_function function, void *context, int parts) { function(context, 0, 1); }
 static void wait_for_others(int parts, unsigned barrier) {}
+static long work_for_threads(long usual) { return usual; }
 #endif
 
 #endif

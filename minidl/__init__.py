@@ -63,9 +63,10 @@ inf, nan, pi = float("inf"), float("nan"), 3.141592653589793
 # models in other forms.
 _DTYPES = {"bool": "bool_", "double": "float64", "float": "float32", "int": "int32"}
 _PACKAGES = ("distributions", "utils")
-_LATER = {"Ensemble": "training.ensemble", "ExportError": "export.recording", "export_c": "export.c_file",
-          "fit_many": "training.many", "from_onnx": "export.onnx_module", "from_torch": "export.pytorch",
-          "to_onnx": "export.onnx_file", "to_torch": "export.pytorch"}
+_LATER = {"Ensemble": "training.ensemble", "ExportError": "export.recording",
+          "cross_val_score": "training.cross_validation", "export_c": "export.c_file", "fit_many": "training.many",
+          "from_onnx": "export.onnx_module", "from_torch": "export.pytorch", "to_onnx": "export.onnx_file",
+          "to_torch": "export.pytorch"}
 
 # The public names; the package's other attributes are the modules that they come from.
 __all__ = sorted([

@@ -67,6 +67,31 @@ def test_same_numbers_in_processes_and_in_any_order():
     assert numbers(one) == numbers(other)
 
 
+@pytest.mark.parametrize("trial", [DiskTrial(QUICK), DiskTrial(replace(QUICK, epochs=6, lr=3.0), select=True),
+                                   DiskTrial(replace(QUICK, dropout=0.5, scheduler="cyclic"), centre=(0.0, 0.0))])
+def test_many_rounds_have_the_outcomes_of_single_ones(trial):
+    seeds = [(0, 1), (0, 2), 7]
+    for many, seed in zip(trial.many(seeds), seeds, strict=True):
+        single = trial(seed)
+        for name in ("train_error", "test_error"):
+            assert getattr(many, name) == getattr(single, name)
+        assert many.history.iteration_loss == single.history.iteration_loss
+        assert many.history.validation_loss == single.history.validation_loss
+        for name in ("points", "labels", "predicted"):
+            np.testing.assert_array_equal(getattr(many, name), getattr(single, name))
+        assert {name: array.tobytes() for name, array in many.weights.items()} == {
+            name: array.tobytes() for name, array in single.weights.items()}
+
+
+def test_many_rounds_raise_the_error_of_one():
+    trial = DiskTrial(replace(QUICK, loss="mse_sum", lr=1e6))
+    with pytest.raises(FloatingPointError) as single:
+        trial(0)
+    with pytest.raises(FloatingPointError) as many:
+        trial.many([0, 1])
+    assert str(many.value) == str(single.value)
+
+
 def test_rounds_differ_and_seeds_differ():
     experiments = [small(a=DiskTrial(QUICK))]
     runs = [numbers(reproduce(experiments, seed=seed, rounds=2, executor="serial", progress=False))

@@ -43,7 +43,7 @@ def test_the_most_samples(dataset, most):
 @pytest.mark.parametrize("samples, trained", [(None, 1000), (100, 100)])
 def test_the_parts_of_the_disk(samples, trained):
     settings = sweep_task.complete({"dataset": "disk", "samples": samples, "split_seed": 3})
-    (X, y), (Xd, yd), transform = sweep_task._parts(settings, None)
+    (X, y), (Xd, yd), transform = sweep_task.parts(settings, None)
     assert transform is None and len(X) == len(y) == trained and len(Xd) == len(yd) == 1000
     generator = np.random.default_rng(3)
     (A, a), (B, b) = data.split(*data.disk(2000, seed=generator), sizes=(trained, 1000), seed=generator)
@@ -61,12 +61,12 @@ def test_the_parts_of_mnist(monkeypatch):
     sweep_task._mnist.cache_clear()
     try:
         settings = sweep_task.complete({"samples": 30, "split_seed": 4})
-        (X, y), (Xd, yd), transform = sweep_task._parts(settings, "there")
+        (X, y), (Xd, yd), transform = sweep_task.parts(settings, "there")
         assert (len(X), len(Xd)) == (30, 10_000) and transform is data.scaled and folders == ["there"]
         order = np.random.default_rng(4).permutation(60_000)
         assert y.tolist() == labels[order[:30]].tolist() and yd.tolist() == labels[order[30:10_030]].tolist()
         assert (X[:, 0, 0] == y).all() and (Xd[:, 1, 1] == yd).all()
-        assert len(sweep_task._parts(sweep_task.complete({}), "there")[0][0]) == 50_000
+        assert len(sweep_task.parts(sweep_task.complete({}), "there")[0][0]) == 50_000
         assert folders == ["there"]  # read once
     finally:
         sweep_task._mnist.cache_clear()

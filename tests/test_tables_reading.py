@@ -1,5 +1,8 @@
 """Reading tables: each format gives the same columns, and what is wrong is told with its place."""
 import datetime
+import struct
+import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -118,6 +121,78 @@ def test_other_files_that_are_no_table(tmp_path, name, write, message):
     write(tmp_path / name)
     with pytest.raises(TableError, match=message):
         read(tmp_path / name)
+
+
+def header(shape, descr="'<f8'"):
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) + 1) + text + b"\n"
+
+
+@pytest.mark.parametrize("content", [
+    header("(1000000000000000,)"), header("(-1, 2)") + bytes(16), header("(2, 2)") + bytes(31),
+    header("(2, 2)") + bytes(33), header("(2, 2)", "'<U99999999'"), header("(2,)", "'|O'") + bytes(16),
+    header("(2**99, 2)"), header("(" * 5000), header("-" * 5000 + "1"), header("(9, ) * 9**9"),
+    b"\x93NUMPY\x07\x00" + bytes(40), b"\x93NUMPY\x02\x00" + b"\xff" * 4 + bytes(60),
+], ids=lambda content: str(content[8:60]))
+def test_arrays_that_announce_what_they_do_not_hold(tmp_path, content):
+    (tmp_path / "t.npy").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    for name in ("t.npy", "t.npz"):
+        tracemalloc.start()
+        with pytest.raises(TableError, match=name):
+            read(tmp_path / name)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 32 << 20
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("code", [0xD7FF, 0xD800, 0xDFFF, 0xE000, 0x10FFFF, 0x110000, 0xFFFFFFFF])
+def test_text_is_of_characters(tmp_path, code, order):
+    codes = np.array([97, code, 98, 99], order + "u4")
+    np.save(tmp_path / "t.npy", codes.view([("y", order + "U2")]))
+    if 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+        with pytest.raises(TableError, match=r"t.npy, column 'y': expected text"):
+            read(tmp_path / "t.npy")
+    else:
+        assert read(tmp_path / "t.npy").column("y").tolist() == [f"a{chr(code)}", "bc"]
+
+
+def test_truth_values_are_of_0_and_1(tmp_path):
+    np.savez(tmp_path / "t.npz", a=np.array([0, 1, 2], np.uint8).view(bool))
+    with pytest.raises(TableError, match=r"t.npz, column 'a': expected truth values"):
+        read(tmp_path / "t.npz")
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_holds(tmp_path):
+    np.savez_compressed(tmp_path / "t.npz", a=np.zeros(8 << 20))
+    with pytest.raises(TableError, match=r"t.npz: .*bytes unpacked, got 67108992"):
+        read(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.npy"])
+def test_changed_bytes_are_a_table_or_an_error(tmp_path, name):
+    rng = np.random.default_rng(0)
+    path = tmp_path / name
+    if name == "t.npz":
+        np.savez(path, a=np.arange(6.0), b=np.array(list("abcdef")), c=np.arange(6) > 2)
+    else:
+        np.save(path, np.array([(1, "a"), (2, "b")], [("x", int), ("y", "U3")]))
+    whole = path.read_bytes()
+    for _ in range(3000):
+        content = bytearray(whole)
+        for place in rng.integers(len(content), size=rng.integers(1, 4)):
+            content[place] = rng.integers(256)
+        path.write_bytes(content[:rng.integers(len(content))] if rng.random() < 0.2 else content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, of headers that old versions wrote
+            try:
+                table = read(path)
+            except TableError as error:
+                assert name in str(error)
+            else:
+                assert len({len(values) for values in table.columns.values()}) == 1
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -18,6 +18,7 @@ from ..sweep.log import LOG, Run
 from ..sweep.sweeping import grid, sweep
 from ..sweep.table import summary, varying
 from ..sweep.task import NUMBERS, SETTINGS, complete, train
+from ..sweep.together import together
 from ..training.progress import say
 from .common import INTERRUPTED, USAGE, CommandError, beside_runs, can_plot, whole
 
@@ -87,7 +88,7 @@ def _sweep(args: argparse.Namespace) -> list[Run]:
         mnist(folder)  # found or downloaded once, not by every worker at the same time
     executors.opened(args.executor)  # a wrong name is an error before a folder is made
     return sweep(functools.partial(train, folder=folder), configurations, seeds, executor=args.executor,
-                 path=writable_folder(args.out) / LOG, retry_failed=args.retry_failed)
+                 path=writable_folder(args.out) / LOG, retry_failed=args.retry_failed, together=together(folder))
 
 
 def _configurations(args: argparse.Namespace) -> list[dict[str, Any]]:

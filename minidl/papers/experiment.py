@@ -36,7 +36,8 @@ class Experiment:
 
     trials : each a function, of module level or a frozen dataclass, from the seed of a round, a sequence
         of ints, to an outcome with the quantities of the rows as attributes. All trials of one round get
-        the same seed.
+        the same seed. One whose ``side_by_side`` is True has a method ``many``, from the seeds of all
+        rounds to their outcomes.
     figures : writes PNGs for {trial: outcomes} to a folder; needs matplotlib.
     needs : {trial: the library that it cannot run without}; without it, its rows are left out.
     notes : what a reader of the tables should know.

@@ -1,14 +1,14 @@
-"""Run experiments: every trial of every round is one task, on any executor, with the same numbers on each."""
+"""Run experiments: the rounds of a trial are one task, or several, on any executor, with the same numbers on each."""
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import Any
 
 from ..sweep import executors
 from ..training.progress import Bar
-from .experiment import Experiment, Outcomes
+from .experiment import Experiment, Outcomes, Trial
 
 
 def reproduce(experiments: Iterable[Experiment], *, seed: int = 0, rounds: int | None = None,
@@ -21,25 +21,42 @@ def reproduce(experiments: Iterable[Experiment], *, seed: int = 0, rounds: int |
 
     What a trial raises is raised here, and what has not begun then is cancelled.
     """
-    tasks = [(experiment.name, name, round_, trial)
+    tasks = [(experiment.name, name, chunk, trial)
              for experiment in experiments for name, trial in available(experiment).items()
-             for round_ in range(rounds or experiment.rounds)]
+             for chunk in _chunks(trial, rounds or experiment.rounds)]
     outcomes: dict[tuple[str, str, int], Any] = {}
-    with executors.opened(executor) as pool, Bar(len(tasks)) as bar:
-        futures = {pool.submit(trial, (seed, round_)): (experiment, name, round_)
-                   for experiment, name, round_, trial in tasks}
+    with executors.opened(executor) as pool, Bar(sum(len(chunk) for *_, chunk, _ in tasks)) as bar:
+        futures = {pool.submit(_outcomes, trial, [(seed, round_) for round_ in chunk]): (experiment, name, chunk)
+                   for experiment, name, chunk, trial in tasks}
         try:
             for future in as_completed(futures):
-                outcomes[futures[future]] = future.result()
+                experiment, name, chunk = futures[future]
+                outcomes |= {(experiment, name, round_): one
+                             for round_, one in zip(chunk, future.result(), strict=True)}
                 if progress:
-                    bar.show(len(outcomes), futures[future][0])
+                    bar.show(len(outcomes), experiment)
         finally:
             for future in futures:
                 future.cancel()
     grouped: dict[str, dict[str, list]] = {}
-    for experiment, name, round_, _ in tasks:
-        grouped.setdefault(experiment, {}).setdefault(name, []).append(outcomes[experiment, name, round_])
+    for experiment, name, chunk, _ in tasks:
+        grouped.setdefault(experiment, {}).setdefault(name, []).extend(
+            outcomes[experiment, name, round_] for round_ in chunk)
     return grouped  # type: ignore[return-value]
+
+
+def _chunks(trial: Trial, rounds: int) -> list[range]:
+    """The rounds of each task: all of them for a trial that trains many networks side by side."""
+    if getattr(trial, "side_by_side", False):
+        return [range(rounds)]
+    return [range(round_, round_ + 1) for round_ in range(rounds)]
+
+
+def _outcomes(trial: Trial, seeds: Sequence[Sequence[int]]) -> list[Any]:
+    """In the worker."""
+    if getattr(trial, "side_by_side", False):
+        return trial.many(seeds)  # type: ignore[attr-defined]
+    return [trial(seed) for seed in seeds]
 
 
 def available(experiment: Experiment) -> dict[str, Callable]:

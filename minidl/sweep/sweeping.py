@@ -10,6 +10,7 @@ tasks run changes no result:
 """
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -19,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +29,20 @@ from . import executors
 from .log import Log, Run, identity
 
 Settings = dict[str, Any]
+Item = tuple[Settings, int]  # settings and seed of a run
 Task = Callable[[Settings, int], dict[str, Any]]
+
+
+class Together(NamedTuple):
+    """How runs are made together that cost less than to hand each of them to a worker.
+
+    chunks : parts a list of (settings, seed) into lists of those that one worker makes together.
+    results : the results of such a list, as the task gives them; None for a run that the task is to make by itself,
+        such as one that fails. Of module level and importable, as the task. If it raises, all are made by themselves.
+    """
+
+    chunks: Callable[[Sequence[Item]], list[list[Item]]]
+    results: Callable[[Sequence[Item]], list[dict[str, Any] | None]]
 
 
 def grid(**axes: Iterable) -> list[Settings]:
@@ -51,7 +65,7 @@ def grid(**axes: Iterable) -> list[Settings]:
 
 def sweep(task: Task, configurations: Iterable[Settings], seeds: Iterable[int] = (0,), *,
           executor: Executor | str = "processes", path: str | os.PathLike | None = None,
-          retry_failed: bool = False, progress: bool = True) -> list[Run]:
+          retry_failed: bool = False, progress: bool = True, together: Together | None = None) -> list[Run]:
     """``task(settings, seed)`` for each configuration and seed; the Runs, in that order.
 
     task : of module level and importable where it runs; functools.partial may bind what is not a setting,
@@ -64,6 +78,7 @@ def sweep(task: Task, configurations: Iterable[Settings], seeds: Iterable[int] =
         except, with ``retry_failed``, those that failed. A sweep may come back with more configurations,
         not with fewer.
     progress : runs done, failed, and the time left, on standard error.
+    together : how small runs share a worker's call; their ``seconds`` are then their share of it.
 
     Ctrl-C cancels the tasks that have not begun, records those that end, and raises KeyboardInterrupt.
 
@@ -82,7 +97,8 @@ def sweep(task: Task, configurations: Iterable[Settings], seeds: Iterable[int] =
         missing = [(settings, seed) for key, (settings, seed) in plan.items()
                    if key not in log.runs or (retry_failed and log.runs[key].error)]
         with Bar(len(missing)) as bar:
-            _run_all(pool, task, missing, _recorder(log, bar, progress))
+            chunks = [[item] for item in missing] if together is None else together.chunks(missing)
+            _run_all(pool, task, together and together.results, chunks, _recorder(log, bar, progress))
         return [log.runs[key] for key in plan]
 
 
@@ -90,13 +106,27 @@ def attempt(task: Task, settings: Settings, seed: int) -> Run:
     """Run the task in the worker: its result after a round trip through JSON, or its error."""
     begin = time.perf_counter()
     try:
-        result, error = task(copy.deepcopy(settings), seed), None
-        if not isinstance(result, dict):
-            raise TypeError(f"sweep: expected the task to return a dict, got {type(result).__name__}")
-        result = json.loads(json.dumps(result, allow_nan=False))
+        result, error = _through_json(task(copy.deepcopy(settings), seed)), None
     except (Exception, SystemExit) as exception:
         result, error = None, _described(exception)
     return Run(settings, seed, result, error, time.perf_counter() - begin)
+
+
+def attempt_together(task: Task, results: Callable[[Sequence[Item]], list], chunk: Sequence[Item]) -> list[Run]:
+    """Run those of a chunk in the worker."""
+    found: list[dict[str, Any] | None] = [None] * len(chunk)
+    begin = time.perf_counter()
+    with contextlib.suppress(Exception):  # which the task raises, too, for the run that it is of
+        found = [result if result is None else _through_json(result) for result in results(copy.deepcopy(chunk))]
+    seconds = (time.perf_counter() - begin) / len(chunk)
+    return [attempt(task, settings, seed) if result is None else Run(settings, seed, result, None, seconds)
+            for (settings, seed), result in zip(chunk, found, strict=True)]
+
+
+def _through_json(result: Any) -> dict[str, Any]:
+    if not isinstance(result, dict):
+        raise TypeError(f"sweep: expected the task to return a dict, got {type(result).__name__}")
+    return json.loads(json.dumps(result, allow_nan=False))
 
 
 def _described(error: BaseException) -> dict[str, str]:
@@ -117,37 +147,47 @@ def _recorder(log: Log, bar: Bar, progress: bool) -> Callable[[Run], None]:
     return record
 
 
-def _run_all(pool: Executor, task: Task, todo: Sequence[tuple[Settings, int]],
+def _run_all(pool: Executor, task: Task, results: Callable | None, chunks: Sequence[list[Item]],
              record: Callable[[Run], None]) -> None:
-    """Submit all tasks, record each as it ends; an error cancels those that have not begun."""
-    waiting: dict[Future, tuple[Settings, int]] = {}
+    """Submit all chunks, record their runs as they end; an error cancels those that have not begun."""
+    waiting: dict[Future, list[Item]] = {}
+
+    def ended(future: Future, chunk: list[Item]) -> None:
+        for run in _runs(future, chunk):
+            record(run)
+
     try:
-        for settings, seed in todo:
-            future = pool.submit(attempt, task, settings, seed)
-            waiting[future] = settings, seed
+        for chunk in chunks:
+            future: Future
+            if results is None or len(chunk) == 1:
+                future = pool.submit(attempt, task, *chunk[0])
+            else:
+                future = pool.submit(attempt_together, task, results, chunk)
+            waiting[future] = chunk
             if future.done():  # an executor in this thread has run it already
-                record(_run(future, *waiting.pop(future)))
+                ended(future, waiting.pop(future))
         for future in as_completed(list(waiting)):
-            record(_run(future, *waiting.pop(future)))
+            ended(future, waiting.pop(future))
     except KeyboardInterrupt:
         for future in as_completed([future for future in waiting if not future.cancel()]):
             if future.exception() is None:  # otherwise the same Ctrl-C ended it
-                record(future.result())
+                ended(future, waiting[future])
         raise
     finally:
         for future in waiting:
             future.cancel()
 
 
-def _run(future: Future, settings: Settings, seed: int) -> Run:
-    """The Run in a future that is done. What the executor itself raises for this task counts as its error."""
+def _runs(future: Future, chunk: list[Item]) -> list[Run]:
+    """The Runs in a future that is done. What the executor itself raises for these tasks counts as their error."""
     try:
-        return future.result()
+        found = future.result()
+        return found if isinstance(found, list) else [found]
     except (BrokenExecutor, CancelledError) as error:
         raise RuntimeError(f"sweep: the executor gave up ({type(error).__name__}: {error}); runs that had "
                            "ended are kept, and the same sweep goes on from there") from error
     except Exception as error:
-        return Run(settings, seed, None, _described(error), 0.0)
+        return [Run(settings, seed, None, _described(error), 0.0) for settings, seed in chunk]
 
 
 def _plan(configurations: Iterable[Settings], seeds: Iterable[int]) -> dict[str, tuple[Settings, int]]:

@@ -17,7 +17,7 @@ from ..optim.group import at_least_zero, fraction
 from ..optim.lr_scheduler.scheduler import between_0_and_1, count, one_of
 from ..recipe import ACTIVATIONS, INIT_NAMES, Recipe
 from ..training import fit
-from ..training.history import encoded
+from ..training.history import History, encoded
 
 DATASETS = {"mnist": (60_000, 10_000), "disk": (2_000, 1_000)}  # samples, of which for development
 NUMBERS = ("best_dev_accuracy", "best_epoch", "last_dev_accuracy")
@@ -96,7 +96,25 @@ def trained(settings: dict[str, Any], seed: int, folder: str | None = None, *,
             progress: bool = False) -> tuple[nn.Sequential, dict[str, Any]]:
     """The model after its last epoch, and what ``train`` returns; ``progress`` as in ``fit``."""
     chosen = complete(settings)
-    training, development, transform = _parts(chosen, folder)
+    training, development, transform = parts(chosen, folder)
+    begun = made(chosen, training, seed)
+    history = fit(begun.model, nn.CrossEntropyLoss(), begun.optimizer, training, validation=development,
+                  seed=begun.generator, epochs=chosen["epochs"], batch_size=chosen["batch_size"],
+                  scheduler=begun.scheduler, transform=transform, progress=progress)
+    return begun.model, result(history)
+
+
+class Made(NamedTuple):
+    """What a training begins with."""
+
+    model: nn.Sequential
+    optimizer: optim.SGD
+    scheduler: optim.lr_scheduler.DecayOnRise | None
+    generator: np.random.Generator
+
+
+def made(chosen: dict[str, Any], training: tuple, seed: int) -> Made:
+    """The network, its optimizer and its schedule by complete settings, for these training samples."""
     generator = random.generator(seed)
     model = Recipe(inputs=math.prod(training[0].shape[1:]), outputs=10 if chosen["dataset"] == "mnist" else 2,
                    hidden=(chosen["hidden"],) * (chosen["layers"] - 1), activation=chosen["activation"],
@@ -105,19 +123,21 @@ def trained(settings: dict[str, Any], seed: int, folder: str | None = None, *,
     beta = chosen["momentum"]
     optimizer = optim.SGD(model.parameters(), lr=chosen["lr"] * (1 - beta), momentum=beta)
     scheduler = optim.lr_scheduler.DecayOnRise(optimizer, chosen["decay"]) if chosen["decay"] else None
-    history = fit(model, nn.CrossEntropyLoss(), optimizer, training, validation=development, seed=generator,
-                  epochs=chosen["epochs"], batch_size=chosen["batch_size"], scheduler=scheduler,
-                  transform=transform, progress=progress)
+    return Made(model, optimizer, scheduler, generator)
+
+
+def result(history: History) -> dict[str, Any]:
+    """What ``train`` returns after a training with this history."""
     if history.stopped:  # by Ctrl-C: half a training is no result
         raise KeyboardInterrupt
     accuracies = [(100 - error) / 100 for error in history.validation_error if error is not None]
     best = max(accuracies)
     numbers = best, accuracies.index(best) + 1, accuracies[-1]
-    return model, {**dict(zip(NUMBERS, numbers, strict=True)),
-                   "history": {name: encoded(getattr(history, name)) for name in EPOCH_COLUMNS}}
+    return {**dict(zip(NUMBERS, numbers, strict=True)),
+            "history": {name: encoded(getattr(history, name)) for name in EPOCH_COLUMNS}}
 
 
-def _parts(settings: dict[str, Any], folder: str | None) -> tuple[tuple, tuple, Callable | None]:
+def parts(settings: dict[str, Any], folder: str | None) -> tuple[tuple, tuple, Callable | None]:
     """(X, y) to train on, (X, y) for development, and the transform of a batch of X."""
     total, development = DATASETS[settings["dataset"]]
     sizes = (settings["samples"] or total - development, development)

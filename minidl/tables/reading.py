@@ -18,11 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from .announced import check_archive, check_array
 from .kinds import MOSTLY
 from .table import Table, TableError, Wrong, refuse
 from .values import MISSING, numbers
 
 SEPARATORS = ",;\t|"
+LAST_CHARACTER = 0x10FFFF
+SURROGATES = 0xD800, 0x800  # the first, and how many
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -135,9 +138,11 @@ def _from_npz(path: Path) -> Table:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("no archive")
+        check_archive(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, MemoryError, OverflowError, RuntimeError,
+            ValueError) as error:
         raise TableError(f"{path.name}: expected a .npz file of arrays without objects, got: {error}") from error
     if not arrays:
         raise TableError(f"{path.name}: expected at least one array, got none")
@@ -152,8 +157,10 @@ def _from_npy(path: Path) -> Table:
     try:
         if zipfile.is_zipfile(path):
             raise ValueError("an archive")
+        with open(path, "rb") as stream:
+            check_array(path.name, stream, os.path.getsize(path))
         array = np.load(path, allow_pickle=False)
-    except (EOFError, ValueError) as error:
+    except (EOFError, MemoryError, OverflowError, RuntimeError, ValueError) as error:
         raise TableError(f"{path.name}: expected a .npy file of numbers or text, got: {error}") from error
     if array.dtype.names and array.ndim == 1:
         return _of_arrays(path, {name: array[name] for name in array.dtype.names})
@@ -178,11 +185,20 @@ def _of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Table:
 
 def _column(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     """An array as a Table holds it."""
-    if values.dtype.kind in "biu" or values.dtype.kind == "f":
-        return values if values.dtype.kind == "b" else values.astype(np.float64)
+    values = np.ascontiguousarray(values)
+    if values.dtype.kind == "b":
+        if values.view(np.uint8).max(initial=0) > 1:  # NumPy would take it as it is
+            raise TableError(f"{path.name}, column {name!r}: expected truth values of 0 and 1, got other bytes")
+        return values
+    if values.dtype.kind in "iuf":
+        return values.astype(np.float64)
     if values.dtype.kind == "M":
         return values.astype("M8[us]")
     if values.dtype.kind == "U":
+        if values.dtype.itemsize:
+            codes = values.view(values.dtype.str[0] + "u4")
+            if ((codes > LAST_CHARACTER) | (codes - SURROGATES[0] < SURROGATES[1])).any():
+                raise TableError(f"{path.name}, column {name!r}: expected text, got what is no character")
         return _objects(_filled(text.strip()) for text in values.tolist())
     raise TableError(f"{path.name}, column {name!r}: expected numbers, truth values, dates or text, got {values.dtype}")
 

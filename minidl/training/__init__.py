@@ -10,8 +10,8 @@ from .evaluate import evaluate
 from .fit import fit
 from .history import History
 
-_ELSEWHERE = {"Ensemble": "ensemble", "LRFind": "range_test", "SuccessiveHalving": "halving", "fit_many": "many",
-              "lr_find": "range_test"}
+_ELSEWHERE = {"Ensemble": "ensemble", "LRFind": "range_test", "SuccessiveHalving": "halving",
+              "cross_val_score": "cross_validation", "fit_many": "many", "lr_find": "range_test"}
 
 __all__ = ["Callback", "Criterion", "EarlyStopping", "Evaluation", "History", "Progress", "evaluate", "fit",
            *_ELSEWHERE, *callbacks.ELSEWHERE]

@@ -70,18 +70,24 @@ def trained(trainer: Trainer, resume: str | os.PathLike | None = None) -> Histor
 
 
 def epochs_of(trainer: Trainer, resume: str | os.PathLike | None = None) -> Iterator[int]:
-    """The loop over epochs and batches: trains an epoch each time it is asked for the next one.
+    """Train an epoch each time that the next one is asked for, with what is to be done before the first and after the
+    last.
 
     Between two epochs the training may be ended by a reason in ``history.stopped``.
     """
     with trainer.running(resume):
-        for epoch in trainer.remaining():
-            trainer.begin_epoch(epoch)
-            with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
-                for rows in trainer.single_batches():  # others are trained many in a call: see stretches.py
-                    trainer.step(rows)  # forward, loss, backward, update: see steps.py
-            if trainer.end_epoch():  # validation, schedule, history, callbacks; True to stop
-                break
-            yield epoch
-            if trainer.history.stopped or trainer.interrupt.requested:
-                break
+        yield from loop(trainer)
+
+
+def loop(trainer: Trainer) -> Iterator[int]:
+    """The loop over epochs and batches."""
+    for epoch in trainer.remaining():
+        trainer.begin_epoch(epoch)
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is an error below
+            for rows in trainer.single_batches():  # others are trained many in a call: see stretches.py
+                trainer.step(rows)  # forward, loss, backward, update: see steps.py
+        if trainer.end_epoch():  # validation, schedule, history, callbacks; True to stop
+            break
+        yield epoch
+        if trainer.history.stopped or trainer.interrupt.requested:
+            break

@@ -5,13 +5,14 @@ import copy
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from .. import kernels, random
+from ..autograd.parameter import Parameter
 from ..data.batches import positive_int
 from ..data.datasets import Dataset
 from ..data.loader import DataLoader
@@ -21,11 +22,12 @@ from .fit import epochs_of
 from .halving import SuccessiveHalving
 from .history import History
 from .interrupt import Interrupt
-from .molds import LEAST, Mold, pattern_of
+from .molds import LEAST, Mold, Patterns
 from .progress import Bar
 from .trainer import Trainer
 
 LARGEST_SEED = 2**63 - 1
+SHOW_EVERY = 0.05  # seconds
 
 
 class Following:
@@ -60,7 +62,7 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     optimizers : one for each, or a function of a list of parameters that makes one.
     data, validation : a tuple (X, y), a data set or a loader for all; or a list with such for each, as folds.
     seed : for the shuffling, and the Dropouts: an int for all, which then see the samples in one order, or a list with
-        one for each. None draws one for each from minidl's own stream.
+        one, or a Generator, for each. None draws one for each from minidl's own stream.
     schedulers, callbacks : a list with a scheduler, or None, and with a list of callbacks, for each; these run in the
         network's thread. Other arguments are fit's, for all.
     progress : how many networks are trained, on a terminal as a bar.
@@ -77,10 +79,8 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     workers = min(cores if n_threads is None else positive_int(n_threads, "fit_many", "n_threads"), max(count, 1))
     if callable(optimizers):
         optimizers = [optimizers(model.parameters()) for model in models]
-    criteria = (_each("criterion", criterion, count) if isinstance(criterion, list) else
-                [copy.deepcopy(criterion) if isinstance(criterion, Module) else criterion for _ in models])
+    criteria = _each("criterion", criterion, count) if isinstance(criterion, list) else [criterion] * count
     seeds = _seeds(seed, count)
-    _check_apart(models)
     if stop is not None:
         stop.check(validation is not None)
     interrupt = Interrupt()
@@ -89,19 +89,20 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
         models, criteria, _each("optimizers", optimizers, count), _for_each("data", data, count),
         _for_each("validation", validation, count), seeds, _each("schedulers", schedulers, count),
         _each("callbacks", callbacks, count), strict=True))
-    alike = stop is None and sample_weight is None
-    patterns = [_pattern(*one) if alike else None for one in each]
-    often = Counter(patterns)
-    molds: dict[tuple, deque[Mold]] = {}
+    found = _looked_at(each, alike=stop is None and sample_weight is None)
+    often = Counter(found)
+    molds: dict[int, deque[Mold]] = {}
     runs: list[Alone | Molded] = []
     for pattern, (model, one, optimizer, own, held_out, its_seed, scheduler, its_callbacks) in zip(
-            patterns, each, strict=True):
+            found, each, strict=True):
         if pattern is not None and often[pattern] >= LEAST:
             if pattern not in molds:
                 molds[pattern] = deque([Mold(model, one, optimizer, own, held_out, epochs, batch_size, captured,
                                              following)])
             runs.append(Molded(molds[pattern], model, optimizer, random.generator(its_seed), following))
         else:
+            if not isinstance(criterion, list) and isinstance(one, Module):
+                one = copy.deepcopy(one)
             runs.append(Alone(Trainer(
                 model, one, optimizer, own, held_out, epochs, batch_size, its_seed, scheduler, its_callbacks or (),
                 None, None, False, captured, sample_weight), following))
@@ -120,12 +121,35 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     return histories
 
 
-def _pattern(model, criterion, optimizer, data, validation, seed, scheduler, callbacks) -> tuple | None:
+def _looked_at(each: list[tuple], alike: bool) -> list[int | None]:
+    """The number of each network's pattern, or None; every network is looked at once, while it is in the cache.
+
+    Raises TypeError or ValueError for what is no Module, and for networks with common parts.
+    """
+    patterns, numbers, seen = Patterns(), dict[tuple, int](), set[int]()
+    found: list[int | None] = []
+    for one in each:
+        model = one[0]
+        if not isinstance(model, Module):
+            raise TypeError(f"fit_many: expected Modules as models, got {type(model).__name__}")
+        pattern = _pattern(patterns, *one) if alike else None
+        found.append(None if pattern is None else numbers.setdefault(pattern, len(numbers)))
+        modules = model.modules() if pattern is None else [model, *vars(model)["_modules"]]  # of one level
+        mine = {id(value) for module in modules for value in vars(module).values() if isinstance(value, Parameter)}
+        mine.update(map(id, modules))
+        if not mine.isdisjoint(seen):
+            raise ValueError("fit_many: expected networks that share no module and no parameter")
+        seen |= mine
+    return found
+
+
+def _pattern(patterns: Patterns, model, criterion, optimizer, data, validation, seed, scheduler,
+             callbacks) -> tuple | None:
     """What networks of one mold have in common; None for a network that is trained by itself."""
     if scheduler is not None or callbacks or not isinstance(data, tuple) or not isinstance(
             validation, (tuple, type(None))):
         return None
-    pattern = pattern_of(model, criterion, optimizer)
+    pattern = patterns.of(model, criterion, optimizer)
     return None if pattern is None else (pattern, id(data), id(validation))
 
 
@@ -183,23 +207,48 @@ def _run(runs: Sequence[Alone | Molded], workers: int, bar: Bar | None, stop: Su
     """Train them all, with a stop rung by rung; raise the error of one."""
     going, epochs = list(range(len(runs))), None if stop is None else stop.first
     with ThreadPoolExecutor(workers, "fit_many") as pool:
+        while going:
+            waiting, ended = deque(going), []  # type: ignore[var-annotated]
+            crew = [pool.submit(_work, runs, waiting, ended, epochs, following) for _ in range(workers)]
+            _watch(crew, ended, len(runs) - len(going), bar, following)
+            going = sorted(set(going).difference(ended))
+            if stop is None or not going:
+                break
+            for i in stop.ends([(i, runs[i].history) for i in going]):
+                runs[i].history.stopped = stop.reason(runs[i].history)
+            epochs = stop.more(runs[going[0]].history)
+
+
+def _work(runs: Sequence[Alone | Molded], waiting: deque[int], ended: list[int], epochs: int | None,
+          following: Following) -> None:
+    """In a thread: train those that wait, one after the other; ``ended`` gets those that reach their end."""
+    while waiting:
         try:
-            while going:
-                waiting: dict[Future, int] = {
-                    pool.submit(runs[i].train, epochs): i for i in going}  # type: ignore[arg-type]
-                for future in as_completed(waiting):
-                    if future.result():
-                        going.remove(waiting[future])
-                        if bar is not None:
-                            bar.show(len(runs) - len(going))
-                if stop is None or not going:
-                    break
-                for i in stop.ends([(i, runs[i].history) for i in going]):
-                    runs[i].history.stopped = stop.reason(runs[i].history)
-                epochs = stop.more(runs[going[0]].history)
+            i = waiting.popleft()
+        except IndexError:  # another thread took the last one
+            return
+        try:
+            if runs[i].train(epochs):  # type: ignore[arg-type]
+                ended.append(i)
         except BaseException:
             following.failed = True
             raise
+
+
+def _watch(crew: list[Future], ended: list[int], before: int, bar: Bar | None, following: Following) -> None:
+    """Wait for the threads, and show how many networks are trained."""
+    shown, going = 0, set(crew)
+    try:
+        while going:
+            _, going = wait(going, None if bar is None else SHOW_EVERY)
+            if bar is not None and len(ended) > shown:
+                shown = len(ended)
+                bar.show(before + shown)
+        for thread in crew:
+            thread.result()
+    except BaseException:
+        following.failed = True
+        raise
 
 
 def _seeds(seed: Any, count: int) -> list:
@@ -228,12 +277,3 @@ def _each(name: str, things: Any, count: int) -> list:
     return list(things)
 
 
-def _check_apart(models: list) -> None:
-    seen: set[int] = set()
-    for model in models:
-        if not isinstance(model, Module):
-            raise TypeError(f"fit_many: expected Modules as models, got {type(model).__name__}")
-        mine = {id(parameter) for parameter in model.parameters()} | {id(module) for module in model.modules()}
-        if mine & seen:
-            raise ValueError("fit_many: expected networks that share no module and no parameter")
-        seen |= mine

@@ -17,59 +17,71 @@ from ..nn.activations import is_activation
 from ..nn.containers import Sequential
 from ..nn.linear import Linear
 from ..nn.module import Module
+from ..optim.flat import Flat
 from ..optim.lbfgs import LBFGS
 from ..optim.optimizer import Optimizer
-from .fit import epochs_of
+from .fit import loop
 from .history import History
 from .trainer import Trainer
 
 PLAIN = (int, float, str, bool, type(None))
+NOT_COMPARED = {"saved", "training", "_buffers"}  # attributes that may differ
 LEAST = 3  # networks of a pattern from which a mold pays
 
 
-def pattern_of(model: Module, criterion: Any, optimizer: Any) -> tuple | None:
-    """What networks that fit one mold have in common; None for one that is trained by itself.
+class Patterns:
+    """What networks that fit one mold have in common: ``of`` gives it for each network."""
 
-    A Sequential of Linears and activations, a loss of minidl's, an optimizer of minidl's for all of its parameters in
-    one group, which has made no step yet. Their settings may differ, their weights, too.
-    """
-    if type(model) is not Sequential or not isinstance(criterion, Module) or not isinstance(optimizer, Optimizer):
-        return None
-    layers = list(model)
-    if not all([type(layer) is Linear or is_activation(layer) for layer in layers]):
-        return None
-    described = [_described(thing) for thing in (*layers, criterion)]
-    groups = optimizer.param_groups
-    if (None in described or vars(model).keys() != {"_modules"} or len(groups) != 1 or isinstance(optimizer, LBFGS)
-            or not type(optimizer).__module__.startswith("minidl.optim.")
-            or any([callable(value) for value in vars(optimizer).values()])
-            or not optimizer.is_fresh()):
-        return None
-    own = [value for layer in layers for value in vars(layer).values() if isinstance(value, Parameter)]
-    held = groups[0]["params"]
-    if len(own) != len(held) or any([mine is not one for mine, one in zip(own, held, strict=True)]):
-        return None
-    return (*described, type(optimizer), tuple(groups[0]))
+    def __init__(self):
+        self.taken: dict[tuple, bool] = {}  # whether modules of a class, with attributes of these names, fit
 
+    def of(self, model: Module, criterion: Any, optimizer: Any) -> tuple | None:
+        """Equal for networks that fit one mold; None for one that is trained by itself.
 
-def _described(module: Module) -> tuple | None:
-    """The class and all attributes but the values of parameters; None where there is one of another kind."""
-    if not type(module).__module__.startswith("minidl.nn."):
-        return None
-    found: list[Any] = [type(module)]
-    for name, value in vars(module).items():
-        if name in ("saved", "training", "_buffers"):
-            continue
-        if isinstance(value, Parameter):
-            if not value.requires_grad:
-                return None
-            value = value.shape, value.dtype.str, value.order
-        elif isinstance(value, dict) and all([isinstance(item, PLAIN) for item in value.values()]):
-            value = tuple(value.items())
-        elif not isinstance(value, PLAIN):
+        A Sequential of Linears and activations, a loss of minidl's, an optimizer of minidl's for all of its parameters
+        in one group, which has made no step yet. Their settings may differ, their weights, too.
+        """
+        if type(model) is not Sequential or not isinstance(criterion, Module) or not isinstance(optimizer, Optimizer):
             return None
-        found.append((name, value))
-    return tuple(found)
+        layers, groups = vars(model)["_modules"], optimizer.param_groups
+        if (vars(model).keys() != {"_modules"} or len(groups) != 1 or isinstance(optimizer, LBFGS)
+                or not type(optimizer).__module__.startswith("minidl.optim.")
+                or any([callable(value) for value in vars(optimizer).values()])
+                or not optimizer.is_fresh()):
+            return None
+        described = [self._described(layer, as_layer=True) for layer in layers]
+        described.append(self._described(criterion, as_layer=False))
+        if None in described:
+            return None
+        own = [value for layer in layers for value in vars(layer).values() if isinstance(value, Parameter)]
+        held = groups[0]["params"]
+        if len(own) != len(held) or any([mine is not one for mine, one in zip(own, held, strict=True)]):
+            return None
+        return (*described, type(optimizer), tuple(groups[0]))
+
+    def _described(self, module: Module, as_layer: bool) -> tuple | None:
+        """The class and all attributes but the values of parameters; None where it does not fit."""
+        attributes = vars(module)
+        key = (type(module), as_layer, *attributes)
+        if key not in self.taken:
+            self.taken[key] = type(module).__module__.startswith("minidl.nn.") and (
+                not as_layer or type(module) is Linear or is_activation(module))
+        if not self.taken[key]:
+            return None
+        found: list[Any] = [type(module)]
+        for name, value in attributes.items():
+            if name in NOT_COMPARED:
+                continue
+            if isinstance(value, Parameter):
+                if not value.status.requires_grad:
+                    return None
+                value = value.shape, value.dtype.str, value.order
+            elif isinstance(value, dict) and all([isinstance(item, PLAIN) for item in value.values()]):
+                value = tuple(value.items())
+            elif not isinstance(value, PLAIN):
+                return None
+            found += name, value
+        return tuple(found)
 
 
 class Mold:
@@ -83,7 +95,10 @@ class Mold:
         self.trainer = Trainer(self.model, self.criterion, self.optimizer, data, validation, epochs, batch_size, 0,
                                None, (), None, None, False, captured)
         self.trainer.interrupt = interrupt
-        self.parameters = self.model.parameters()
+        self.flat, = self.optimizer.flats()
+        self.parameters = self.flat.parameters
+        self.model.train()  # and remains so: nothing but this training runs it
+        self.trainer.modes_may_differ = False
 
     def again(self) -> Mold:
         """Another one, for another thread."""
@@ -91,36 +106,54 @@ class Mold:
 
     def train(self, model: Sequential, optimizer: Optimizer, generator: np.random.Generator) -> History:
         """Train this network, and give its History."""
-        trainer = self.trainer
+        trainer, flat = self.trainer, self.flat
+        theirs, = optimizer.flats()
+        pairs = self._pairs(theirs)
+        for mine, own in pairs:
+            mine[0][...] = own[0]
         settings, wanted = self.optimizer.param_groups[0], optimizer.param_groups[0]
-        for mine, theirs in zip(self.parameters, wanted["params"], strict=True):
-            mine._data[...] = theirs._data
-        settings.update({name: value for name, value in wanted.items()
-                         if name != "params" and settings[name] is not value})
-        flat, = self.optimizer.flats()
+        others = {name: value for name, value in wanted.items()
+                  if name != "params" and not _same(settings[name], value)}
+        if others:  # what is the same object needs no new look
+            settings.update(others)
         for array in flat.state.values():
             array[...] = 0
         flat.counts.fill(0)
         trainer.history, trainer.begin = History(), time.perf_counter()
         trainer.generator = trainer.batches._generator = generator
-        if not all([module.training for module in (model, *model)]):
+        if not all([module.training for module in (model, *vars(model)["_modules"])]):
             model.train()
         vars(model)["_coding"] = trainer.mean.coding
         try:
-            for _ in epochs_of(trainer):
+            for _ in loop(trainer):
                 pass
+            if trainer.interrupt.requested:
+                trainer.history.stopped = "interrupted"
         except FloatingPointError as error:
             trainer.diverged(error)
         finally:
-            self._give_back(optimizer, flat)
+            self._give_back(theirs, pairs)
         return trainer.history
 
-    def _give_back(self, optimizer: Optimizer, flat: Any) -> None:
-        for mine, theirs in zip(self.parameters, optimizer.param_groups[0]["params"], strict=True):
-            theirs._data[...] = mine._data
-            theirs._grad[...] = mine._grad
-            theirs.status.has_grad = mine.status.has_grad
-            theirs.status.advance()
-        counts = list(flat.counts)
+    def _pairs(self, theirs: Flat) -> list[tuple]:
+        """(values, gradients) here and there, of spans of parameters that lie alike, or of each parameter."""
+        mine = self.flat.spans
+        if [values.size for values, _ in mine] == [values.size for values, _ in theirs.spans]:
+            return list(zip(mine, theirs.spans, strict=True))
+        return [((own._data, own._grad), (other._data, other._grad))
+                for own, other in zip(self.parameters, theirs.parameters, strict=True)]
+
+    def _give_back(self, theirs: Flat, pairs: list[tuple]) -> None:
+        for mine, own in pairs:
+            own[0][...], own[1][...] = mine
+        for status, own_status in zip(self.flat.statuses, theirs.statuses, strict=True):
+            own_status.has_grad = status.has_grad
+            own_status.advance()
+        counts = list(self.flat.counts)
         if any(counts):
-            optimizer.flats()[0].go_on(counts, flat.state)
+            theirs.go_on(counts, self.flat.state)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether these settings are one value: of one type, zeros of one sign."""
+    return a is b or (type(a) is type(b) and repr(a) == repr(b))

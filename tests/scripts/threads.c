@@ -133,6 +133,8 @@ int main(int count, char **words) {
   }
   for (int i = 0; i < FORKS; i++) /* with the workers at rest */
     fork_and_work(200 + (unsigned)i);
+  long usual = 1000, work = work_for_threads(usual);
+  check(work >= usual && work <= 10 * usual && work == work_for_threads(usual), "threads are measured once");
   printf("threads: %d jobs, %ld of them shared, %d forks\n", GIVERS * jobs_of_each + 200 * NONE_STARTS_WHILE_FORKING,
          shared, 2 * FORKS);
   check(shared > 0 || cores() < 2, "no job was ever shared");
