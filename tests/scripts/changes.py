@@ -53,14 +53,13 @@ def changes(path: str, text: str) -> list[Change]:
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     tree = ast.parse(text)
-    unchanged = ast.dump(tree)
     for kind, node, new in _Finder().of(tree):
         first = starts[node.lineno - 1] + node.col_offset
         last = starts[node.end_lineno - 1] + node.end_col_offset
         if kind == "decorator left out":  # its whole lines
             first, last = starts[node.lineno - 1], source.index(b"\n", last) + 1
         changed = (source[:first] + new.encode() + source[last:]).decode()
-        if changed in found or ast.dump(ast.parse(changed)) == unchanged:
+        if changed in found or ast.unparse(node) in (new, new[1:-1]):  # as it was
             continue
         end = source.find(b"\n", last)
         before = source[starts[node.lineno - 1]:end].decode()

@@ -37,8 +37,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -131,19 +133,24 @@ def sources(modules: Sequence[str]) -> list[Path]:
     return sorted(found)
 
 
+@cache
+def words_of(test: Path) -> Counter[str]:
+    return Counter(re.findall(r"\w+", test.read_text()))
+
+
 def ranked(path: Path) -> list[str]:
     """The test files, those first whose text names most of what the file at ``path`` defines."""
     text = path.read_text()
     words = {path.stem, path.parent.name, *re.findall(r"^ *(?:def|class) ([A-Za-z]\w+)", text, re.MULTILINE),
              *re.findall(r"^([A-Za-z]\w{2,}) = ", text, re.MULTILINE),
              *re.findall(r'^register\(b"(\w+)"', text, re.MULTILINE)}
-    made = [root for root, parts in roots().items() if path.name in parts and path.parent.name == "kernels"]
+    made = [root for root, parts in roots().items() if path.name in parts] if path.parent.name == "kernels" else []
     closest = [f"tests/{test}.py" for root in CLOSEST if root in made for test in CLOSEST[root]]
 
     def score(test: Path) -> float:
-        content = re.findall(r"\w+", test.read_text())
-        used = sum(min(content.count(word), 20) for word in words)
-        return -used / (200 + len(content)) ** 0.5 - 10 * (path.stem in test.stem)
+        content = words_of(test)
+        used = sum(min(content[word], 20) for word in words)
+        return -used / (200 + content.total()) ** 0.5 - 10 * (path.stem in test.stem)
 
     tests = sorted((ROOT / "tests").glob("test_*.py"))
     return list(dict.fromkeys([*closest, *(f"tests/{test.name}" for test in sorted(tests, key=score))]))
@@ -176,13 +183,13 @@ class Sample:
                   flush=True)
 
 
-def work(sample: Sample, folder: Path, options: argparse.Namespace, known: Known, order: dict[str, list[str]]) -> None:
+def work(sample: Sample, folder: Path, options: argparse.Namespace, known: Known) -> None:
     """Judge changes in a copy of one's own."""
     copy = Copy(folder, options.without_torch)
     rebuilt = Rebuilt(copy, options.target) if options.kernels is not None else None
     while (change := sample.take()) is not None:
         built = rebuilt.changed(change.path, change.text) if rebuilt else [{change.path: change.text.encode()}]
-        files, by = order[change.path][:options.files], None
+        files, by = ranked(ROOT / change.path)[:options.files], None
         for changed in built:
             by = known.noticed(copy, changed, files)
             if by:
@@ -221,10 +228,9 @@ def main() -> int:
     if options.list:
         print(*drawn[:count], sep="\n")
         return 0
-    order = {str(path.relative_to(ROOT)): ranked(path) for path in paths}
     sample, known = Sample(drawn, count), Known(options.leave_out)
     with tempfile.TemporaryDirectory(prefix="minidl-mutate-") as folder, ThreadPoolExecutor(options.jobs) as pool:
-        for job in [pool.submit(work, sample, Path(folder) / str(job), options, known, order)
+        for job in [pool.submit(work, sample, Path(folder) / str(job), options, known)
                     for job in range(options.jobs)]:
             job.result()
     share = 100 * sample.noticed / max(sample.judged, 1)
