@@ -121,3 +121,13 @@ def test_what_is_refused():
     step(np.array([1, 3]))
     with pytest.raises((IndexError, ValueError), match="0 to 6"):
         step(np.array([1, 7]))
+
+
+def test_bags_with_a_factor_for_each_entry_by_hand():
+    weight, index = minidl.tensor(np.arange(8.0).reshape(4, 2)), np.array([[3, 0], [1, 1]])
+    factors = minidl.tensor(np.array([[2.0, -1.0], [0.5, 3.0]]))
+    wanted = np.array([[2 * 6 - 0, 2 * 7 - 1], [3.5 * 2, 3.5 * 3]])
+    np.testing.assert_array_equal(
+        F.embedding_bag(index, weight, mode="sum", per_sample_weights=factors).numpy(), wanted)
+    with pytest.raises(ValueError, match="per_sample_weights with mode 'sum' alone"):
+        F.embedding_bag(index, weight, mode="mean", per_sample_weights=factors)

@@ -184,6 +184,29 @@ def test_files_that_are_no_models(tmp_path):
         minidl.from_onnx(tmp_path / "none.onnx")
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+@pytest.mark.parametrize("beta", [1.0, -2.0])
+@pytest.mark.parametrize("turned", [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("start", [(4,), (2, 4), (2, 1), None])
+def test_gemm(alpha, beta, turned, start, tmp_path):
+    """alpha a b + beta c, by NumPy."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3)).astype(np.float32), rng.standard_normal((3, 4)).astype(np.float32)
+    values = {"b": b.T.copy() if turned[1] else b}
+    wanted = alpha * (a @ b)
+    if start is not None:
+        values["c"] = rng.standard_normal(start).astype(np.float32)
+        wanted = wanted + beta * values["c"]
+    given = a.T.copy() if turned[0] else a
+    node = onnx.helper.make_node("Gemm", ["x", *values], ["y"], alpha=alpha, beta=beta, transA=turned[0],
+                                 transB=turned[1])
+    ends = [[onnx.helper.make_tensor_value_info(name, 1, size)] for name, size in (("x", given.shape), ("y", (2, 4)))]
+    arrays = [onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends, arrays)), tmp_path / "m.onnx")
+    np.testing.assert_allclose(
+        minidl.from_onnx(tmp_path / "m.onnx")(minidl.tensor(given)).detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
+
+
 REFUSED = {  # a node with what minidl has not; the shapes of its input and of its weights; the message
     "Conv, 3 axes": (("Conv", {}), (1, 1, 3, 3, 3), [(1, 1, 2, 2, 2)], "Conv over one axis or two"),
     "MaxPool, 3 axes": (("MaxPool", {"kernel_shape": [1, 1, 1]}), (1, 1, 3, 3, 3), [], "MaxPool over one axis or two"),
