@@ -62,11 +62,11 @@ cdef inline vec polynomial(vec x, const real* coefficients, const int terms) noe
 
 
 cdef inline vec at_least(vec x, real bound) noexcept nogil:
-    return choose(greater(broadcast(bound), x), broadcast(bound), x)
+    return larger(broadcast(bound), x)
 
 
 cdef inline vec at_most(vec x, real bound) noexcept nogil:
-    return choose(greater(x, broadcast(bound)), broadcast(bound), x)
+    return smaller(broadcast(bound), x)
 
 
 cdef inline vec power_of_two(vec n) noexcept nogil:
@@ -83,8 +83,10 @@ cdef inline vec reduced_expm1(vec x, vec* n) noexcept nogil:
 
 
 cdef inline vec vexp(vec x, vec unused) noexcept nogil:
-    # 2^n in two factors, since n ranges from the denormal numbers to overflow.
+    # 2^n in two factors, unless one instruction does it, since n ranges from the denormal numbers to overflow.
     cdef vec n, half, y = broadcast(1) + reduced_expm1(at_most(at_least(x, EXP_LOW), EXP_HIGH), &n)
+    if SCALES:
+        return scaled_by_power(y, n)
     half = fma(n, broadcast(0.5), broadcast(MAGIC)) - broadcast(MAGIC)
     return y * power_of_two(half) * power_of_two(n - half)
 

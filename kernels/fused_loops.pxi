@@ -9,10 +9,12 @@ cdef enum Decay:
 
 cdef inline void adam_vectors(Py_ssize_t n, real** p, const real* s, const Decay decay) noexcept nogil:
     cdef Py_ssize_t i = 0, k
-    cdef vec x, d, m, v
+    cdef vec x, d, m, v, scaled, divisor, inverse
     cdef real factor = s[0]
     if decay != NO_DECAY:
         s += 1
+    cdef bint exact = 1e-9 < s[4] < 1e6  # as in adam_update()
+    divisor, inverse = broadcast(s[4]), broadcast(1 / s[4])
     while i < n:
         k = min(n - i, LANES)
         x, d = load_strided(p[0] + i, 1, k), load_strided(p[1] + i, 1, k)
@@ -24,7 +26,8 @@ cdef inline void adam_vectors(Py_ssize_t n, real** p, const real* s, const Decay
         v = load_strided(p[3] + i, 1, k) * broadcast(s[2]) + d * d * broadcast(s[3])
         store_first(p[2] + i, m, k)
         store_first(p[3] + i, v, k)
-        store_first(p[0] + i, x - m / (root_of(v) / broadcast(s[4]) + broadcast(s[5])) * broadcast(s[6]), k)
+        scaled = quotient(root_of(v), divisor, inverse) if exact else root_of(v) / divisor
+        store_first(p[0] + i, x - m / (scaled + broadcast(s[5])) * broadcast(s[6]), k)
         i += LANES
 
 

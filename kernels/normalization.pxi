@@ -7,65 +7,11 @@
 # w and b may be missing: they are 1 and 0. A derivative's output is (N + 2, C): dx, then dw, then db; that of
 # batch_norm itself is y, then the means, then the variances.
 #
-# A sum over a row has 16 accumulators in the element type, one for every 16th element, which are added up in pairs:
-# 0 + 8, 1 + 9, ..., then 0 + 4, and so on. So it has one order whatever the width of the vectors. A sum over a column
-# has one accumulator, and runs in the order of the index.
-
-cdef extern from * nogil:
-    """
-    #define PARTS 16
-    #define PART_VECTORS (PARTS / LANES)
-    """
-    const int PARTS, PART_VECTORS
-
-
-cdef inline void begin_sum(vec* acc) noexcept nogil:
-    cdef int v
-    for v in range(PART_VECTORS):
-        acc[v] = broadcast(0)
-
-
-cdef inline real sum_of(const vec* acc) noexcept nogil:
-    cdef real part[16]
-    cdef int v, i, half = PARTS // 2
-    for v in range(PART_VECTORS):
-        store(part + v * LANES, acc[v])
-    while half:
-        for i in range(half):
-            part[i] = part[i] + part[i + half]
-        half //= 2
-    return part[0]
-
+# A sum over a column has one accumulator, and runs in the order of the index.
 
 cdef inline vec first_of(const real* p, Py_ssize_t n) noexcept nogil:
     """The first n elements at p, at most LANES and zero behind them; none if n is not above 0."""
     return load(p) if n >= LANES else load_part(p, n) if n > 0 else broadcast(0)
-
-
-cdef inline vec centred(const real* x, real* d, Py_ssize_t n, real eps) noexcept nogil:
-    """d = x - mean; 1 / s."""
-    cdef vec acc[16]
-    cdef vec mean, e
-    cdef Py_ssize_t j = 0
-    cdef int v
-    begin_sum(acc)
-    while j < n:
-        for v in range(PART_VECTORS):
-            acc[v] = acc[v] + first_of(x + j + v * LANES, n - j - v * LANES)
-        j += PARTS
-    mean = broadcast(sum_of(acc) / <real>n)
-    j = 0
-    while j < n:
-        store_first(d + j, first_of(x + j, n - j) - mean, min(n - j, LANES))
-        j += LANES
-    begin_sum(acc)
-    j = 0
-    while j < n:
-        for v in range(PART_VECTORS):
-            e = first_of(d + j + v * LANES, n - j - v * LANES)
-            acc[v] = acc[v] + e * e
-        j += PARTS
-    return broadcast(1) / root_of(broadcast(sum_of(acc) / <real>n + eps))
 
 
 cdef inline vec scaled(vec u, const Call* call, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
@@ -80,62 +26,6 @@ cdef inline vec scaled(vec u, const Call* call, Py_ssize_t j, Py_ssize_t n) noex
 cdef inline vec weighted(vec g, const Call* call, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
     """g w."""
     return g if call.start.at is NULL else g * first_of(call.start.at + j, n)
-
-
-cdef void layer_norm(Call* call, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t i, j, n = call.cols
-    cdef real* y
-    cdef vec r
-    for i in range(rows):
-        y = call.out.at + i * call.out.s0
-        r = centred(call.a.at + i * call.a.s0, y, n, <real>call.settings.value)
-        j = 0
-        while j < n:
-            store_first(y + j, scaled(first_of(y + j, n - j) * r, call, j, n - j), min(n - j, LANES))
-            j += LANES
-
-
-cdef void layer_norm_backward(Call* call, Py_ssize_t rows) noexcept nogil:
-    """a: g; b: x; start: w."""
-    cdef Py_ssize_t i, j, k, n = call.cols
-    cdef const real* g
-    cdef real* d
-    cdef real* dw = call.out.at + rows * call.out.s0
-    cdef real* db = dw + call.out.s0
-    cdef vec acc[16]
-    cdef vec products[16]
-    cdef vec r, e, u, mean, product
-    cdef int v
-    memset(dw, 0, n * sizeof(real))
-    memset(db, 0, n * sizeof(real))
-    for i in range(rows):
-        g, d = call.a.at + i * call.a.s0, call.out.at + i * call.out.s0
-        r = centred(call.b.at + i * call.b.s0, d, n, <real>call.settings.value)
-        begin_sum(acc)
-        begin_sum(products)
-        j = 0
-        while j < n:
-            for v in range(PART_VECTORS):
-                k = j + v * LANES
-                if k < n:
-                    e, u = first_of(g + k, n - k), first_of(d + k, n - k) * r
-                    store_first(d + k, u, min(n - k, LANES))
-                    store_first(dw + k, first_of(dw + k, n - k) + e * u, min(n - k, LANES))
-                    store_first(db + k, first_of(db + k, n - k) + e, min(n - k, LANES))
-                    e = weighted(e, call, k, n - k)
-                    acc[v] = acc[v] + e
-                    products[v] = products[v] + e * u
-            j += PARTS
-        mean, product = broadcast(sum_of(acc) / <real>n), broadcast(sum_of(products) / <real>n)
-        j = 0
-        while j < n:
-            e, u = weighted(first_of(g + j, n - j), call, j, n - j), first_of(d + j, n - j)
-            store_first(d + j, ((e - mean) - u * product) * r, min(n - j, LANES))
-            j += LANES
-
-
-register(b"layer_norm", layer_norm, NORMALIZES | BY_NAME, b"y = (x - mean) / s w + b, row by row.")
-register(b"layer_norm_backward", layer_norm_backward, NORMALIZES | BY_NAME, b"dx, dw and db: (N + 2, C).")
 
 
 cdef inline void moments(

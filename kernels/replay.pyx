@@ -1005,6 +1005,8 @@ cdef class Replay:
         cdef const int64_t* labels = ins.call.labels
         for i in range(ins.rows):
             if not 0 <= labels[i] < ins.call.cols:
+                if self.labels_of[number] == "embedding":
+                    raise IndexError(f"embedding: expected indices from 0 to {ins.call.cols - 1}, got {labels[i]}")
                 raise ValueError(
                     f"{self.labels_of[number]}: expected labels from 0 to {ins.call.cols - 1}, got {labels[i]}")
         return 0

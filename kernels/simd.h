@@ -105,6 +105,36 @@ INLINE vec larger(vec a, vec b) {
 #endif
 }
 
+/* a where it is less than b, else b: also where one of them is NaN */
+INLINE vec smaller(vec a, vec b) {
+#if defined(__AVX512F__) && defined(MINIDL_F64)
+  return (vec)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__) && defined(MINIDL_F64)
+  return (vec)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif defined(__AVX2__)
+  return (vec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return choose(greater(b, a), a, b);
+#endif
+}
+
+/* v 2^n in one rounding, for integers n, where the target has it (AVX-512) */
+#if defined(__AVX512F__)
+#define SCALES 1
+INLINE vec scaled_by_power(vec v, vec n) {
+#if defined(MINIDL_F64)
+  return (vec)_mm512_scalef_pd((__m512d)v, (__m512d)n);
+#else
+  return (vec)_mm512_scalef_ps((__m512)v, (__m512)n);
+#endif
+}
+#else
+#define SCALES 0
+INLINE vec scaled_by_power(vec v, vec n) { return v * n; } /* is not called */
+#endif
+
 /* a b + c in one rounding where the target has it (AVX2, AVX-512, NEON), in two elsewhere */
 INLINE vec fma_(vec a, vec b, vec c) {
 #if defined(__AVX512F__) && defined(MINIDL_F64)

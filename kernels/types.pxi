@@ -20,6 +20,9 @@ cdef extern from "simd.h" nogil:
     mask shift_right(mask m, int n) noexcept
     vec choose(mask m, vec a, vec b) noexcept
     vec larger(vec a, vec b) noexcept
+    vec smaller(vec a, vec b) noexcept
+    vec scaled_by_power(vec v, vec n) noexcept
+    const int SCALES
     vec root_of(vec v) noexcept
     vec quotient(vec a, vec b, vec inverse) noexcept
     void transpose(vec* rows) noexcept

@@ -131,3 +131,36 @@ def test_bags_with_a_factor_for_each_entry_by_hand():
         F.embedding_bag(index, weight, mode="sum", per_sample_weights=factors).numpy(), wanted)
     with pytest.raises(ValueError, match="per_sample_weights with mode 'sum' alone"):
         F.embedding_bag(index, weight, mode="mean", per_sample_weights=factors)
+
+
+def test_an_index_that_the_module_keeps_is_compiled_and_read_at_each_step():
+    minidl.manual_seed(0)
+    places, target = nn.Embedding(7, 5), minidl.tensor(numbers((3, 5)))
+    here = minidl.tensor(np.array([2, 0, 2]))
+    optimizer = optim.SGD(places.parameters(), lr=0.1)
+
+    @minidl.capture
+    def step():
+        optimizer.zero_grad()
+        loss = F.mse_loss(places(here), target)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(3):
+        step()
+    for index in ([1, 6, 1], [3, 3, 3]):
+        here.data[...] = index
+        before = places.weight.data.copy()
+        step()
+        changed = np.any(places.weight.data != before, axis=1)
+        np.testing.assert_array_equal(np.flatnonzero(changed), np.unique(index))
+    assert step.path == "compiled"
+    recording, = step._kept.values()
+    assert all(compiled for line, _, _, compiled in recording.listing if line.what in ("operation", "accumulate"))
+    before = places.weight.data.copy()
+    for bad in (-1, 7):
+        here.data[1] = bad
+        with pytest.raises(IndexError, match="embedding: expected indices from 0 to 6, got"):
+            step()
+    np.testing.assert_array_equal(places.weight.data, before)

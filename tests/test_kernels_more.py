@@ -240,3 +240,24 @@ def test_rows_longer_than_what_a_strip_keeps(target, dtype, n, c):
         np.testing.assert_array_equal(over_wide[:, -1], last[:, -1])
         getattr(module, name)(np.asfortranarray(x), last)
         np.testing.assert_array_equal(last, y)
+
+
+@every_dtype
+@pytest.mark.parametrize("c", [1, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65, 300])
+def test_a_row_has_one_softmax_on_every_target_alone_or_not_and_strided(dtype, c):
+    rng = np.random.default_rng(c)
+    x, g = (3 * rng.normal(size=(35, c)).astype(dtype) for _ in range(2))
+    x[3, c // 2], x[5] = -np.inf, 0
+    for name, given in (("softmax", (x,)), ("log_softmax", (x,)), ("softmax_backward", (g, abs(x))),
+                        ("log_softmax_backward", (g, -abs(x)))):
+        bits = set()
+        for target in kernels.targets():
+            run = getattr(kernels.load(target, dtype), name)
+            y, strided, alone = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+            run(*given, y)
+            run(*[np.asfortranarray(a) for a in given], strided)
+            for i in range(len(x)):
+                run(*[a[i:i + 1] for a in given], alone[i:i + 1])
+            assert y.tobytes() == strided.tobytes() == alone.tobytes()
+            bits |= {y.tobytes()} if target != "generic" else set()  # which has no fused multiply-add
+        assert len(bits) <= 1, name

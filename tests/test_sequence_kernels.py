@@ -171,3 +171,22 @@ def test_normalization(kind, target, dtype):
         with pytest.raises(ValueError):
             getattr(module, f"{kind}_backward")(*arguments, 0.1)
     assert np.all(y == 7) and np.all(out == 7)
+
+
+@every_target
+def test_a_row_is_normalised_as_if_it_were_alone(target, dtype):
+    """Rows are done together, but no bit of one depends on the others; sums over rows go on in their order."""
+    module, rng = kernels.load(target, dtype), np.random.default_rng(0)
+    for n, c in [*((n, 5) for n in EDGES), *((35, c) for c in EDGES)]:
+        x, g = (rng.standard_normal((n, c)).astype(dtype) for _ in range(2))
+        weight, y, out = rng.standard_normal(c).astype(dtype), np.empty((n, c), dtype), np.empty((n + 2, c), dtype)
+        module.layer_norm(x, weight, weight, y, 1e-5)
+        module.layer_norm_backward(g, x, weight, out, 1e-5)
+        one, alone = np.empty((1, c), dtype), np.empty((3, c), dtype)
+        total = np.zeros((2, c), dtype)
+        for i in range(n):
+            module.layer_norm(x[i:i + 1], weight, weight, one, 1e-5)
+            module.layer_norm_backward(g[i:i + 1], x[i:i + 1], weight, alone, 1e-5)
+            assert one[0].tobytes() == y[i].tobytes() and alone[0].tobytes() == out[i].tobytes()
+            total += alone[1:]
+        assert total.tobytes() == out[n:].tobytes()

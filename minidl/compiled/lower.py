@@ -72,17 +72,33 @@ def _in_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[list[
     matrices = as_matrices(shape, arrays)
     if matrices is not None or len(shape) < 3:
         return None if matrices is None else [matrices]
-    steps = arrays[0].strides
-    outermost = max(range(len(shape)), key=lambda axis: (shape[axis] != 1) * abs(steps[axis]))
-    views = [np.moveaxis(np.broadcast_to(array, shape), outermost, 0) for array in arrays]
+    axis = _axis_of_parts(shape, arrays)
+    views = [np.moveaxis(np.broadcast_to(array, shape), axis, 0) for array in arrays]
     parts: list[list[np.ndarray]] = []
-    for i in range(shape[outermost]):
+    for i in range(shape[axis]):
         part = [view[i] for view in views]
         found = _in_matrices(part[0].shape, part)
         if found is None or len(parts) + len(found) > MOST:
             return None
         parts += found
     return parts
+
+
+def _axis_of_parts(shape: tuple[int, ...], arrays: list[np.ndarray]) -> int:
+    """The axis along which arrays are cut, so that there are few parts: the shortest after which matrices are left.
+
+    Not that of the output's columns, whose stride is one; where no axis leaves matrices, the shortest of the others.
+    """
+    steps = [abs(step) for step in arrays[0].strides]
+    axes = [axis for axis, n in enumerate(shape) if n != 1] or [0]
+    columns = min(axes, key=lambda axis: steps[axis])
+    axes = sorted([axis for axis in axes if axis != columns] or axes, key=lambda axis: (shape[axis], -steps[axis]))
+    views = [np.broadcast_to(array, shape) for array in arrays]
+    for axis in axes:
+        part = [np.moveaxis(view, axis, 0)[0] for view in views]
+        if as_matrices(part[0].shape, part) is not None:
+            return axis
+    return axes[0]
 
 
 def in_order(builder, x: np.ndarray) -> np.ndarray | None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import FLOATS, stacked
+from ..arrays import FLOATS, INT64, stacked
 from .arena import rows_of, strided
-from .lower import MOST, _all_of, _elementwise, _product, in_order, lower, lowering
+from .lower import MOST, _all_of, _count_on, _elementwise, _product, in_order, lower, lowering
 
 
 @lowering("rnn_states", "lstm_states", "gru_states")
@@ -89,10 +89,17 @@ def _normalized_backward(builder, name, operands, settings, output):
 
 
 def _index(builder, index):
-    """An index of any axes as a row of labels; None unless the program alone writes to it."""
-    if not isinstance(index, np.ndarray) or index.dtype != np.int64 or not builder.owns(index) or not index.size or (
-            not index.flags.c_contiguous):
+    """An index of any axes as a row of labels, which the kernels check: in memory that the program alone writes to.
+
+    An array of somebody else, as a buffer with positions is, is copied there before each use.
+    """
+    if not isinstance(index, np.ndarray) or index.dtype != INT64 or not index.size:
         return None
+    if not builder.owns(index) or not index.flags.c_contiguous:
+        copy = builder.scratch(index.shape, INT64)
+        if not _count_on(builder, [index, 0], copy):
+            return None
+        index = copy
     return strided(index, (1, index.size), (index.nbytes, index.itemsize))
 
 

@@ -1,6 +1,8 @@
 """Builder: makes a program of a recording; each line becomes instructions over arrays of one memory block."""
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from .. import arrays, kernels
@@ -13,6 +15,7 @@ from .lower import _LOWERINGS, lower
 from .places import finishes, in_place
 from .products import Block, Reordered, joined, reordered, stacked
 from .recorder import Recorder
+from .slices import sliced
 
 
 class Builder:
@@ -32,6 +35,8 @@ class Builder:
             self.lines, recorder.roots, {id(self.lines[number].outputs[0]) for number in self._joined})
             for number in group.numbers}
         self._reordered = {one.first: one for one in reordered(self.lines)}
+        self._sliced = {number: one for one in sliced(self.lines, {id(owner_of(array)) for array in results})
+                        for number in one.numbers}
         self._rows: dict[tuple, tuple[np.ndarray, int]] = {}  # copies of weights, and the last lines that read them
         self._lay_out()
 
@@ -43,6 +48,9 @@ class Builder:
         for number, line in enumerate(self.lines):
             for key in line.owners:
                 last[key] = number
+        for sum_ in self._sliced.values():
+            for source, _ in sum_.parts:
+                last[id(owner_of(source))] = max(last[id(owner_of(source))], sum_.last)
         lasting = {id(owner_of(array)) for array in self.results}
         groups: dict[int, Block] = {}  # by the array
         for stack in self._stacked.values():
@@ -144,6 +152,8 @@ class Builder:
             self._reorder(number)
             if number in self._joined and self._join(number):
                 pass
+            elif number in self._sliced:
+                compiled = self._slices(number)
             elif line.what == "operation":
                 compiled = number in self._within or self._operation(line, number)
             elif line.what == "accumulate":
@@ -212,6 +222,24 @@ class Builder:
         for i in group.numbers:
             del self._joined[i]
         return False
+
+    def _slices(self, number: int) -> bool:
+        """At the last line of a sum of slices, all of them; whether kernels do it."""
+        one = self._sliced[number]
+        if number != one.last:
+            return True
+        output, compiled = self.array(self.lines[number].outputs[0]), True
+        if not one.covers(output.shape[one.axis]):
+            self._zero(output)
+        for source, index in one.parts:
+            source, zeros = self.array(source), self.scratch(source.shape[-1:], source.dtype)
+            part = output[index].reshape(source.shape)
+            if source.strides[-1] != source.itemsize and lower(self, "clone", [source], {}, part):
+                source = part  # the copy turns blocks of a matrix, which an addition does not
+            if not lower(self, "add", [source, zeros], {}, part):
+                self.program.call(partial(np.add, source, zeros, part))
+                compiled = False
+        return compiled
 
     def _stack(self, number: int, fresh: set[int]) -> bool:
         """At the last line of products that add to one gradient, their sum; False for another line."""
