@@ -133,6 +133,8 @@ CASES = {
     "milestones": (lambda: SCHEDULES.MultiStepLR(sgd(), "12"), TypeError, "to be a list of ints"),
     "no state of a group": (lambda: sgd().load_state_dict({"param_groups": [], "state": []}), ValueError,
                             "SGD.load_state_dict: expected param_groups and state of 1 groups"),
+    "half a wave of no steps": (lambda: SCHEDULES.CosineAnnealingLR(sgd(), 0), ValueError, "T_max"),
+    "a projection to less than nothing": (lambda: nn.LSTM(2, 3, proj_size=-1), ValueError, "proj_size"),
     "halving by one": (lambda: training.SuccessiveHalving(factor=1), ValueError, "expected a factor from 2"),
     "a model that is none": (lambda: minidl.fit_many([3], nn.MSELoss(), [sgd()], (array(2, 2), array(2, 2))), TypeError,
                              "fit_many: expected Modules as models"),
