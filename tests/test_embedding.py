@@ -123,6 +123,16 @@ def test_what_is_refused():
         step(np.array([1, 7]))
 
 
+def test_bags_with_a_factor_for_each_entry_by_hand():
+    weight, index = minidl.tensor(np.arange(8.0).reshape(4, 2)), np.array([[3, 0], [1, 1]])
+    factors = minidl.tensor(np.array([[2.0, -1.0], [0.5, 3.0]]))
+    wanted = np.array([[2 * 6 - 0, 2 * 7 - 1], [3.5 * 2, 3.5 * 3]])
+    np.testing.assert_array_equal(
+        F.embedding_bag(index, weight, mode="sum", per_sample_weights=factors).numpy(), wanted)
+    with pytest.raises(ValueError, match="per_sample_weights with mode 'sum' alone"):
+        F.embedding_bag(index, weight, mode="mean", per_sample_weights=factors)
+
+
 def test_an_index_that_the_module_keeps_is_compiled_and_read_at_each_step():
     minidl.manual_seed(0)
     places, target = nn.Embedding(7, 5), minidl.tensor(numbers((3, 5)))

@@ -184,6 +184,75 @@ def test_files_that_are_no_models(tmp_path):
         minidl.from_onnx(tmp_path / "none.onnx")
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+@pytest.mark.parametrize("beta", [1.0, -2.0])
+@pytest.mark.parametrize("turned", [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("start", [(4,), (2, 4), (2, 1), None])
+def test_gemm(alpha, beta, turned, start, tmp_path):
+    """alpha a b + beta c, by NumPy."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3)).astype(np.float32), rng.standard_normal((3, 4)).astype(np.float32)
+    values = {"b": b.T.copy() if turned[1] else b}
+    wanted = alpha * (a @ b)
+    if start is not None:
+        values["c"] = rng.standard_normal(start).astype(np.float32)
+        wanted = wanted + beta * values["c"]
+    given = a.T.copy() if turned[0] else a
+    node = onnx.helper.make_node("Gemm", ["x", *values], ["y"], alpha=alpha, beta=beta, transA=turned[0],
+                                 transB=turned[1])
+    ends = [[onnx.helper.make_tensor_value_info(name, 1, size)] for name, size in (("x", given.shape), ("y", (2, 4)))]
+    arrays = [onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends, arrays)), tmp_path / "m.onnx")
+    np.testing.assert_allclose(
+        minidl.from_onnx(tmp_path / "m.onnx")(minidl.tensor(given)).detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
+
+
+REFUSED = {  # a node with what minidl has not; the shapes of its input and of its weights; the message
+    "Conv, 3 axes": (("Conv", {}), (1, 1, 3, 3, 3), [(1, 1, 2, 2, 2)], "Conv over one axis or two"),
+    "MaxPool, 3 axes": (("MaxPool", {"kernel_shape": [1, 1, 1]}), (1, 1, 3, 3, 3), [], "MaxPool over one axis or two"),
+    "AveragePool, gaps": (("AveragePool", {"kernel_shape": [2, 2], "dilations": [1, 2]}), (1, 1, 4, 4), [],
+                          "AveragePool without gaps"),
+    "BatchNormalization": (("BatchNormalization", {"training_mode": 1}), (2, 3), [(3,)] * 4, "for inference"),
+    "GroupNormalization": (("GroupNormalization", {"num_groups": 2}), (2, 4), [(2,)] * 2, "a scale for each channel"),
+    "CumSum, exclusive": (("CumSum", {"exclusive": 1}), (2, 3), [()], "CumSum forwards and inclusive"),
+    "CumSum, reverse": (("CumSum", {"reverse": 1}), (2, 3), [()], "CumSum forwards and inclusive"),
+    "Pad": (("Pad", {"mode": "reflect"}), (2, 3), [(4,)], "Pad with a constant"),
+    "GRU": (("GRU", {"hidden_size": 2}), (3, 1, 2), [(1, 6, 2), (1, 6, 2)], "GRU with linear_before_reset"),
+    "LSTM, clip": (("LSTM", {"hidden_size": 2, "clip": 1.0}), (3, 1, 2), [(1, 8, 2), (1, 8, 2)], "LSTM without"),
+    "RNN, layout": (("RNN", {"hidden_size": 2, "layout": 1}), (3, 1, 2), [(1, 2, 2), (1, 2, 2)], "RNN without"),
+    "RNN, functions": (("RNN", {"hidden_size": 2, "activations": ["Elu"]}), (3, 1, 2), [(1, 2, 2), (1, 2, 2)],
+                       "RNN without"),
+    "Constant": (("Constant", {"value_string": "text"}), (1,), [], "a Constant of numbers"),
+}
+
+
+def saved(path, kind, attributes, shape, weights, outputs=1, opset=21):
+    """A file with one node, whose weights are zeros."""
+    names = [f"w{i}" for i in range(len(weights))]
+    kinds = [np.int64 if kind in ("CumSum", "Pad") else np.float32 for _ in names]
+    values = [onnx.numpy_helper.from_array(np.zeros(size, dtype), name)
+              for size, dtype, name in zip(weights, kinds, names, strict=True)]
+    node = onnx.helper.make_node(kind, [] if kind == "Constant" else ["x", *names], ["y", "z"][:outputs], **attributes)
+    ends = [onnx.helper.make_tensor_value_info("x", 1, shape)], [onnx.helper.make_tensor_value_info("y", 1, ["n"])]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends, values),
+                                     opset_imports=[onnx.helper.make_opsetid("", opset)]), path)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_nodes_of_another_kind_are_refused(case, tmp_path):
+    (kind, attributes), shape, weights, message = REFUSED[case]
+    saved(tmp_path / "m.onnx", kind, attributes, shape, weights)
+    with pytest.raises(ExportError, match=f"expected .*{message}"):
+        minidl.from_onnx(tmp_path / "m.onnx")(minidl.ones(shape))
+
+
+def test_indices_of_the_largest_and_an_old_opset_are_refused(tmp_path):
+    for message, more in (("MaxPool without indices", {"outputs": 2}), ("opset 13 or newer, got 9", {"opset": 9})):
+        saved(tmp_path / "m.onnx", "MaxPool", {"kernel_shape": [2]}, (1, 1, 4), [], **more)
+        with pytest.raises(ExportError, match=f"from_onnx: expected {message}"):
+            minidl.from_onnx(tmp_path / "m.onnx")(minidl.ones((1, 1, 4)))
+
+
 def test_weights_in_other_files_are_refused(tmp_path):
     from minidl.export.onnx_file import onnx_model
 

@@ -121,3 +121,14 @@ def test_a_subclass_of_a_subclass_keeps_what_was_decided():
     assert criterion.forward(Z, T, W) == (W * (Z - T) ** 2).sum()
     np.testing.assert_allclose(criterion.backward(), 2 * W * (Z - T))
     assert Halved().backward() == "its own"
+
+
+def test_a_loss_is_called_by_its_name_in_messages():
+    """Its class, or the function that it wraps."""
+    from minidl.compiled.capture import loss_name
+    from minidl.training.criterion import Criterion
+
+    def quartic(output, target):
+        return ((output - target) ** 4).sum()
+
+    assert [loss_name(one) for one in (Criterion(quartic), Each(), nn.MSELoss())] == ["quartic", "Each", "MSELoss"]

@@ -211,6 +211,7 @@ def test_decision_regions_are_what_the_model_predicts(kind):
     model = Circle() if kind == "estimator" else nn.Sequential(nn.Linear(2, units, generator=1))
     axes = plot.decision_regions(model, POINTS, LABELS, resolution=30, threshold=0.1)
     mesh = axes.collections[0]
+    assert mesh.get_clim() == (-0.5, 1.5)  # a colour of its own for each class
     x1, x2 = mesh.get_coordinates()[:-1, :-1, 0], mesh.get_coordinates()[:-1, :-1, 1]
     half = np.array([x1[0, 1] - x1[0, 0], x2[1, 0] - x2[0, 0]]) / 2
     grid = np.stack([x1.ravel() + half[0], x2.ravel() + half[1]], axis=1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from minidl.autograd.parameter import Parameter
-from minidl.optim import SGD, Adadelta, Adam, AdamW
+from minidl.optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, RMSprop
 from minidl.optim.group import Group
 
 STEPS = 5
@@ -51,8 +51,55 @@ def adadelta(w, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0):
     return w
 
 
-RULES = {SGD: sgd, Adam: adam, AdamW: adamw, Adadelta: adadelta}
+def nadam(w, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, momentum_decay=4e-3):
+    m = v = np.zeros_like(w)
+    product = 1.0
+    for t, g in enumerate(GRADIENTS, 1):
+        g = g + weight_decay * w
+        now, following = (betas[0] * (1 - 0.5 * 0.96 ** (n * momentum_decay)) for n in (t, t + 1))
+        product *= now
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        nesterov = following * m / (1 - product * following) + (1 - now) * g / (1 - product)
+        w = w - lr * nesterov / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+def adamax(w, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0):
+    m = u = np.zeros_like(w)
+    for t, g in enumerate(GRADIENTS, 1):
+        g = g + weight_decay * w
+        m, u = betas[0] * m + (1 - betas[0]) * g, np.maximum(betas[1] * u, abs(g) + eps)
+        w = w - lr / (1 - betas[0] ** t) * m / u
+    return w
+
+
+def rmsprop(w, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False):
+    v = mean = buffer = np.zeros_like(w)
+    for g in GRADIENTS:
+        g = g + weight_decay * w
+        v, mean = alpha * v + (1 - alpha) * g * g, alpha * mean + (1 - alpha) * g
+        buffer = momentum * buffer + g / (np.sqrt(v - mean**2 if centered else v) + eps)
+        w = w - lr * buffer
+    return w
+
+
+def adagrad(w, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0, eps=1e-10):
+    total = np.full_like(w, initial_accumulator_value)
+    for t, g in enumerate(GRADIENTS):
+        g = g + weight_decay * w
+        total = total + g * g
+        w = w - lr / (1 + t * lr_decay) * g / (np.sqrt(total) + eps)
+    return w
+
+
+RULES = {SGD: sgd, Adam: adam, AdamW: adamw, Adadelta: adadelta, NAdam: nadam, Adamax: adamax, RMSprop: rmsprop,
+         Adagrad: adagrad}
 CASES = [
+    (NAdam, {}), (NAdam, {"lr": 0.5, "betas": (0.5, 0.75), "eps": 0.5, "weight_decay": 0.25, "momentum_decay": 3.0}),
+    (Adamax, {}), (Adamax, {"lr": 0.5, "betas": (0.5, 0.25), "eps": 0.5, "weight_decay": 0.25}),
+    (RMSprop, {}), (RMSprop, {"lr": 0.5, "alpha": 0.5, "eps": 0.5, "weight_decay": 0.25, "momentum": 0.75}),
+    (RMSprop, {"lr": 0.5, "alpha": 0.5, "centered": True}),
+    (Adagrad, {}), (Adagrad, {"lr": 0.5, "lr_decay": 0.25, "weight_decay": 0.25, "initial_accumulator_value": 0.5}),
     (SGD, {}), (SGD, {"lr": 0.5}), (SGD, {"lr": 0.5, "momentum": 0.75}), (SGD, {"lr": 0.5, "weight_decay": 0.25}),
     (SGD, {"lr": 0.5, "momentum": 0.75, "dampening": 0.25}), (SGD, {"lr": 0.5, "momentum": 0.75, "nesterov": True}),
     (SGD, {"lr": 0.5, "maximize": True}), (SGD, {"lr": 0.5, "maximize": True, "weight_decay": 0.25, "momentum": 0.5}),

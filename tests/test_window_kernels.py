@@ -19,6 +19,17 @@ NAMES = [name for name in kernels.of(np.float32).OPERATIONS
          if "tuple geometry" in getattr(kernels.of(np.float32), name).__doc__]
 FIELDS = 16
 GUARD = 33
+AROUND = -12345.5  # the numbers there: none that a ReLU, a magnitude or a rounding would leave as it is
+# Of what a convolution copies something is several times as large as the memory for it, so that it must take another
+# way or go by parts: the weight; those of all groups; the gradients, and the padded image, of a sample; a patch.
+BEYOND = {
+    "weight": (5, 19, 512, 3, 17, 128, 3, 3, 1, 1, 1, 1, 1, 0, 0, 1),
+    "groups": (4, 18, 2048, 3, 17, 8192, 2, 2, 1, 1, 1, 1, 256, 0, 0, 1),
+    "sample": (120, 120, 4, 119, 119, 20, 2, 2, 1, 1, 1, 1, 1, 0, 0, 1),
+    "padded": (100, 100, 8, 100, 100, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),
+    "patch": (6, 7, 1600, 4, 5, 33, 3, 3, 1, 1, 1, 1, 1, 0, 0, 1),
+    "patch in parts": (6, 7, 1600, 2, 2, 9, 3, 3, 2, 3, 2, 2, 1, 1, 1, 1),
+}
 
 every_target = pytest.mark.parametrize("target", kernels.targets())
 every_dtype = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda dtype: dtype.__name__)
@@ -65,7 +76,7 @@ def arrays(name, geometry, rows, dtype, rng, integers: bool) -> list:
         shape = shapes(geometry, rows)[part]
         values = rng.integers(-3, 4, shape) if integers else rng.standard_normal(shape)
         made.append(np.ascontiguousarray(values.astype(dtype)))
-    memory = np.full(made[-1].size + 2 * GUARD, 12345, dtype)
+    memory = np.full(made[-1].size + 2 * GUARD, AROUND, dtype)
     made[-1], start = memory[GUARD:-GUARD].reshape(made[-1].shape), made[-1]
     made[-1][...] = start
     return made
@@ -76,29 +87,70 @@ def arrays(name, geometry, rows, dtype, rng, integers: bool) -> list:
 @pytest.mark.parametrize("name", PARTS)
 def test_a_kernel_computes_what_its_twin_says(name, dtype, target):
     """Exactly for small integers; for others to the rounding of the sums."""
-    module, draw, rng = kernels.load(target, dtype), random.Random(name), np.random.default_rng(1)
+    draw, rng = random.Random(name), np.random.default_rng(1)
     for number in range(150):
-        geometry, rows, integers = drawn(draw, name), draw.choice([1, 1, 2, 5, 13, 50]), number % 3 > 0
-        parts = arrays(name, geometry, rows, dtype, rng, integers)
-        if name == "convolution" and number % 2:
-            parts[2] = None
-        if name.startswith("max") and number % 5 == 0:
-            x = parts[PARTS[name].index("x")]
-            x[rng.random(x.shape) < 0.1] = np.nan
-            x[rng.random(x.shape) < 0.1] = -np.inf
-        wanted = [None if a is None else a.copy() for a in parts]
-        getattr(reference, name)(*wanted, geometry)
-        before = [None if a is None else a.tobytes() for a in parts[:-1]]
-        getattr(module, name)(*parts, geometry)
-        assert [None if a is None else a.tobytes() for a in parts[:-1]] == before
-        memory = parts[-1].base
-        assert (memory[:GUARD] == 12345).all() and (memory[-GUARD:] == 12345).all(), "wrote outside its output"
-        if name in CONVOLUTIONS and not integers:
-            scale = abs(wanted[-1]).max() * np.finfo(dtype).eps * 400
-            np.testing.assert_allclose(parts[-1], wanted[-1], rtol=0, atol=scale, err_msg=str(geometry))
-        else:
-            np.testing.assert_allclose(parts[-1], wanted[-1], rtol=4 * np.finfo(dtype).eps,
-                                       atol=20 * np.finfo(dtype).eps, err_msg=str(geometry))
+        geometry, rows = drawn(draw, name), draw.choice([1, 1, 2, 5, 13, 50])
+        check(kernels.load(target, dtype), name, geometry, rows, dtype, rng, number)
+
+
+def check(module, name, geometry, rows, dtype, rng, number: int):
+    """A call beside its twin's; ``number`` says of which numbers, and with what left out."""
+    integers = number % 3 > 0
+    parts = arrays(name, geometry, rows, dtype, rng, integers)
+    if name == "convolution" and number % 2:
+        parts[2] = None
+    if name.startswith("max") and number % 5 == 0:
+        x = parts[PARTS[name].index("x")]
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[rng.random(x.shape) < 0.1] = -np.inf
+    wanted = [None if a is None else a.copy() for a in parts]
+    getattr(reference, name)(*wanted, geometry)
+    before = [None if a is None else a.tobytes() for a in parts[:-1]]
+    getattr(module, name)(*parts, geometry)
+    assert [None if a is None else a.tobytes() for a in parts[:-1]] == before
+    memory = parts[-1].base
+    assert (memory[:GUARD] == AROUND).all() and (memory[-GUARD:] == AROUND).all(), "wrote outside its output"
+    if name in CONVOLUTIONS and not integers:
+        scale = abs(wanted[-1]).max() * np.finfo(dtype).eps * 400
+        np.testing.assert_allclose(parts[-1], wanted[-1], rtol=0, atol=scale, err_msg=str(geometry))
+    else:
+        np.testing.assert_allclose(parts[-1], wanted[-1], rtol=4 * np.finfo(dtype).eps,
+                                   atol=20 * np.finfo(dtype).eps, err_msg=str(geometry))
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("name", PARTS)
+def test_lines_may_be_longer_than_vectors_and_tiles(name, dtype, target):
+    """Windows beside each other, as in most networks, and others; lines of all lengths around those of vectors."""
+    module, rng = kernels.load(target, dtype), np.random.default_rng(1)
+    windows = {(2, 2): (1, 2, 3, 4, 5, 8, 16), (3, 1): (1, 2, 6), (3, 2): (1, 3, 17)}  # (kernel, stride): channels
+    number = 0
+    for (kernel, stride), many in windows.items():
+        for channels in many:
+            for out in (7, 8, 9, 16, 17, 33):
+                number += 1
+                left_over = number % 2  # columns and lines that no window reaches
+                height, width = (stride * (n - 1) + kernel + left_over for n in (2, out))
+                outputs = (1, 6, 17)[number % 3] if name in CONVOLUTIONS else channels
+                geometry = (height, width, channels, 2, out, outputs, kernel, kernel, stride, stride, 1, 1, 1, 0, 0,
+                            0 if "average" in name else 1)
+                check(module, name, geometry, 1 + number % 3, dtype, rng, number)
+
+
+@every_dtype
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("geometry", BEYOND.values(), ids=BEYOND)
+def test_what_is_copied_need_not_fit_into_the_memory_for_it(geometry, name, dtype):
+    *inputs, output = arrays(name, geometry, 2, dtype, np.random.default_rng(1), True)
+    wanted, start = output.copy(), output.copy()
+    getattr(reference, name)(*inputs, wanted, geometry)
+    for target in kernels.targets():
+        output[...] = start
+        getattr(kernels.load(target, dtype), name)(*inputs, output, geometry)
+        np.testing.assert_array_equal(output, wanted, target)
+        memory = output.base
+        assert (memory[:GUARD] == AROUND).all() and (memory[-GUARD:] == AROUND).all(), "wrote outside its output"
 
 
 @every_dtype
@@ -166,7 +218,7 @@ def test_what_does_not_fit_is_refused(name, dtype):
         geometry[draw.randrange(FIELDS)] = draw.choice([-2**62, -7, -3, -1, 0, 1, 2, 4, 2**20, 2**40])
         with contextlib.suppress(ValueError):
             function(*parts, tuple(geometry))
-        assert (parts[-1].base[:GUARD] == 12345).all() and (parts[-1].base[-GUARD:] == 12345).all()
+        assert (parts[-1].base[:GUARD] == AROUND).all() and (parts[-1].base[-GUARD:] == AROUND).all()
     for wrong in ((), (1,) * 15, (1,) * 17):
         with pytest.raises(ValueError, match="geometry"):
             function(*parts, wrong)

@@ -23,8 +23,8 @@ OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast
              ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
              ast.LShift: ast.RShift, ast.RShift: ast.LShift}
 # Arguments and constants that only say how something is to be done fast, or guard what cannot come.
-PERFORMANCE = {"copy", "strict", "flush", "maxsize", "exist_ok", "missing_ok", "BLOCK", "STEP", "TIMEOUT", "__slots__",
-               "__all__", "__array_priority__"}
+PERFORMANCE = {"copy", "strict", "flush", "maxsize", "exist_ok", "missing_ok", "BLOCK", "STEP", "TIMEOUT", "SECONDS",
+               "SAMPLE", "__slots__", "__all__", "__array_priority__"}
 COMMUTATIVE = {"max", "min", "add", "multiply", "hypot", "maximum", "minimum", "gcd", "isinstance", "issubclass"}
 # Functions whose texts are parts of messages.
 MESSAGES = re.compile(r"_?(check|expected|described|unsupported|positive_int|unknown|named|arrays_of|print|like)")
@@ -53,14 +53,13 @@ def changes(path: str, text: str) -> list[Change]:
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     tree = ast.parse(text)
-    unchanged = ast.dump(tree)
     for kind, node, new in _Finder().of(tree):
         first = starts[node.lineno - 1] + node.col_offset
         last = starts[node.end_lineno - 1] + node.end_col_offset
         if kind == "decorator left out":  # its whole lines
             first, last = starts[node.lineno - 1], source.index(b"\n", last) + 1
         changed = (source[:first] + new.encode() + source[last:]).decode()
-        if changed in found or ast.dump(ast.parse(changed)) == unchanged:
+        if changed in found or ast.unparse(node) in (new, new[1:-1]):  # as it was
             continue
         end = source.find(b"\n", last)
         before = source[starts[node.lineno - 1]:end].decode()

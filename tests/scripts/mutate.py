@@ -2,17 +2,23 @@
 
     python tests/scripts/mutate.py --count 100 --seed 1 --without-torch
     python tests/scripts/mutate.py --modules functional optim/sgd.py --jobs 2
+    python tests/scripts/mutate.py --kernels --count 60
+    python tests/scripts/mutate.py --kernels tiles.pxi gemm.pxi --target avx2
 
-Each change of a random sample (see changes.py; the same seed makes the same sample of the same source) is
-made in a copy in the temporary folder, never here. First all tests run without a change; those that fail are
-left out from there on, and printed. Then, for each change, the tests run, those first whose text names most of
-what the changed file defines, until one fails. A change is noticed when a test fails twice, when the process
-dies, or when it takes far longer than without the change. The others are printed, with file, line, and the
-text before and after; then the share that was noticed. The exit status is 1 if that is below ``--least``.
+Each change of a random sample (see changes.py, kernel_changes.py; the same seed makes the same sample of the same
+source) is made in a copy in the temporary folder, never here; a change of the kernels is built there (rebuilt.py).
+Then the tests run, those first whose text names most of what the changed file defines, until one fails. Before a test
+file is first used, it runs without a change; tests that fail then are left out, and printed. A change is noticed when
+a test fails twice, when the process dies, or when it takes far longer than without the change. The others are printed,
+with file, line, and the text before and after; then the share that was noticed. A change that does not compile, or
+compiles to the same code, does not count: another is drawn. The exit status is 1 if the share is below ``--least``.
 
     --count      how many changes (100)
     --seed       of the sample (0)
-    --modules    files and folders below minidl/, without a name all that MODULES lists
+    --modules    files and folders below minidl/, without a name all
+    --kernels    the same of kernels/, instead
+    --target     the kernels' target, without a name the best that this processor has
+    --files      how many test files run for a change at most (all)
     --jobs       copies at work at the same time (1)
     --least      the percentage that must be noticed (98)
     --leave-out  tests or test files that are not to run, as pytest names them (tests/test_x.py::test_y[z])
@@ -25,212 +31,210 @@ have been built in place. It takes minutes to hours, and so is run by hand, or i
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import re
-import resource
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import venv
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
+from xml.etree import ElementTree
 
-from changes import Change, changes
+import changes
+import kernel_changes
+from changes import Change
+from copies import ROOT, Copy
+from rebuilt import Rebuilt, kernel_files, roots
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("nn", "optim", "functional", "autograd", "training", "capture*.py", "data",
-           "sweep*.py")
-FIRST = 5  # test files that run first, in a process of their own: it starts sooner than that of all
-MEMORY = 16 << 30  # bytes of address space for a test process: a wrong size shall not bring the machine down
+PARTS = (4, 20)  # test files that run first, in a process of their own: it starts sooner than that of all
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
-OPTIONS = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:benchmark")
+# The tests that look closest at what is made of a text below kernels/, before those that happen to name it.
+CLOSEST = {
+    "target_dtype": ("test_kernels", "test_kernels_more", "test_elementary", "test_product_orders", "test_images",
+                     "test_window_kernels", "test_sequence_kernels", "test_chain_kernels", "test_nothing_in_it"),
+    "python_dtype": ("test_kernels_more", "test_capture", "test_kernels", "test_chain_kernels", "test_capture_batches",
+                     "test_capture_changes", "test_capture_fit", "test_linear_arrays", "test_stretches",
+                     "test_optimizer_chains"),
+    "replay": ("test_capture_any", "test_recorded", "test_recorded_steps", "test_stretches_recorded", "test_staleness"),
+}
 
 
-class Copy:
-    """A copy of the source, and an environment that has it installed, in a folder that is deleted at the end."""
+class Known:
+    """The test files that have run without a change: how long they take, and which tests fail all the same."""
 
-    def __init__(self, folder: Path, without_torch: bool):
-        self.source, self.environment = folder / "source", folder / "environment"
-        for name in ("minidl", "kernels", "tests", "bench", "docs", "examples"):
-            if (ROOT / name).exists():
-                shutil.copytree(ROOT / name, self.source / name, symlinks=True,
-                                ignore=shutil.ignore_patterns("__pycache__", "build", "*.c", "*.html"))
-        for path in ROOT.glob("*.*"):
-            if path.is_file():
-                shutil.copy2(path, self.source)
-        if not (self.source / "minidl" / "kernels").exists():
-            (self.source / "minidl" / "kernels").symlink_to("../kernels")
-        if not list((self.source / "kernels").glob("*.so")) + list((self.source / "kernels").glob("*.pyd")):
-            sys.exit("mutate: expected compiled kernels, got none; run: python setup.py build_ext --inplace")
-        venv.create(self.environment, symlinks=True)
-        self.python = next(self.environment.glob("bin/python")).absolute()
-        self._link(next(self.environment.glob("lib/python*/site-packages")), without_torch)
-        self.variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        for name in ("HOME", "TMPDIR"):
-            self.variables[name] = str(folder / name.lower())
-            Path(self.variables[name]).mkdir()
+    def __init__(self, left_out: Sequence[str]):
+        self.seconds: dict[str, float] = {}
+        self.longest = 0.0  # of a test
+        self.left_out = list(left_out)
 
-    def _link(self, site: Path, without_torch: bool) -> None:
-        """The packages of this interpreter, and minidl as if it were installed."""
-        hidden = re.compile("minidl|__editable__|_virtualenv|" + ("torch|functorch" if without_torch else "minidl"))
-        for folder in (Path(part) for part in sys.path if part.endswith(("site-packages", "dist-packages"))):
-            for entry in folder.iterdir():
-                if not hidden.match(entry.name) and entry.suffix != ".pth" and not (site / entry.name).exists():
-                    (site / entry.name).symlink_to(entry)
-        version = re.search(r'__version__ = "(.*)"', (self.source / "minidl" / "__init__.py").read_text())
-        information = site / f"minidl-{version[1]}.dist-info"
-        information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: minidl\nVersion: {version[1]}\n")
-        (site / "minidl.pth").write_text(f"{self.source}\n")
-
-    def write(self, path: str, text: str) -> None:
-        """Change a file; Python is not to take it for the old one, which may have the same size and second."""
-        file = self.source / path
-        file.write_text(text)
-        for compiled in file.parent.glob(f"__pycache__/{file.stem}.*"):
-            compiled.unlink()
-
-    def test(self, arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
-        """The exit status of pytest, None if it ran out of time, and what it printed."""
-        with tempfile.TemporaryFile("w+") as output:
-            process = subprocess.Popen(
-                [self.python, "-m", "pytest", *OPTIONS, *arguments], cwd=self.source, env=self.variables,
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=_prepare)
-            try:
-                status = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                status = None
-            output.seek(0)
-            return status, output.read()
-
-    def failing(self, known: Sequence[str]) -> list[str]:
-        """The tests that fail without a change, next to those that are known and do not run."""
-        status, output = self.test(["--continue-on-collection-errors", *_without(known)], 3600)
+    def learn(self, copy: Copy, files: Sequence[str]) -> None:
+        """Run those of the files that have not run."""
+        new = [file for file in files if file not in self.seconds and file not in self.left_out]
+        if not new:
+            return
+        report, begin = copy.folder / "report.xml", time.monotonic()
+        status, output = copy.test(["--continue-on-collection-errors", f"--junit-xml={report}", *new,
+                                    *without(self.left_out)], 3600)
         failed = list(dict.fromkeys(FAILED.findall(output)))
-        if status not in (0, 1) or (status == 1 and not failed):
+        if status not in (0, 1, 5) or (status == 1 and not failed):
             sys.exit(f"mutate: expected pytest to run, got exit status {status}\n{output[-3000:]}")
-        return failed
+        self.left_out += failed
+        self.seconds.update(dict.fromkeys(new, 0.0))
+        for case in ElementTree.parse(report).iter("testcase"):
+            name = re.match(r"tests[.]\w+", case.get("classname") or case.get("name") or "")
+            if name and (file := f"{name[0].replace('.', '/')}.py") in self.seconds:
+                self.seconds[file] += float(case.get("time") or 0)
+                self.longest = max(self.longest, float(case.get("time") or 0))
+        print(f"without a change: {len(new)} test files, {time.monotonic() - begin:.0f} s", *failed,
+              sep="\n    fails, and is left out: ", flush=True)
 
-    def noticed(self, change: Change, files: Sequence[str], left_out: Sequence[str], seconds: float) -> str:
-        """What noticed the change, or ""."""
-        original = (self.source / change.path).read_text()
-        self.write(change.path, change.text)
-        flaky = list(left_out)
-        try:
-            for some in (files[:FIRST], files[FIRST:]):
-                while some:
-                    status, output = self.test(["-x", *some, *_without(flaky)], seconds)
+    def noticed(self, copy: Copy, changed: dict[str, bytes], files: Sequence[str]) -> str:
+        """What notices these changed files, or ""."""
+        flaky: list[str] = []
+        for some in (files[:PARTS[0]], files[PARTS[0]:PARTS[1]], files[PARTS[1]:]):
+            self.learn(copy, some)
+            seconds = 60 + 4 * sum(self.seconds.get(file, 0) for file in some)
+            limits = ["-o", f"faulthandler_timeout={30 + 4 * self.longest:.0f}",  # of a test
+                      "-o", "faulthandler_exit_on_timeout=true"]
+            while some:
+                with copy.changed(changed):
+                    status, output = copy.test(["-x", *limits, *some, *without([*self.left_out, *flaky])], seconds)
                     if status in (0, 5):  # 5: all tests of these files were skipped
                         break
                     failed = FAILED.findall(output)
                     if status != 1 or not failed:
-                        return "time" if status is None else f"exit status {status}"
-                    again, _ = self.test([failed[0]], seconds)
-                    if again != 0:
-                        return failed[0]
-                    flaky.append(failed[0])  # passes now and then: it notices nothing
-        finally:
-            self.write(change.path, original)
+                        late = status is None or "Timeout (" in output
+                        return "time" if late else f"exit status {status}"
+                    again, _ = copy.test([failed[0]], seconds)
+                if again != 0:
+                    return failed[0]
+                flaky.append(failed[0])  # passes now and then: it notices nothing
         return ""
 
 
-def _prepare() -> None:
-    """In the process of the tests, before they begin."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore Ctrl-C
-
-
-def _without(names: Sequence[str]) -> list[str]:
+def without(names: Sequence[str]) -> list[str]:
     """The options of pytest that leave out tests, and files whole: a file that fails to load is not to be loaded."""
     return [f"--deselect={name}" if "::" in name else f"--ignore={name}" for name in names]
 
 
 def sources(modules: Sequence[str]) -> list[Path]:
     """The Python files of these modules, in order."""
-    found = set()
-    for name in modules:
-        matches = list((ROOT / "minidl").glob(name))
+    found: set[Path] = set()
+    for name in modules or ("*",):
+        matches = [path for path in (ROOT / "minidl").glob(name) if path.name != "kernels"]
         if not matches:
             sys.exit(f"mutate: expected files or folders below minidl/, got {name!r}")
         for match in matches:
-            found |= set(match.rglob("*.py") if match.is_dir() else [match])
+            found |= set(match.rglob("*.py") if match.is_dir() else [match] if match.suffix == ".py" else [])
     return sorted(found)
+
+
+@cache
+def words_of(test: Path) -> Counter[str]:
+    return Counter(re.findall(r"\w+", test.read_text()))
 
 
 def ranked(path: Path) -> list[str]:
     """The test files, those first whose text names most of what the file at ``path`` defines."""
     text = path.read_text()
     words = {path.stem, path.parent.name, *re.findall(r"^ *(?:def|class) ([A-Za-z]\w+)", text, re.MULTILINE),
-             *re.findall(r"^([A-Za-z]\w{2,}) = ", text, re.MULTILINE)}
+             *re.findall(r"^([A-Za-z]\w{2,}) = ", text, re.MULTILINE),
+             *re.findall(r'^register\(b"(\w+)"', text, re.MULTILINE)}
+    made = [root for root, parts in roots().items() if path.name in parts] if path.parent.name == "kernels" else []
+    closest = [f"tests/{test}.py" for root in CLOSEST if root in made for test in CLOSEST[root]]
 
     def score(test: Path) -> float:
-        content = re.findall(r"\w+", test.read_text())
-        used = sum(min(content.count(word), 20) for word in words)
-        return -used / (200 + len(content)) ** 0.5 - 10 * (path.stem in test.stem)
+        content = words_of(test)
+        used = sum(min(content[word], 20) for word in words)
+        return -used / (200 + content.total()) ** 0.5 - 10 * (path.stem in test.stem)
 
     tests = sorted((ROOT / "tests").glob("test_*.py"))
-    return [f"tests/{test.name}" for test in sorted(tests, key=score)]
+    return list(dict.fromkeys([*closest, *(f"tests/{test.name}" for test in sorted(tests, key=score))]))
+
+
+class Sample:
+    """The changes in their random order, taken by several at the same time until so many have been judged."""
+
+    def __init__(self, drawn: Iterable[Change], count: int):
+        self.drawn, self.count = iter(drawn), count
+        self.taken = self.judged = self.noticed = 0
+        self.lock = threading.Lock()
+
+    def take(self) -> Change | None:
+        with self.lock:
+            change = next(self.drawn, None) if self.taken < self.count else None
+            self.taken += change is not None
+            return change
+
+    def put_back(self) -> None:
+        """It was no change: another may be taken instead."""
+        with self.lock:
+            self.taken -= 1
+
+    def judge(self, change: Change, by: str) -> None:
+        with self.lock:
+            self.judged, self.noticed = self.judged + 1, self.noticed + bool(by)
+            where = f"{change.path}:{change.line}, {change.kind}"
+            print(f"[{self.judged}/{self.count}]", f"{where}: noticed by {by}" if by else f"NOT NOTICED: {change}",
+                  flush=True)
+
+
+def work(sample: Sample, folder: Path, options: argparse.Namespace, known: Known) -> None:
+    """Judge changes in a copy of one's own."""
+    copy = Copy(folder, options.without_torch)
+    rebuilt = Rebuilt(copy, options.target) if options.kernels is not None else None
+    while (change := sample.take()) is not None:
+        built = rebuilt.changed(change.path, change.text) if rebuilt else [{change.path: change.text.encode()}]
+        files, by = ranked(ROOT / change.path)[:options.files], None
+        for changed in built:
+            by = known.noticed(copy, changed, files)
+            if by:
+                break
+        if by is None:
+            sample.put_back()
+        else:
+            sample.judge(change, by)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Makes small mistakes in copies; says which pass the tests.")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--modules", nargs="+", default=MODULES)
+    parser.add_argument("--modules", nargs="+", default=[])
+    parser.add_argument("--kernels", nargs="*")
+    parser.add_argument("--target")
+    parser.add_argument("--files", type=int)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--least", type=float, default=98)
     parser.add_argument("--leave-out", nargs="+", default=[])
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--without-torch", action="store_true")
     options = parser.parse_args()
-    paths = sources(options.modules)
-    everything = [change for path in paths for change in changes(str(path.relative_to(ROOT)), path.read_text())]
-    sample = random.Random(options.seed).sample(everything, min(options.count, len(everything)))
-    print(f"{len(sample)} of {len(everything)} changes, seed {options.seed}", flush=True)
+    if options.kernels is None:
+        paths, made = sources(options.modules), changes.changes
+    else:
+        paths, made = kernel_files(options.kernels), kernel_changes.changes
+        if options.target is None:
+            from minidl import kernels
+            options.target = kernels.isa()
+    everything = [change for path in paths for change in made(str(path.relative_to(ROOT)), path.read_text())]
+    drawn = random.Random(options.seed).sample(everything, len(everything))
+    count = min(options.count, len(drawn))
+    print(f"{count} of {len(drawn)} changes, seed {options.seed}", flush=True)
     if options.list:
-        print(*sample, sep="\n")
+        print(*drawn[:count], sep="\n")
         return 0
-    order = {str(path.relative_to(ROOT)): ranked(path) for path in paths}
-    with tempfile.TemporaryDirectory(prefix="minidl-mutate-") as folder:
-        idle: SimpleQueue[Copy] = SimpleQueue()
-        for job in range(options.jobs):
-            idle.put(Copy(Path(folder) / str(job), options.without_torch))
-        copy, begin = idle.get(), time.monotonic()
-        failing = copy.failing(options.leave_out)
-        left_out, took = [*options.leave_out, *failing], time.monotonic() - begin
-        print(f"without a change: {took:.0f} s, {len(failing)} tests fail and are left out", *failing, sep="\n    ",
-              flush=True)
-        seconds = 3 * took + 30
-        idle.put(copy)
-        done, printing = [0, 0], threading.Lock()
-
-        def judge(change: Change) -> bool:
-            copy = idle.get()
-            try:
-                by = copy.noticed(change, order[change.path], left_out, seconds)
-            finally:
-                idle.put(copy)
-            with printing:
-                done[0], done[1] = done[0] + 1, done[1] + bool(by)
-                where = f"{change.path}:{change.line}, {change.kind}"
-                print(f"[{done[0]}/{len(sample)}]", f"{where}: noticed by {by}" if by else f"NOT NOTICED: {change}",
-                      flush=True)
-            return bool(by)
-
-        with ThreadPoolExecutor(options.jobs) as pool:
-            noticed = sum(pool.map(judge, sample))
-    share = 100 * noticed / max(len(sample), 1)
-    print(f"noticed: {noticed} of {len(sample)}, {share:.1f} %")
+    sample, known = Sample(drawn, count), Known(options.leave_out)
+    with tempfile.TemporaryDirectory(prefix="minidl-mutate-") as folder, ThreadPoolExecutor(options.jobs) as pool:
+        for job in [pool.submit(work, sample, Path(folder) / str(job), options, known)
+                    for job in range(options.jobs)]:
+            job.result()
+    share = 100 * sample.noticed / max(sample.judged, 1)
+    print(f"noticed: {sample.noticed} of {sample.judged}, {share:.1f} %")
     return share < options.least
 
 
