@@ -130,31 +130,32 @@ register(b"zero", zero, BY_NAME, b"y = 0.")
 from libc.stdint cimport uint8_t, uint64_t
 
 
-cdef inline bint compared(const int relation, real a, real b) noexcept nogil:
-    return a < b if relation == 0 else a <= b if relation == 1 else a == b if relation == 2 else a != b
+cdef inline mask compared(const int relation, vec a, vec b) noexcept nogil:
+    if relation == 0:
+        return greater(b, a)
+    if relation == 1:
+        return not_less(b, a)
+    return not_less(a, b) & not_less(b, a) if relation == 2 else ~(not_less(a, b) & not_less(b, a))
 
 
 cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexcept nogil:
-    # Two contiguous rows, and a contiguous row with a number, have loops of their own, which the compiler can
-    # vectorise.
-    cdef Py_ssize_t i, j, cols = call.cols, step_a = call.a.s1, step_b = call.b.s1
+    cdef Py_ssize_t i, j, n, cols = call.cols, step_a = call.a.s1, step_b = call.b.s1
     cdef const real* a
     cdef const real* b
-    cdef real number
-    cdef uint8_t* y
+    cdef integer lanes[16]
+    cdef uint8_t bytes_of[16]
+    cdef int k
     for i in range(rows):
         a, b = call.a.at + i * call.a.s0, call.b.at + i * call.b.s0
-        y = <uint8_t*>call.out.at + i * call.out.s0
-        if step_a == 1 and step_b == 1:
-            for j in range(cols):
-                y[j] = compared(relation, a[j], b[j])
-        elif step_a == 1 and step_b == 0:
-            number = b[0]
-            for j in range(cols):
-                y[j] = compared(relation, a[j], number)
-        else:
-            for j in range(cols):
-                y[j] = compared(relation, a[j * step_a], b[j * step_b])
+        j = 0
+        while j < cols:
+            n = min(cols - j, LANES)
+            store(<real*>lanes, from_bits(compared(
+                relation, load_strided(a + j * step_a, step_a, n), load_strided(b + j * step_b, step_b, n))))
+            for k in range(LANES):
+                bytes_of[k] = <uint8_t>(lanes[k] & 1)
+            memcpy(<uint8_t*>call.out.at + i * call.out.s0 + j, bytes_of, n)
+            j += LANES
 
 
 cdef void less(Call* call, Py_ssize_t rows) noexcept nogil:

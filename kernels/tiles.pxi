@@ -116,10 +116,10 @@ cdef inline void column(
             at, at0, at1 = a + i * as0, as0, as1
         else:
             at, at0, at1 = a + i * depth, 1, height
-        if TILE_ROWS == 12 and rows - i == 13 and as0 != PACKED:
+        if LANES == 16 and rows - i == 13 and as0 != PACKED:
             height = 13
             tile(13, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
-        elif TILE_ROWS == 12 and rows - i == 9 and as0 != PACKED:
+        elif LANES == 16 and rows - i == 9 and as0 != PACKED:
             height = 9
             tile(9, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
         elif height == TILE_ROWS:

