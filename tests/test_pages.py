@@ -80,3 +80,8 @@ def test_the_page_of_the_reports_has_every_experiment():
     text = (ROOT / "docs" / "reports.md").read_text()
     for name in EXPERIMENTS:
         assert f"\n## {name}\n" in text and f"reports/{name}_" in text
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_marks_of_a_merge_are_left(page):
+    assert not re.findall(r"^(?:<{7} |={7}$|>{7} ).*$", page.read_text(), re.MULTILINE)
