@@ -130,6 +130,14 @@ register(b"zero", zero, BY_NAME, b"y = 0.")
 from libc.stdint cimport uint8_t, uint64_t
 
 
+cdef enum:
+    TOGETHER = 64  # a constant, so that the compiler makes whole vectors of comparisons and nothing for a rest
+
+
+cdef inline bint relates(const int relation, real a, real b) noexcept nogil:
+    return a < b if relation == 0 else a <= b if relation == 1 else a == b if relation == 2 else a != b
+
+
 cdef inline mask compared(const int relation, vec a, vec b) noexcept nogil:
     if relation == 0:
         return greater(b, a)
@@ -142,19 +150,33 @@ cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexce
     cdef Py_ssize_t i, j, n, cols = call.cols, step_a = call.a.s1, step_b = call.b.s1
     cdef const real* a
     cdef const real* b
+    cdef real number
     cdef integer lanes[16]
-    cdef uint8_t bytes_of[16]
+    cdef uint8_t found[TOGETHER]
+    cdef uint8_t* y
     cdef int k
     for i in range(rows):
         a, b = call.a.at + i * call.a.s0, call.b.at + i * call.b.s0
+        y = <uint8_t*>call.out.at + i * call.out.s0
         j = 0
+        while step_a == 1 and step_b == 1 and j + TOGETHER <= cols:
+            for k in range(TOGETHER):
+                found[k] = relates(relation, a[j + k], b[j + k])
+            memcpy(y + j, found, TOGETHER)
+            j += TOGETHER
+        while step_a == 1 and step_b == 0 and j + TOGETHER <= cols:
+            number = b[0]
+            for k in range(TOGETHER):
+                found[k] = relates(relation, a[j + k], number)
+            memcpy(y + j, found, TOGETHER)
+            j += TOGETHER
         while j < cols:
             n = min(cols - j, LANES)
             store(<real*>lanes, from_bits(compared(
                 relation, load_strided(a + j * step_a, step_a, n), load_strided(b + j * step_b, step_b, n))))
             for k in range(LANES):
-                bytes_of[k] = <uint8_t>(lanes[k] & 1)
-            memcpy(<uint8_t*>call.out.at + i * call.out.s0 + j, bytes_of, n)
+                found[k] = <uint8_t>(lanes[k] & 1)
+            memcpy(y + j, found, n)
             j += LANES
 
 
