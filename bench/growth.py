@@ -97,7 +97,8 @@ def plot(rows: dict[str, dict[int, float]], shares: dict[int, float], path: Path
     left.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
     left.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     left.set_xticks([1, 4, 16, 64, 256, 1024, 4096])
-    left.legend(title="network")
+    left.set_ylim(top=8 * max(max(times.values()) for times in rows.values()))  # room for the legend
+    left.legend(title="network", ncols=3, loc="upper right")
     right.plot(list(shares), list(shares.values()), marker="o")
     right.set(xscale="log", ylim=(0, 100), xlabel="width of three layers", ylabel="% of the core's peak",
               title=f"batch {BATCH}, one thread")
