@@ -130,12 +130,28 @@ register(b"zero", zero, BY_NAME, b"y = 0.")
 from libc.stdint cimport uint8_t, uint64_t
 
 
-cdef enum:
-    TOGETHER = 64  # a constant, so that the compiler makes whole vectors of comparisons and nothing for a rest
+cdef extern from * nogil:
+    """
+    /* A constant count, and bytes that lie apart from the numbers: so the compiler makes whole vectors of comparisons,
+       and nothing for a rest. */
+    #define TOGETHER 64
+    #define RELATES(a, b) \\
+      (relation == 0 ? (a) < (b) : relation == 1 ? (a) <= (b) : relation == 2 ? (a) == (b) : (a) != (b))
 
+    INLINE void compare_together(const int relation, const real *__restrict a, const real *__restrict b,
+                                 uint8_t *__restrict y) {
+      for (int k = 0; k < TOGETHER; k++)
+        y[k] = RELATES(a[k], b[k]);
+    }
 
-cdef inline bint relates(const int relation, real a, real b) noexcept nogil:
-    return a < b if relation == 0 else a <= b if relation == 1 else a == b if relation == 2 else a != b
+    INLINE void compare_with(const int relation, const real *__restrict a, real b, uint8_t *__restrict y) {
+      for (int k = 0; k < TOGETHER; k++)
+        y[k] = RELATES(a[k], b);
+    }
+    """
+    const int TOGETHER
+    void compare_together(int relation, const real* a, const real* b, uint8_t* y)
+    void compare_with(int relation, const real* a, real b, uint8_t* y)
 
 
 cdef inline mask compared(const int relation, vec a, vec b) noexcept nogil:
@@ -150,9 +166,8 @@ cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexce
     cdef Py_ssize_t i, j, n, cols = call.cols, step_a = call.a.s1, step_b = call.b.s1
     cdef const real* a
     cdef const real* b
-    cdef real number
     cdef integer lanes[16]
-    cdef uint8_t found[TOGETHER]
+    cdef uint8_t found[16]
     cdef uint8_t* y
     cdef int k
     for i in range(rows):
@@ -160,15 +175,10 @@ cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexce
         y = <uint8_t*>call.out.at + i * call.out.s0
         j = 0
         while step_a == 1 and step_b == 1 and j + TOGETHER <= cols:
-            for k in range(TOGETHER):
-                found[k] = relates(relation, a[j + k], b[j + k])
-            memcpy(y + j, found, TOGETHER)
+            compare_together(relation, a + j, b + j, y + j)
             j += TOGETHER
         while step_a == 1 and step_b == 0 and j + TOGETHER <= cols:
-            number = b[0]
-            for k in range(TOGETHER):
-                found[k] = relates(relation, a[j + k], number)
-            memcpy(y + j, found, TOGETHER)
+            compare_with(relation, a + j, b[0], y + j)
             j += TOGETHER
         while j < cols:
             n = min(cols - j, LANES)

@@ -35,7 +35,7 @@ cdef str CHANGED = (
 cdef dict DIVIDED = {"sum": BY_NOTHING, "rows": BY_BATCH, "elements": BY_NUMBERS}
 
 cdef enum:
-    WORK_FOR_TWO = 800_000  # multiply-adds of a pass below which a second thread costs more than it brings, usually
+    WORK_FOR_TWO = 1_500_000  # multiply-adds of a pass below which a second thread costs more than it brings, usually
     FEW_ROWS = 16           # below which it takes three times as many, since tiles of rows cannot be shared well
     SHORT = 8               # columns of a row up to which a loop copies it faster than a call
     WIDE = 1 << 17          # elements of a weight from which threads share its columns, not the rows of the batch
