@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -25,7 +24,7 @@ import machine  # noqa: E402
 import networks  # noqa: E402
 import numpy as np  # noqa: E402
 from contestants import present  # noqa: E402
-from networks import LEARNING_RATE, WIDTHS  # noqa: E402
+from networks import WIDTHS  # noqa: E402
 
 import minidl  # noqa: E402
 
@@ -49,30 +48,19 @@ def order() -> np.ndarray:
 
 
 def weights(number: int) -> list[np.ndarray]:
-    """W (in, out) and b (out,) of each layer of one network, uniform in ±1/√in."""
-    rng = np.random.default_rng([1, number])
-    return [rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(np.sqrt(n))
-            for n, m in pairwise(WIDTHS["S"]) for shape in ((n, m), (m,))]
+    """W (in, out) and b (out,) of each layer of one network."""
+    return networks.weights("S", [1, number])
 
 
 def by_hand(number: int) -> list[np.ndarray]:
     """The weights that a network has to end with, in float64."""
     x, y = data()
-    values = [value.astype(np.float64) for value in weights(number)]
+    judge = networks.ByHand("S", SIZE, np.float64)
+    judge.put(weights(number))
     for rows in order().reshape(STEPS, SIZE):
-        inputs = [x[rows].astype(np.float64)]
-        for i in range(0, len(values), 2):
-            z = inputs[-1] @ values[i] + values[i + 1]
-            inputs.append(np.tanh(z))
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        gradient = p / p.sum(axis=1, keepdims=True)
-        gradient[np.arange(SIZE), y[rows]] -= 1
-        gradient /= SIZE
-        for i in reversed(range(0, len(values), 2)):
-            dw, db = inputs[i // 2].T @ gradient, gradient.sum(axis=0)
-            gradient = gradient @ values[i].T * (1 - inputs[i // 2] ** 2)
-            values[i], values[i + 1] = values[i] - LEARNING_RATE * dw, values[i + 1] - LEARNING_RATE * db
-    return values
+        judge.x, judge.y = x[rows].astype(np.float64), y[rows]
+        judge.step()
+    return judge.weights()
 
 
 class Minidl:

@@ -37,9 +37,9 @@ def batch(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     return x, rng.integers(0, WIDTHS[network][-1], size)
 
 
-def weights(network: str) -> list[np.ndarray]:
+def weights(network: str, seed: int | list[int] = 0) -> list[np.ndarray]:
     """W (in, out) and b (out,) of each layer in turn, uniform in ±1/√in."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     return [rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(math.sqrt(n))
             for n, m in pairwise(WIDTHS[network]) for shape in ((n, m), (m,))]
 
@@ -127,7 +127,11 @@ class ByHand:
         x, self.y = batch(network, size)
         self.x, self.rows, self.tanh = x.astype(dtype), np.arange(size), is_tanh(network)
         self.squared = is_regression(network)
-        values = [value.astype(dtype) for value in weights(network)]
+        self.put(weights(network))
+
+    def put(self, values: list[np.ndarray]) -> None:
+        """Go on from these weights."""
+        values = [value.astype(self.x.dtype) for value in values]
         self.layers = list(zip(values[::2], values[1::2], strict=True))
 
     def forward(self) -> list[np.ndarray]:

@@ -126,10 +126,13 @@ def test_scores_by_hand():
     ({"cv": 1}, ValueError, "from 2 folds"), ({"cv": 62}, ValueError, "got 62 of 61 samples"),
     ({"cv": []}, ValueError, "at least one fold"), ({"cv": True}, TypeError, "int"),
     ({"epochs": 0}, ValueError, "epochs >= 1"),
+    ({"optimizer": sgd(nn.Linear(4, 3).parameters())}, TypeError, "optimizer as a function of a list .*, got SGD"),
+    ({"scheduler": 0.5}, TypeError, "scheduler as a function of an optimizer, or None, got float"),
+    ({"model": [nn.Linear(4, 3)]}, TypeError, "model as a Module, or a function that makes one, got list"),
     ({"optimizer": lambda p: optim.SGD(p, lr=1e30)}, FloatingPointError, "fold 0: the loss became"),
 ])
 def test_what_it_refuses(change, kind, match):
-    model, criterion, y = parts_of("numbers" if "optimizer" in change else "labels")
+    model, criterion, y = parts_of("numbers" if kind is FloatingPointError else "labels")
     given = {"model": model, "criterion": criterion, "optimizer": sgd, "data": (X, y), "epochs": 3} | change
     with pytest.raises(kind, match=match):
         minidl.cross_val_score(**given, progress=False, seed=0)

@@ -11,10 +11,11 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.lib import format as npy
@@ -22,6 +23,9 @@ from numpy.lib import format as npy
 from .safetensors import MOST_DIMENSIONS, check_truth_values
 from .stream import read_up_to
 from .whole import check_regular
+
+if TYPE_CHECKING:
+    from zipfile import ZipInfo
 
 FREE = 32 << 20  # bytes that any archive may unpack to,
 RATIO = 100  # and the bytes for each byte of the file
@@ -55,24 +59,37 @@ def read(path: str | os.PathLike, max_bytes: int | None) -> dict[str, np.ndarray
     import zipfile
 
     check_regular(path)
+    with damage_told(), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename.removesuffix(".npy") for entry in entries]
+        if len(set(names)) < len(names):
+            raise ValueError("expected each name once, got one twice")
+        check_size(path, entries, max_bytes, "max_bytes= allows more")
+        for entry in entries:
+            if entry.compress_type not in (STORED, DEFLATED):
+                raise ValueError(f"expected {entry.filename!r} stored or deflated, got type {entry.compress_type}")
+        arrays = {}
+        for name, entry in zip(names, entries, strict=True):
+            with archive.open(entry) as stream:
+                arrays[name] = _array(name, stream, entry.file_size)
+        return arrays
+
+
+def check_size(path: str | os.PathLike, entries: Iterable[ZipInfo], max_bytes: int | None, advice: str) -> None:
+    """ValueError, with the advice, for entries that unpack to more than ``max_bytes``, or what read() allows."""
+    most = FREE + RATIO * os.path.getsize(path) if max_bytes is None else max_bytes
+    announced = sum(entry.file_size for entry in entries)
+    if announced > most:
+        raise ValueError(f"expected at most {most} bytes unpacked, got {announced} ({advice})")
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Within it what zipfile raises for a damaged archive is a ValueError."""
+    import zipfile
+
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = [entry.filename.removesuffix(".npy") for entry in entries]
-            if len(set(names)) < len(names):
-                raise ValueError("expected each name once, got one twice")
-            most = FREE + RATIO * os.path.getsize(path) if max_bytes is None else max_bytes
-            announced = sum(entry.file_size for entry in entries)
-            if announced > most:
-                raise ValueError(f"expected at most {most} bytes unpacked, got {announced} (max_bytes= allows more)")
-            for entry in entries:
-                if entry.compress_type not in (STORED, DEFLATED):
-                    raise ValueError(f"expected {entry.filename!r} stored or deflated, got type {entry.compress_type}")
-            arrays = {}
-            for name, entry in zip(names, entries, strict=True):
-                with archive.open(entry) as stream:
-                    arrays[name] = _array(name, stream, entry.file_size)
-            return arrays
+        yield
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
             OverflowError) as error:
         raise ValueError(str(error)) from error

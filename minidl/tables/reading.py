@@ -10,7 +10,6 @@ import io
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files.npz import damage_told
+from ..files.safetensors import check_truth_values
 from .announced import check_archive, check_array
 from .kinds import MOSTLY
 from .table import Table, TableError, Wrong, refuse
@@ -138,11 +139,11 @@ def _from_npz(path: Path) -> Table:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("no archive")
-        check_archive(path)
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, MemoryError, OverflowError, RuntimeError,
-            ValueError) as error:
+        with damage_told():
+            check_archive(path)
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+    except (MemoryError, ValueError) as error:
         raise TableError(f"{path.name}: expected a .npz file of arrays without objects, got: {error}") from error
     if not arrays:
         raise TableError(f"{path.name}: expected at least one array, got none")
@@ -187,8 +188,10 @@ def _column(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     """An array as a Table holds it."""
     values = np.ascontiguousarray(values)
     if values.dtype.kind == "b":
-        if values.view(np.uint8).max(initial=0) > 1:  # NumPy would take it as it is
-            raise TableError(f"{path.name}, column {name!r}: expected truth values of 0 and 1, got other bytes")
+        try:
+            check_truth_values(name, values)
+        except ValueError as error:
+            raise TableError(f"{path.name}, column {error}") from error
         return values
     if values.dtype.kind in "iuf":
         return values.astype(np.float64)

@@ -38,6 +38,11 @@ def cross_val_score(model: Module | Callable[[], Module], criterion, optimizer: 
     Raises TypeError or ValueError as fit_many and ``minidl.data.folds``, FloatingPointError with the number of the fold
     (from 0) where a loss stops being finite, KeyboardInterrupt after Ctrl-C.
     """
+    for name, given, what in (("model", model, "a Module, or a function that makes one"),
+                              ("optimizer", optimizer, "a function of a list of parameters"),
+                              ("scheduler", scheduler, "a function of an optimizer, or None")):
+        if not (callable(given) or (name == "scheduler" and given is None)):
+            raise TypeError(f"cross_val_score: expected {name} as {what}, got {type(given).__name__}")
     if not isinstance(data, (tuple, list)) or len(data) < 2:
         raise TypeError(f"cross_val_score: expected data as (X, y), got {type(data).__name__}")
     arrays = [np.asarray(array) for array in data]
