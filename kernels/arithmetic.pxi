@@ -132,60 +132,45 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef extern from * nogil:
     """
-    /* A constant count, and bytes that lie apart from the numbers: so the compiler makes whole vectors of comparisons,
-       and nothing for a rest. */
-    #define TOGETHER 64
-    #define RELATES(a, b) \\
-      (relation == 0 ? (a) < (b) : relation == 1 ? (a) <= (b) : relation == 2 ? (a) == (b) : (a) != (b))
+    #define TOGETHER VEC_BYTES /* results that fill a vector */
 
-    INLINE void compare_together(const int relation, const real *__restrict a, const real *__restrict b,
-                                 uint8_t *__restrict y) {
-      for (int k = 0; k < TOGETHER; k++)
-        y[k] = RELATES(a[k], b[k]);
-    }
-
-    INLINE void compare_with(const int relation, const real *__restrict a, real b, uint8_t *__restrict y) {
-      for (int k = 0; k < TOGETHER; k++)
-        y[k] = RELATES(a[k], b);
+    /* y = 1 where the relation holds, else 0. Relation, count and step_b are constants, and the bytes lie apart from
+       the numbers: so the compiler makes whole vectors of comparisons, and nothing for a rest. */
+    INLINE void compare_some(const int relation, const int count, const real *__restrict a, const real *__restrict b,
+                             const int step_b, uint8_t *__restrict y) {
+      for (int k = 0; k < count; k++) {
+        real c = b[k * step_b];
+        y[k] = relation == 0 ? a[k] < c : relation == 1 ? a[k] <= c : relation == 2 ? a[k] == c : a[k] != c;
+      }
     }
     """
     const int TOGETHER
-    void compare_together(int relation, const real* a, const real* b, uint8_t* y)
-    void compare_with(int relation, const real* a, real b, uint8_t* y)
-
-
-cdef inline mask compared(const int relation, vec a, vec b) noexcept nogil:
-    if relation == 0:
-        return greater(b, a)
-    if relation == 1:
-        return not_less(b, a)
-    return not_less(a, b) & not_less(b, a) if relation == 2 else ~(not_less(a, b) & not_less(b, a))
+    void compare_some(int relation, int count, const real* a, const real* b, int step_b, uint8_t* y)
 
 
 cdef inline void compare(const int relation, Call* call, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t i, j, n, cols = call.cols, step_a = call.a.s1, step_b = call.b.s1
     cdef const real* a
     cdef const real* b
-    cdef integer lanes[16]
+    cdef real left[16]
+    cdef real right[16]
     cdef uint8_t found[16]
     cdef uint8_t* y
-    cdef int k
     for i in range(rows):
         a, b = call.a.at + i * call.a.s0, call.b.at + i * call.b.s0
         y = <uint8_t*>call.out.at + i * call.out.s0
         j = 0
         while step_a == 1 and step_b == 1 and j + TOGETHER <= cols:
-            compare_together(relation, a + j, b + j, y + j)
+            compare_some(relation, TOGETHER, a + j, b + j, 1, y + j)
             j += TOGETHER
         while step_a == 1 and step_b == 0 and j + TOGETHER <= cols:
-            compare_with(relation, a + j, b[0], y + j)
+            compare_some(relation, TOGETHER, a + j, b, 0, y + j)
             j += TOGETHER
         while j < cols:
             n = min(cols - j, LANES)
-            store(<real*>lanes, from_bits(compared(
-                relation, load_strided(a + j * step_a, step_a, n), load_strided(b + j * step_b, step_b, n))))
-            for k in range(LANES):
-                found[k] = <uint8_t>(lanes[k] & 1)
+            store(left, load_strided(a + j * step_a, step_a, n))
+            store(right, load_strided(b + j * step_b, step_b, n))
+            compare_some(relation, LANES, left, right, 1, found)
             memcpy(y + j, found, n)
             j += LANES
 

@@ -8,9 +8,9 @@ cdef extern from * nogil:
     """
     #define PARTS 16
     #define PART_VECTORS (PARTS / LANES)
-    #define BLOCK 2048 /* elements of the rows that are normalised together */
+    #define ROOM_OF_ROWS 2048 /* elements of the rows that are normalised together */
     """
-    const int PARTS, PART_VECTORS, BLOCK
+    const int PARTS, PART_VECTORS, ROOM_OF_ROWS
 
 
 cdef inline void begin_sum(vec* acc) noexcept nogil:
@@ -41,9 +41,9 @@ cdef inline vec sums_of(vec* acc) noexcept nogil:
     return acc[0]
 
 
-cdef inline Py_ssize_t block_of(Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
+cdef inline Py_ssize_t rows_together(Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
     """How many rows are done together: as many as a vector has lanes, and as stay in the first-level cache."""
-    return min(rows, LANES, max(BLOCK // max(cols, 1), 1))
+    return min(rows, LANES, max(ROOM_OF_ROWS // max(cols, 1), 1))
 
 
 cdef inline vec squared_distance(const real* x, vec mean, real* d, Py_ssize_t n) noexcept nogil:
@@ -100,7 +100,7 @@ cdef void layer_norm(Call* call, Py_ssize_t rows) noexcept nogil:
     cdef real inverse[16]
     cdef vec r
     while i < rows:
-        block, y = block_of(rows - i, n), call.out.at + i * call.out.s0
+        block, y = rows_together(rows - i, n), call.out.at + i * call.out.s0
         store(inverse, centred(call.a.at + i * call.a.s0, call.a.s0, y, call.out.s0, block, n,
                                <real>call.settings.value))
         for k in range(block):
@@ -131,7 +131,7 @@ cdef void layer_norm_backward(Call* call, Py_ssize_t rows) noexcept nogil:
     memset(dw, 0, n * sizeof(real))
     memset(db, 0, n * sizeof(real))
     while i < rows:
-        block = block_of(rows - i, n)
+        block = rows_together(rows - i, n)
         store(inverse, centred(call.b.at + i * call.b.s0, call.b.s0, call.out.at + i * call.out.s0, call.out.s0, block,
                                n, <real>call.settings.value))
         for v in range(PARTS):
