@@ -128,6 +128,10 @@ def test_scores_by_hand():
     ({"epochs": 0}, ValueError, "epochs >= 1"),
     ({"optimizer": sgd(nn.Linear(4, 3).parameters())}, TypeError, "optimizer as a function of a list .*, got SGD"),
     ({"scheduler": 0.5}, TypeError, "scheduler as a function of an optimizer, or None, got float"),
+    ({"cv": [np.arange(9)]}, TypeError, r"pairs \(rows to train on, rows to hold out\), got ndarray as fold 0"),
+    ({"cv": [(np.arange(9), [60, 61])]}, IndexError, "cross_val_score: fold 0: index 61 is out of bounds"),
+    ({"cv": [(np.arange(9), np.array([0.5]))]}, IndexError, "cross_val_score: fold 0: arrays used as indices"),
+    ({"model": lambda: 3}, TypeError, r"expected model\(\) to make a Module, got int"),
     ({"model": [nn.Linear(4, 3)]}, TypeError, "model as a Module, or a function that makes one, got list"),
     ({"optimizer": lambda p: optim.SGD(p, lr=1e30)}, FloatingPointError, "fold 0: the loss became"),
 ])

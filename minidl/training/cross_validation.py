@@ -53,6 +53,9 @@ def cross_val_score(model: Module | Callable[[], Module], criterion, optimizer: 
     pairs = _pairs(cv, arrays[-1], generator)
     seeds = [int(number) for number in generator.integers(LARGEST_SEED, size=len(pairs))]
     models = [copy.deepcopy(model) if isinstance(model, Module) else model() for _ in pairs]
+    for one in models:
+        if not isinstance(one, Module):
+            raise TypeError(f"cross_val_score: expected model() to make a Module, got {type(one).__name__}")
     optimizers = [optimizer(one.parameters()) for one in models]
     histories = fit_many(
         models, criterion, optimizers, [tuple([array[rows] for array in arrays]) for rows, _ in pairs], epochs=epochs,
@@ -93,7 +96,17 @@ def _pairs(cv: int | Iterable, target: np.ndarray, generator: np.random.Generato
     if isinstance(cv, (int, np.integer)):
         parts = folds(target, cv, seed=generator)
         return [(training_rows(parts, number), part) for number, part in enumerate(parts)]
-    pairs = [(np.asarray(rows), np.asarray(held_out)) for rows, held_out in cv]
+    pairs = []
+    for number, pair in enumerate(cv):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError("cross_val_score: expected cv as a number of folds, or as pairs (rows to train on, rows to "
+                            f"hold out), got {type(pair).__name__} as fold {number}")
+        pairs.append((np.asarray(pair[0]), np.asarray(pair[1])))
+        for rows in pairs[-1]:
+            try:
+                target[rows]
+            except IndexError as error:
+                raise IndexError(f"cross_val_score: fold {number}: {error}") from error
     if not pairs:
         raise ValueError("cross_val_score: expected at least one fold, got none")
     return pairs
