@@ -91,9 +91,9 @@ def extension(name, source=None, flags=PYTHON_FLAGS, macros=()):
 
 
 def translated(extensions):
-    """The same extensions, made from C: what Cython writes for their .pyx."""
+    """The same extensions, made from C: what Cython writes for their .pyx, and for SHARED."""
     return cythonize(extensions, include_path=["kernels"], compiler_directives=DIRECTIVES, force=DEBUG,
-                     build_dir=GENERATED, nthreads=THREADS)
+                     build_dir=GENERATED, nthreads=THREADS, shared_utility_qualified_name=f"minidl.kernels.{SHARED}")
 
 
 def named(of, name):
@@ -132,6 +132,7 @@ def without_gccs(flags):
 
 
 GENERATED = "build/cython"
+SHARED = "cython_parts"  # what Cython would else write into each module, typed views of arrays above all
 THREADS = os.cpu_count() or 1 if sys.platform == "linux" else 0  # to translate: elsewhere a child begins anew
 BUILT = [(f"MINIDL_BUILT_{target.upper()}", "1") for target in TARGETS]
 DTYPES = {dtype: [(f"MINIDL_{dtype.upper()}", "1")] for dtype in ("f32", "f64")}
@@ -142,8 +143,9 @@ INLINED = [("CYTHON_INLINE", "inline __attribute__((always_inline))")] if GNU el
 def extensions():
     """All modules, the longest first, so that the last does not keep one core alone."""
     python, arithmetic, replay, *small = translated([
-        extension("python_dtype"), extension("target_dtype"), extension("replay"), extension("memory"),
-        extension("ledger"), extension("shortcut"), extension("cpu", macros=BUILT)])
+        extension("python_dtype"), extension("target_dtype"), extension("replay"),
+        extension(SHARED, f"kernels/{SHARED}.c"), extension("ledger"), extension("memory"), extension("shortcut"),
+        extension("cpu", macros=BUILT)])
     return [
         *(extension(dtype, named(python, dtype), macros=macros) for dtype, macros in DTYPES.items()),
         replay,
