@@ -821,6 +821,25 @@ cdef class Program:
         finally:
             self.running = False
 
+    def members(self, samples, target, Py_ssize_t batch, output, truth, double threshold, orders not None,
+                Py_ssize_t rows, numbers not None, list own not None, list states not None, list statuses not None):
+        """Train several networks in place of the program's own, one after the other, in one call. See members.pxi.
+
+        samples, target, batch, output, truth, threshold : as of steps(). orders : of each network the indices of
+        all epochs, ``rows`` of each. numbers : the settings of each, as note_settings() wrote them. own, states,
+        statuses : lists, with one for the program's network, then one for each: of arrays that are copied there and
+        back, of an optimizer's state, which begins as zeros, of the statuses of the parameters.
+
+        Returns for each network what found_of() says; its last loss may not be finite, then the update of that step
+        was not made. Refusal, and nothing done, as of steps().
+        """
+        self.begin()
+        try:
+            return members(self, samples, target, batch, output, truth, threshold, orders, rows, numbers, own,
+                           states, statuses)
+        finally:
+            self.running = False
+
     def note_settings(self, double[::1] numbers not None):
         """Write down the present settings; False where a step with them has to be prepared by itself."""
         cdef Py_ssize_t i

@@ -10,6 +10,7 @@
 cdef struct Stretch:
     const Py_ssize_t* order
     Py_ssize_t size, batch, steps
+    Py_ssize_t samples         # that there are
     Matrix x, t
     const int64_t* labels
     Py_ssize_t label_step
@@ -25,14 +26,43 @@ cdef struct Stretch:
     Py_ssize_t wrong
 
 
-cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double total, output, truth, double threshold,
-             settings):
-    """What Program.steps() returns."""
-    cdef Stretch s
+cdef list read_data(Program program, Stretch* s, samples, target, output, truth, double threshold):
+    """Read where the samples, the target and what is compared lie; what holds them. Refusal if they don't fit."""
     cdef const real[:, :] x, t
     cdef const real[:, ::1] z
     cdef const int64_t[:] labels
     cdef const int64_t[::1] classes
+    given = [samples, target, *(() if truth is None else (output, truth))]
+    if any([type(array) is not NDARRAY for array in given]):
+        raise Refusal("expected NumPy arrays")
+    try:
+        x = samples
+        s.samples = x.shape[0]
+        fill(&s.x, x, s.samples, program.width)
+        if program.classes:
+            labels = target
+            if labels.shape[0] != s.samples or (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
+                raise Refusal("expected a label for each sample")
+            s.labels, s.label_step = &labels[0], labels.strides[0] // <Py_ssize_t>sizeof(int64_t)
+        elif program.target_width:
+            t = target
+            fill(&s.t, t, s.samples, program.target_width)
+        if truth is not None:
+            z, classes = output, truth
+            if z.shape[0] < program.capacity or classes.shape[0] != s.samples:
+                raise Refusal("expected an output for each row, and a class for each sample")
+            if <size_t>&z[0, 0] % sizeof(real) or <size_t>&classes[0] % sizeof(int64_t):
+                raise Refusal(MISALIGNED)
+            s.output, s.outputs, s.truth, s.threshold = &z[0, 0], z.shape[1], &classes[0], <real>threshold
+    except (TypeError, ValueError, BufferError) as error:
+        raise Refusal(str(error)) from None
+    return [lock(array) for array in given]
+
+
+cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double total, output, truth, double threshold,
+             settings):
+    """What Program.steps() returns."""
+    cdef Stretch s
     cdef const Py_ssize_t[::1] index
     cdef const double[:, ::1] numbers_of
     cdef Py_ssize_t i, done
@@ -40,28 +70,12 @@ cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double t
     cdef PyThreadState* state
     cdef void* memory
     memset(&s, 0, sizeof(Stretch))
-    given = [samples, target, order, *(() if truth is None else (output, truth)),
-             *(() if settings is None else (settings,))]
+    held = read_data(program, &s, samples, target, output, truth, threshold)
+    given = [order, *(() if settings is None else (settings,))]
     if any([type(array) is not NDARRAY for array in given]):
         raise Refusal("expected NumPy arrays")
     try:
-        x, index = samples, order
-        fill(&s.x, x, x.shape[0], program.width)
-        if program.classes:
-            labels = target
-            if labels.shape[0] != x.shape[0] or (<size_t>&labels[0] | <size_t>labels.strides[0]) % sizeof(int64_t):
-                raise Refusal("expected a label for each sample")
-            s.labels, s.label_step = &labels[0], labels.strides[0] // <Py_ssize_t>sizeof(int64_t)
-        elif program.target_width:
-            t = target
-            fill(&s.t, t, x.shape[0], program.target_width)
-        if truth is not None:
-            z, classes = output, truth
-            if z.shape[0] < program.capacity or classes.shape[0] != x.shape[0]:
-                raise Refusal("expected an output for each row, and a class for each sample")
-            if <size_t>&z[0, 0] % sizeof(real) or <size_t>&classes[0] % sizeof(int64_t):
-                raise Refusal(MISALIGNED)
-            s.output, s.outputs, s.truth, s.threshold = &z[0, 0], z.shape[1], &classes[0], <real>threshold
+        index = order
         if settings is not None:
             numbers_of = settings
     except (TypeError, ValueError, BufferError) as error:
@@ -82,7 +96,7 @@ cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double t
     for update in program.updates:
         if not (settings is not None or update.settings_stand()) or not update.calls_fit(False):
             raise Refusal("the update is to be prepared")
-    _held = [lock(array) for array in given], list(program.update_arrays)
+    held += [*[lock(array) for array in given], *program.update_arrays]
     memory = malloc(s.size * sizeof(Py_ssize_t) + s.steps * sizeof(double) + s.updates * sizeof(Moving))
     if memory is NULL:
         raise MemoryError
@@ -94,8 +108,8 @@ cdef stretch(Program program, samples, target, order, Py_ssize_t batch, double t
             (<Moving*>s.moving)[i] = (<Update>program.updates[i]).moving()
         memcpy(<void*>s.order, &index[0], s.size * sizeof(Py_ssize_t))
         for i in range(s.size):
-            if not 0 <= s.order[i] < x.shape[0]:
-                raise Refusal(f"expected indices from 0 to {x.shape[0] - 1}, got {s.order[i]}")
+            if not 0 <= s.order[i] < s.samples:
+                raise Refusal(f"expected indices from 0 to {s.samples - 1}, got {s.order[i]}")
         state = released(program.work * s.size)
         done = run_stretch(program, &s)
         regained(state)

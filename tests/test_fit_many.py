@@ -1,7 +1,6 @@
 """fit_many: each network has the bits of its own training, on any number of threads."""
 import os
 import signal
-import threading
 
 import numpy as np
 import pytest
@@ -113,14 +112,19 @@ def test_an_error_ends_all_of_them():
                         callbacks=[[Failing()] if i == 3 else [] for i in range(6)], n_threads=6)
 
 
+class Pressing(Callback):
+    """Ctrl-C in the first epoch."""
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_interrupted():
     models = networks()
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     before = signal.getsignal(signal.SIGINT)
     histories = minidl.fit_many(models, nn.CrossEntropyLoss(), rules(models), DATA, epochs=10**6, seed=0,
-                                progress=False, n_threads=2)
-    timer.join()
+                                progress=False, n_threads=2, callbacks=[[Pressing()], [], [], [], [], []])
     assert [history.stopped for history in histories] == ["interrupted"] * 6
     assert histories[0].iteration_loss and signal.getsignal(signal.SIGINT) is before
 

@@ -5,8 +5,6 @@ import copy
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,34 +16,15 @@ from ..data.datasets import Dataset
 from ..data.loader import DataLoader
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from .fit import epochs_of
+from .crew import Alone, Following, Molded, run
 from .halving import SuccessiveHalving
 from .history import History
 from .interrupt import Interrupt
-from .molds import LEAST, Mold, Patterns
+from .molds import LEAST, Member, Mold, Patterns
 from .progress import Bar
 from .trainer import Trainer
 
 LARGEST_SEED = 2**63 - 1
-SHOW_EVERY = 0.05  # seconds
-
-
-class Following:
-    """An Interrupt of a training in another thread: Ctrl-C ends all of them between two steps."""
-
-    def __init__(self, outer: Interrupt):
-        self.outer = outer
-        self.failed = False  # another training has failed: this one is to end, too
-
-    @property
-    def requested(self) -> bool:
-        return self.outer.requested or self.failed
-
-    def __enter__(self) -> Following:
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
 
 
 def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer] | Callable, data, *,
@@ -99,7 +78,7 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
             if pattern not in molds:
                 molds[pattern] = deque([Mold(model, one, optimizer, own, held_out, epochs, batch_size, captured,
                                              following)])
-            runs.append(Molded(molds[pattern], model, optimizer, random.generator(its_seed), following))
+            runs.append(Molded(molds[pattern], Member(model, optimizer, _seed(its_seed)), following))
         else:
             if not isinstance(criterion, list) and isinstance(one, Module):
                 one = copy.deepcopy(one)
@@ -110,7 +89,8 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     kernels.set_num_threads(1)
     try:
         with interrupt:
-            _run(runs, workers, bar, stop, following)
+            run(runs, sorted(range(count), key=lambda i: (found[i] is not None, found[i] or 0)), workers, bar, stop,
+                following)
     finally:
         kernels.set_num_threads(threads)
         if bar is not None:
@@ -134,9 +114,12 @@ def _looked_at(each: list[tuple], alike: bool) -> list[int | None]:
             raise TypeError(f"fit_many: expected Modules as models, got {type(model).__name__}")
         pattern = _pattern(patterns, *one) if alike else None
         found.append(None if pattern is None else numbers.setdefault(pattern, len(numbers)))
-        modules = model.modules() if pattern is None else [model, *vars(model)["_modules"]]  # of one level
-        mine = {id(value) for module in modules for value in vars(module).values() if isinstance(value, Parameter)}
-        mine.update(map(id, modules))
+        if pattern is None:
+            modules = model.modules()
+            parts = [value for module in modules for value in vars(module).values() if isinstance(value, Parameter)]
+        else:  # of one level, and the optimizer holds all of its parameters
+            modules, parts = [model, *vars(model)["_modules"]], one[2].param_groups[0]["params"]
+        mine = {*map(id, modules), *map(id, parts)}
         if not mine.isdisjoint(seen):
             raise ValueError("fit_many: expected networks that share no module and no parameter")
         seen |= mine
@@ -153,104 +136,6 @@ def _pattern(patterns: Patterns, model, criterion, optimizer, data, validation, 
     return None if pattern is None else (pattern, id(data), id(validation))
 
 
-class Alone:
-    """A network that is trained by itself."""
-
-    def __init__(self, trainer: Trainer, following: Following):
-        self.trainer, self.run = trainer, epochs_of(trainer)
-        trainer.interrupt = following  # type: ignore[assignment]
-
-    @property
-    def history(self) -> History:
-        return self.trainer.history
-
-    def train(self, epochs: int | None) -> bool:
-        """Train for so many epochs more, or to the end; whether that is reached."""
-        trainer = self.trainer
-        if trainer.interrupt.requested and not len(trainer.history):
-            trainer.history.stopped = "interrupted"
-            return True
-        try:
-            trained = len(list(islice(self.run, epochs)))
-            if len(trainer.history) == trainer.epochs:
-                next(self.run, None)  # beyond the last epoch
-                return True
-            return trained != epochs
-        except FloatingPointError as error:
-            trainer.diverged(error)
-            return True
-
-
-class Molded:
-    """A network that is trained in one of the molds of its pattern, of which each thread takes one."""
-
-    def __init__(self, molds: deque[Mold], model: Any, optimizer: Optimizer, generator, following: Following):
-        self.molds, self.model, self.optimizer, self.generator = molds, model, optimizer, generator
-        self.first, self.following, self.history = molds[0], following, History()
-
-    def train(self, epochs: None) -> bool:
-        """Train to the end."""
-        if self.following.requested:
-            self.history.stopped = "interrupted"
-            return True
-        try:
-            mold = self.molds.pop()
-        except IndexError:
-            mold = self.first.again()
-        self.history = mold.train(self.model, self.optimizer, self.generator)
-        self.molds.append(mold)
-        return True
-
-
-def _run(runs: Sequence[Alone | Molded], workers: int, bar: Bar | None, stop: SuccessiveHalving | None,
-         following: Following) -> None:
-    """Train them all, with a stop rung by rung; raise the error of one."""
-    going, epochs = list(range(len(runs))), None if stop is None else stop.first
-    with ThreadPoolExecutor(workers, "fit_many") as pool:
-        while going:
-            waiting, ended = deque(going), []  # type: ignore[var-annotated]
-            crew = [pool.submit(_work, runs, waiting, ended, epochs, following) for _ in range(workers)]
-            _watch(crew, ended, len(runs) - len(going), bar, following)
-            going = sorted(set(going).difference(ended))
-            if stop is None or not going:
-                break
-            for i in stop.ends([(i, runs[i].history) for i in going]):
-                runs[i].history.stopped = stop.reason(runs[i].history)
-            epochs = stop.more(runs[going[0]].history)
-
-
-def _work(runs: Sequence[Alone | Molded], waiting: deque[int], ended: list[int], epochs: int | None,
-          following: Following) -> None:
-    """In a thread: train those that wait, one after the other; ``ended`` gets those that reach their end."""
-    while waiting:
-        try:
-            i = waiting.popleft()
-        except IndexError:  # another thread took the last one
-            return
-        try:
-            if runs[i].train(epochs):  # type: ignore[arg-type]
-                ended.append(i)
-        except BaseException:
-            following.failed = True
-            raise
-
-
-def _watch(crew: list[Future], ended: list[int], before: int, bar: Bar | None, following: Following) -> None:
-    """Wait for the threads, and show how many networks are trained."""
-    shown, going = 0, set(crew)
-    try:
-        while going:
-            _, going = wait(going, None if bar is None else SHOW_EVERY)
-            if bar is not None and len(ended) > shown:
-                shown = len(ended)
-                bar.show(before + shown)
-        for thread in crew:
-            thread.result()
-    except BaseException:
-        following.failed = True
-        raise
-
-
 def _seeds(seed: Any, count: int) -> list:
     if seed is None:
         return [int(number) for number in random.generator(None).integers(LARGEST_SEED, size=count)]
@@ -259,6 +144,13 @@ def _seeds(seed: Any, count: int) -> list:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"fit_many: expected seed as an int, a list or None, got {type(seed).__name__}")
     return [seed] * count
+
+
+def _seed(source: Any) -> int | np.random.Generator:
+    """A seed that is good for a Generator, or the Generator; TypeError or ValueError for anything else."""
+    if type(source) is int and source >= 0:
+        return source
+    return random.generator(source)
 
 
 def _for_each(name: str, data: Any, count: int) -> list:

@@ -3,16 +3,22 @@
 To write and compile a program takes a millisecond, in which a small network makes hundreds of steps. So fit_many
 writes it once for all networks of the same layers, and once more for each thread beyond the first: the weights are
 copied in, trained by the same calls in the same order, and copied back. The bits are those of each network's own fit.
+Where nothing asks for Python, one call trains several networks, so that threads do not wait for each other's Python.
 """
 from __future__ import annotations
 
 import copy
+import math
+import operator
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import random
 from ..autograd.parameter import Parameter
+from ..kernels import Refusal
 from ..nn.activations import is_activation
 from ..nn.containers import Sequential
 from ..nn.linear import Linear
@@ -22,9 +28,11 @@ from ..optim.lbfgs import LBFGS
 from ..optim.optimizer import Optimizer
 from .fit import loop
 from .history import History
+from .steps import ByLayers
+from .stretches import SECONDS
 from .trainer import Trainer
 
-PLAIN = (int, float, str, bool, type(None))
+PLAIN = {int, float, str, bool, type(None)}
 NOT_COMPARED = {"saved", "training", "_buffers"}  # attributes that may differ
 LEAST = 3  # networks of a pattern from which a mold pays
 
@@ -33,7 +41,8 @@ class Patterns:
     """What networks that fit one mold have in common: ``of`` gives it for each network."""
 
     def __init__(self):
-        self.taken: dict[tuple, bool] = {}  # whether modules of a class, with attributes of these names, fit
+        # Of modules of a class, with attributes of these names: those that are compared; None where they do not fit.
+        self.compared: dict[tuple, tuple[str, ...] | None] = {}
 
     def of(self, model: Module, criterion: Any, optimizer: Any) -> tuple | None:
         """Equal for networks that fit one mold; None for one that is trained by itself.
@@ -49,39 +58,50 @@ class Patterns:
                 or any([callable(value) for value in vars(optimizer).values()])
                 or not optimizer.is_fresh()):
             return None
-        described = [self._described(layer, as_layer=True) for layer in layers]
-        described.append(self._described(criterion, as_layer=False))
-        if None in described:
-            return None
-        own = [value for layer in layers for value in vars(layer).values() if isinstance(value, Parameter)]
+        own: list[Parameter] = []
+        described = [self._described(layer, True, own) for layer in layers]
+        described.append(self._described(criterion, False, []))
         held = groups[0]["params"]
-        if len(own) != len(held) or any([mine is not one for mine, one in zip(own, held, strict=True)]):
+        if None in described or len(own) != len(held) or not all(map(operator.is_, own, held)):
             return None
         return (*described, type(optimizer), tuple(groups[0]))
 
-    def _described(self, module: Module, as_layer: bool) -> tuple | None:
-        """The class and all attributes but the values of parameters; None where it does not fit."""
+    def _described(self, module: Module, as_layer: bool, own: list[Parameter]) -> tuple | None:
+        """The class and all attributes but the values of parameters, which are appended; None where it does not fit."""
         attributes = vars(module)
-        key = (type(module), as_layer, *attributes)
-        if key not in self.taken:
-            self.taken[key] = type(module).__module__.startswith("minidl.nn.") and (
+        key = type(module), as_layer, *attributes
+        if key not in self.compared:
+            fits = type(module).__module__.startswith("minidl.nn.") and (
                 not as_layer or type(module) is Linear or is_activation(module))
-        if not self.taken[key]:
+            self.compared[key] = tuple([name for name in attributes if name not in NOT_COMPARED]) if fits else None
+        names = self.compared[key]
+        if names is None:
             return None
-        found: list[Any] = [type(module)]
-        for name, value in attributes.items():
-            if name in NOT_COMPARED:
-                continue
-            if isinstance(value, Parameter):
+        found: list[Any] = [key]
+        for name in names:
+            value = attributes[name]
+            if type(value) is Parameter:
                 if not value.status.requires_grad:
                     return None
-                value = value.shape, value.dtype.str, value.order
-            elif isinstance(value, dict) and all([isinstance(item, PLAIN) for item in value.values()]):
-                value = tuple(value.items())
-            elif not isinstance(value, PLAIN):
+                own.append(value)
+                found.append((value._data.shape, value._data.dtype, value.order))
+            elif type(value) is dict:
+                if not all([type(item) in PLAIN for item in value.values()]):
+                    return None
+                found.append(repr(value))
+            elif type(value) in PLAIN:
+                found.append(value if value else repr(value))  # 0.0 == -0.0
+            else:
                 return None
-            found += name, value
         return tuple(found)
+
+
+class Member(NamedTuple):
+    """A network that is trained in a mold."""
+
+    model: Any
+    optimizer: Optimizer
+    seed: int | np.random.Generator | None
 
 
 class Mold:
@@ -99,31 +119,33 @@ class Mold:
         self.parameters = self.flat.parameters
         self.model.train()  # and remains so: nothing but this training runs it
         self.trainer.modes_may_differ = False
+        self.seconds = math.inf  # of a network
+        self.drawn: tuple[Any, Any] = None, None
 
     def again(self) -> Mold:
         """Another one, for another thread."""
         return Mold(*self.source)
 
-    def train(self, model: Sequential, optimizer: Optimizer, generator: np.random.Generator) -> History:
+    def room(self) -> int:
+        """How many networks a call may train, which cannot be interrupted."""
+        return max(1, int(SECONDS / self.seconds))
+
+    def train(self, member: Member) -> History:
         """Train this network, and give its History."""
-        trainer, flat = self.trainer, self.flat
-        theirs, = optimizer.flats()
+        trainer, flat, model = self.trainer, self.flat, member.model
+        theirs, = member.optimizer.flats()
         pairs = self._pairs(theirs)
         for mine, own in pairs:
-            mine[0][...] = own[0]
-        settings, wanted = self.optimizer.param_groups[0], optimizer.param_groups[0]
-        others = {name: value for name, value in wanted.items()
-                  if name != "params" and not _same(settings[name], value)}
-        if others:  # what is the same object needs no new look
-            settings.update(others)
+            mine[0][...], mine[1][...] = own
+        for status, own_status in zip(flat.statuses, theirs.statuses, strict=True):
+            status.has_grad = own_status.has_grad
+        self._set(member.optimizer)
         for array in flat.state.values():
             array[...] = 0
         flat.counts.fill(0)
         trainer.history, trainer.begin = History(), time.perf_counter()
-        trainer.generator = trainer.batches._generator = generator
-        if not all([module.training for module in (model, *vars(model)["_modules"])]):
-            model.train()
-        vars(model)["_coding"] = trainer.mean.coding
+        trainer.generator = trainer.batches._generator = random.generator(member.seed)
+        self._prepare(model)
         try:
             for _ in loop(trainer):
                 pass
@@ -133,13 +155,101 @@ class Mold:
             trainer.diverged(error)
         finally:
             self._give_back(theirs, pairs)
+        self.seconds = min(self.seconds, time.perf_counter() - trainer.begin)
         return trainer.history
+
+    def together(self, members: Sequence[Member]) -> list[History]:
+        """Train the first of these networks, as many as can be, in one call; the History of each.
+
+        None of them, and nothing is done, where the first is to be trained by itself: as the first in a mold is, those
+        with a generator of one's own, whose draws are counted, and those that something validates or draws for.
+        """
+        trainer, way, rows = self.trainer, self.trainer.train.way, self.trainer.batches.count
+        if not isinstance(way, ByLayers) or trainer.held_out is not None or not way.step.program.compiled_throughout:
+            return []
+        program, flats, rates = way.step.program, list[Flat](), list[float]()
+        numbers, orders = np.empty((len(members), program.settings_count)), []
+        names = list(self.flat.state)
+        for member in members:
+            theirs, = member.optimizer.flats()
+            if not isinstance(member.seed, int) or not _alike(self.flat, theirs):
+                break
+            self._set(member.optimizer)
+            if not program.note_settings(numbers[len(flats)]):
+                break
+            flats.append(theirs)
+            rates.append(self.optimizer.lr)
+            orders.append(self._orders(member.seed))
+        if not flats:
+            return []
+        states = [[np.empty(self.flat.size, self.flat.dtype) for _ in names] for _ in flats]
+        compared = trainer.mean.compared(way.step.output) if way.step.wrong is None else ()
+        output, truth, threshold = compared or (None, None, 0.0)
+        try:
+            found = program.members(
+                *way.arrays, trainer.batch_size, output, truth, threshold, np.array(orders), rows, numbers[:len(flats)],
+                [[array for pair in flat.spans for array in pair] for flat in (self.flat, *flats)],
+                [list(self.flat.state.values()), *states], [flat.statuses for flat in (self.flat, *flats)])
+        except Refusal:
+            return []
+        histories = []
+        for member, theirs, state, lr, (epochs, counts) in zip(members, flats, states, rates, found, strict=False):
+            self._prepare(member.model)
+            if any(counts):
+                theirs.go_on(counts, dict(zip(names, state, strict=True)))
+            histories.append(self._history(epochs, lr))
+        return histories
+
+    def _history(self, epochs: list[tuple], lr: float) -> History:
+        """What these epochs of (losses, their sum, misclassified, seconds), the last of which may not be whole, were.
+        """
+        trainer, history = self.trainer, History()
+        history.path = trainer.train.path
+        for losses, total, wrong, seconds in epochs:
+            updated = len(losses) - (not math.isfinite(losses[-1]))
+            history.iteration_loss += losses[:updated]
+            history.iteration_lr += [lr] * updated
+            if updated < len(trainer.batches):
+                break
+            trainer.mean.clear()
+            trainer.mean.count(trainer.batches.count)
+            trainer.mean.loss, trainer.mean.wrong = total, wrong
+            loss, error = trainer.mean.result()
+            history.append({"loss": loss, "error": error, "lr": lr, "validation_loss": None, "validation_error": None,
+                            "seconds": seconds})
+        if len(history) < trainer.epochs:
+            if not epochs or math.isfinite(epochs[-1][0][-1]):
+                raise ValueError("fit_many: the labels were changed during the training")
+            trainer.epoch, trainer.number, trainer.lr = len(epochs), len(epochs[-1][0]), lr
+            history.stopped = str(trainer.not_finite(epochs[-1][0][-1])).removeprefix("fit: ")
+        return history
+
+    def _set(self, optimizer: Optimizer) -> None:
+        """Train with the settings of this optimizer."""
+        settings, wanted = self.optimizer.param_groups[0], optimizer.param_groups[0]
+        others = {name: value for name, value in wanted.items()
+                  if name != "params" and not _same(settings[name], value)}
+        if others:  # what is the same object needs no new look
+            settings.update(others)
+
+    def _prepare(self, model: Any) -> None:
+        """What fit does to a model before it trains."""
+        if not all([module.training for module in (model, *vars(model)["_modules"])]):
+            model.train()
+        vars(model)["_coding"] = self.trainer.mean.coding
+
+    def _orders(self, seed: int) -> np.ndarray:
+        """The rows of all epochs, one after the other, with this seed: often that of the network before."""
+        if self.drawn[0] != seed:
+            batches = self.trainer.batches
+            batches._generator = random.generator(seed)
+            self.drawn = seed, np.concatenate([batches.order() for _ in range(self.trainer.epochs)])
+        return self.drawn[1]
 
     def _pairs(self, theirs: Flat) -> list[tuple]:
         """(values, gradients) here and there, of spans of parameters that lie alike, or of each parameter."""
-        mine = self.flat.spans
-        if [values.size for values, _ in mine] == [values.size for values, _ in theirs.spans]:
-            return list(zip(mine, theirs.spans, strict=True))
+        if _alike(self.flat, theirs):
+            return list(zip(self.flat.spans, theirs.spans, strict=True))
         return [((own._data, own._grad), (other._data, other._grad))
                 for own, other in zip(self.parameters, theirs.parameters, strict=True)]
 
@@ -152,6 +262,11 @@ class Mold:
         counts = list(self.flat.counts)
         if any(counts):
             theirs.go_on(counts, self.flat.state)
+
+
+def _alike(a: Flat, b: Flat) -> bool:
+    """Whether the parameters lie in spans of the same sizes."""
+    return [values.size for values, _ in a.spans] == [values.size for values, _ in b.spans]
 
 
 def _same(a: Any, b: Any) -> bool:
