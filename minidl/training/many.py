@@ -20,7 +20,8 @@ from .crew import Alone, Following, Molded, run
 from .halving import SuccessiveHalving
 from .history import History
 from .interrupt import Interrupt
-from .molds import LEAST, Member, Mold, Patterns
+from .molds import LEAST, Member, Mold
+from .patterns import Patterns
 from .progress import Bar
 from .trainer import Trainer
 
