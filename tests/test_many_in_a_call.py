@@ -34,7 +34,7 @@ def calls(monkeypatch):
     return numbers
 
 
-def crowd(outputs=3, count=18):
+def crowd(outputs=3, count=13):
     return [nn.Sequential(nn.Linear(3, 5, generator=i), nn.Tanh(), nn.Linear(5, outputs, generator=99 + i))
             for i in range(count)]
 
@@ -43,7 +43,7 @@ def trained(models, criterion, optimizers, data, seeds, many, **options):
     """The bits of all that a training leaves."""
     settings = {"epochs": 3, "batch_size": 16, "progress": False} | options
     if many:
-        histories = minidl.fit_many(models, criterion, optimizers, data, seed=seeds, n_threads=2, **settings)
+        histories = minidl.fit_many(models, criterion, optimizers, data, seed=seeds, n_threads=1, **settings)
     else:
         histories = []
         for model, optimizer, seed in zip(models, optimizers, seeds, strict=True):
@@ -58,8 +58,8 @@ def trained(models, criterion, optimizers, data, seeds, many, **options):
             [model.training for model in models], [vars(model)["_coding"] for model in models])
 
 
-@pytest.mark.parametrize("target", LOSSES)
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name, target", [
+    *((name, "labels") for name in OPTIMIZERS), *(("SGD with momentum", target) for target in LOSSES)])
 def test_several_in_a_call_have_the_bits_of_their_own_training(name, target, calls):
     criterion, outputs, y = LOSSES[target]
     ways = []
@@ -75,7 +75,7 @@ def test_several_in_a_call_have_the_bits_of_their_own_training(name, target, cal
 
 @pytest.mark.parametrize("what", [
     "the first loss is no number", "a later loss is none", "gradients from before", "weights here and there",
-    "state for some", "generators of one's own", "validation", "evaluation mode", "read-only"])
+    "state for some", "generators of one's own", "validation", "evaluation mode", "read-only", "trained before"])
 def test_several_in_a_call_of_which_some_are_not_like_the_others(what, calls):
     ways = []
     for many in (False, True):
@@ -100,8 +100,11 @@ def test_several_in_a_call_of_which_some_are_not_like_the_others(what, calls):
                 models[i] = nn.Sequential(model[0], model[1], nn.Linear(5, 3, generator=i))
                 optimizers[i] = optim.SGD(models[i].parameters(), lr=0.1)
                 del held
-            elif what == "evaluation mode" and i > 12:
+            elif what == "evaluation mode" and i > 8:
                 model.eval()
+            elif what == "trained before":
+                fit(model, criterion, optimizer, data, seed=1, progress=False)
+                optimizers[i] = optim.SGD(model.parameters(), lr=0.1)
             elif what == "read-only" and i % 6 == 4:
                 model[0].weight._data.flags.writeable = False
         if what == "generators of one's own":
@@ -118,12 +121,12 @@ def test_several_in_a_call_of_which_some_are_not_like_the_others(what, calls):
 def test_patterns_that_take_turns_are_trained_together_all_the_same(calls):
     models = [model for pair in zip(crowd(), crowd(2), strict=True) for model in pair]
     minidl.fit_many(models, nn.MSELoss(), lambda p: optim.SGD(p, lr=0.1),
-                    [(DATA[0], DATA[0][:, :2 + (i % 2 == 0)]) for i in range(36)], seed=1, progress=False)
+                    [(DATA[0], DATA[0][:, :2 + (i % 2 == 0)]) for i in range(26)], seed=1, progress=False)
     assert not calls  # each with data of its own
     models = [model for pair in zip(crowd(), crowd(2), strict=True) for model in pair]
     minidl.fit_many(models, nn.CrossEntropyLoss(), lambda p: optim.SGD(p, lr=0.1), (DATA[0], DATA[1] % 2), seed=1,
                     progress=False, n_threads=1)
-    assert max(calls) == 5
+    assert max(calls) == 5  # as many as there is room for
 
 
 def test_what_a_program_of_members_refuses():

@@ -13,6 +13,7 @@ from ..optim.lbfgs import LBFGS
 from ..optim.optimizer import Optimizer
 
 PLAIN = {int, float, str, bool, type(None)}
+OF_A_MODEL = {"_modules", "_coding", "training"}  # its attributes: a training sets the last two
 NOT_COMPARED = {"saved", "training", "_buffers"}  # attributes that may differ
 
 
@@ -32,7 +33,7 @@ class Patterns:
         if type(model) is not Sequential or not isinstance(criterion, Module) or not isinstance(optimizer, Optimizer):
             return None
         layers, groups = vars(model)["_modules"], optimizer.param_groups
-        if (vars(model).keys() != {"_modules"} or len(groups) != 1 or isinstance(optimizer, LBFGS)
+        if (not vars(model).keys() <= OF_A_MODEL or len(groups) != 1 or isinstance(optimizer, LBFGS)
                 or not type(optimizer).__module__.startswith("minidl.optim.")
                 or any([callable(value) for value in vars(optimizer).values()])
                 or not optimizer.is_fresh()):
@@ -56,7 +57,7 @@ class Patterns:
         names = self.compared[key]
         if names is None:
             return None
-        found: list[Any] = [key]
+        found: list[Any] = [type(module), names]
         for name in names:
             value = attributes[name]
             if type(value) is Parameter:
