@@ -47,10 +47,10 @@ cdef members(Program program, samples, target, Py_ssize_t batch, output, truth, 
     update = program.updates[0]
     if not update.calls_fit(False):
         raise Refusal("the update is to be prepared")
-    m.spans, m.states, m.parameters = len(own[0]), len(states[0]), update.size
     if numbers.shape[0] != m.count or numbers.shape[1] != MOST_SETTINGS or not (
             len(own) == len(states) == len(statuses) == 1 + m.count):
         raise ValueError("expected settings, arrays, states and statuses for each network")
+    m.spans, m.states, m.parameters = len(own[0]), len(states[0]), update.size
     s.steps, s.updates = (s.size - 1) // batch + 1, 1
     steps = m.count * m.epochs * s.steps
     memory = <char*>malloc(

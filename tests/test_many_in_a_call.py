@@ -159,6 +159,8 @@ def test_what_a_program_of_members_refuses():
             ("states", [*good["states"][:2], []], ValueError), ("states", good["states"][:2], ValueError),
             ("statuses", [*good["statuses"][:2], good["statuses"][0][:-1]], ValueError),
             ("statuses", [*good["statuses"][:2], [1] * len(flats[0].statuses)], TypeError),
+            ("own", [], ValueError), ("states", [], ValueError), ("statuses", [], ValueError),
+            ("own", [1, 2, 3], TypeError), ("states", [(), (), ()], TypeError), ("statuses", [[], [], []], ValueError),
             ("truth", y[:-1], Refusal), ("truth", y, Refusal)]:
         with pytest.raises(error):
             step.program.members(**good | {name: value})
