@@ -26,7 +26,8 @@ ROOT = HERE.parent.parent
 TESTS = ["test_kernels.py", "test_kernels_more.py", "test_elementary.py", "test_capture.py", "test_capture_any.py",
          "test_capture_batches.py", "test_capture_changes.py", "test_capture_fit.py", "test_capture_users.py",
          "test_linear_arrays.py", "test_storage.py", "test_altered_steps.py", "test_nothing_in_it.py",
-         "test_chain_kernels.py", "test_optimizer_chains.py", "test_many_in_a_call.py"]
+         "test_chain_kernels.py", "test_optimizer_chains.py", "test_many_in_a_call.py",
+         "test_many_altered.py"]
 # Left out: test_capture_memory.py measures what is allocated, which a sanitizer changes. test_bits.py starts
 # processes of 200 steps for the bits of threads and targets: only in the long form.
 LONG_TESTS = ["test_bits.py"]
