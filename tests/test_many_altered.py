@@ -1,6 +1,7 @@
 """fit_many beside fit, where some of its networks were altered before in every way: the same bits, or an exception."""
 from __future__ import annotations
 
+import contextlib
 import random
 
 import fuzz_alterations
@@ -36,10 +37,8 @@ def altered(what: str, seed: int) -> list[Side]:
     sides = [Side(number, kind, dtype) for number in range(9)]
     threads = minidl.get_num_threads()
     for number in ALTERED:
-        try:
+        with contextlib.suppress(Exception):  # does not apply, or is refused: it may have done a part
             fuzz_alterations.ALTERATIONS[what](sides[number], rng)
-        except Exception:  # does not apply, or is refused: it may have done a part
-            pass
     minidl.set_num_threads(threads)
     return sides
 
