@@ -155,7 +155,7 @@ def test_what_a_program_of_members_refuses():
             ("own", [[a[:-1] for a in some] for some in good["own"][:1]] + good["own"][1:], ValueError),
             ("own", [*good["own"][:2], good["own"][2][:1]], ValueError),
             ("own", [*good["own"][:2], [a.astype(float) for a in good["own"][2]]], Refusal),
-            ("own", [*good["own"][:2], [1, 2]], Refusal),
+            ("own", [*good["own"][:2], [1] * len(good["own"][0])], Refusal),
             ("states", [*good["states"][:2], []], ValueError), ("states", good["states"][:2], ValueError),
             ("statuses", [*good["statuses"][:2], good["statuses"][0][:-1]], ValueError),
             ("statuses", [*good["statuses"][:2], [1] * len(flats[0].statuses)], TypeError),
