@@ -117,7 +117,8 @@ def test_changes_in_place():
 
 
 @pytest.mark.parametrize("shapes", [((2, 3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2)), ((3, 4), (2, 4, 5)),
-                                    ((2, 3, 4), (4, 5)), ((1, 1, 1), (4, 1, 1))], ids=str)
+                                    ((2, 3, 4), (4, 5)), ((1, 1, 1), (4, 1, 1)), ((1, 2, 3, 4), (2, 1, 2, 4, 5)),
+                                    ((2, 1, 2, 3, 4), (2, 4, 5))], ids=str)
 @pytest.mark.parametrize("turned", [False, True])
 def test_products_of_stacks_run_compiled(shapes, turned):
     a, b = (numbers(shape, seed=i) for i, shape in enumerate(shapes))
