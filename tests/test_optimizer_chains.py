@@ -10,6 +10,7 @@ import formulas
 import numpy as np
 import pytest
 import twins
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -523,7 +524,6 @@ def test_a_formula_that_changes_at_every_step_is_not_recorded_for_ever():
 @pytest.fixture
 def double_by_default():
     """NAdam's running product has PyTorch's default dtype."""
-    torch = pytest.importorskip("torch")
     torch.set_default_dtype(torch.float64)
     yield torch
     torch.set_default_dtype(torch.float32)

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -13,8 +14,6 @@ from minidl.optim import Optimizer
 from minidl.optim.adam import two_fractions
 from minidl.optim.group import at_least_zero, fraction
 from minidl.optim.sgd import switch
-
-torch = pytest.importorskip("torch")
 
 SHAPES = [(5, 7), (7,), (), (3, 2, 4)]
 KINDS = {name: kind for name in optim.__all__

@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 from test_summary import CASES
+from theirs import torch
 
 from minidl import nn
 
@@ -96,14 +97,12 @@ SAME = {"GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Conv1d", "Conv2
 
 @pytest.mark.parametrize("name", sorted(SAME))
 def test_the_text_is_pytorchs(name):
-    torch = pytest.importorskip("torch")
     for arguments, settings, _ in CASES[name]:
         ours, theirs = (getattr(library, name)(*arguments, **settings) for library in (nn, torch.nn))
         assert repr(ours) == repr(theirs)
 
 
 def test_what_pytorch_tells_of_other_settings():
-    torch = pytest.importorskip("torch")
     for name, arguments, settings in [
             ("RNNCell", (3, 5), {"nonlinearity": "relu"}), ("EmbeddingBag", (5, 3), {"mode": "sum"}),
             ("Conv2d", (4, 6, 3), {"dilation": 2, "bias": False, "stride": 2, "padding": "valid"}),

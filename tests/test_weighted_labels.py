@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import functional as F
@@ -32,7 +33,6 @@ def labels_for(shape, how) -> np.ndarray:
 
 def compare(name: str, z, t, how, reduction: str, tolerance: float = 1e-13) -> None:
     """Value, gradient and second gradient, of the function and of the module, on Tensors and arrays."""
-    torch = pytest.importorskip("torch")
     theirs = {key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for key, value in how.items()}
     x, t = torch.tensor(z, requires_grad=True), np.asarray(t)
     expected = getattr(torch.nn.functional, name)(x, torch.from_numpy(t), reduction=reduction, **theirs)
