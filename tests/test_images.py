@@ -12,7 +12,6 @@ from minidl import functional as F
 from minidl import nn
 from minidl.autograd import grad
 
-torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 
 FLAT = [{"kernel_size": k, "stride": s, "padding": p, "dilation": d, "groups": g}

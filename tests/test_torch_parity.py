@@ -11,8 +11,6 @@ from theirs import torch
 
 from minidl import nn, optim
 
-torch.set_num_threads(1)  # these networks are small, and so are the machines that run tests
-
 
 def close(ours, theirs, scale: float = 1.0) -> None:
     """Equal to a few units in the last place of the largest element."""

@@ -2,6 +2,7 @@
 it is not installed. What the test does before, on minidl alone, is checked everywhere."""
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,11 +14,17 @@ class PyTorch:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        try:
-            import torch
-        except ImportError:
-            pytest.skip("PyTorch is not installed", allow_module_level=True)
-        return getattr(torch, name)
+        return getattr(imported(), name)
+
+
+@cache
+def imported() -> Any:
+    try:
+        import torch
+    except ImportError:
+        pytest.skip("PyTorch is not installed", allow_module_level=True)
+    torch.set_num_threads(1)  # the networks of tests are small, and so are the machines that run them
+    return torch
 
 
 torch: Any = PyTorch()
