@@ -188,3 +188,52 @@ def test_a_search_ends_after_so_many_tries(most):
     start = point(function, slope, 0.0)
     found, _ = strong_wolfe(evaluate, start, 50.0, 1.0, 1e-9, most)
     assert len(looked) <= most + 1 and found.loss <= start.loss
+
+
+@pytest.mark.parametrize("t", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("loss, slope, enough", [  # of the first point, in t; the slope at the start is -1
+    (-1e-4, 0.0, True), (-1e-4, 0.9, True), (-1e-4, -0.9, True), (-1.0, 0.9, True), (-0.99e-4, 0.0, False),
+    (-1.01e-4, 0.0, True), (0.0, 0.0, False), (1e-4, 0.0, False), (-1e-4, 0.91, False), (-1e-4, -0.91, False)])
+def test_the_first_point_is_taken_where_it_goes_down_enough_and_is_flat_enough(loss, slope, enough, t):
+    looked = []
+
+    def evaluate(place):
+        looked.append(place)
+        return Point(place, loss * t, np.zeros(1), slope) if len(looked) == 1 else Point(
+            place, -0.2, np.zeros(1), 0.0)
+
+    found, count = strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), t, 1.0, 1e-9, 10)
+    assert (len(looked) == 1) == enough and looked[0] == t
+    if enough:
+        assert (found.t, found.loss, count) == (t, loss * t, 1)
+    else:
+        assert found.loss == -0.2 and count == len(looked)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_a_line_that_goes_down_for_ever(most):
+    """Each place is ten times as far as the last one at most, and the last one looked at is the best."""
+    looked = []
+
+    def evaluate(t):
+        looked.append(t)
+        return Point(t, -t, np.zeros(1), -1.0)
+
+    found, count = strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), 1.0, 1.0, 1e-9, most)
+    assert len(looked) == count == most + 1 and found.t == looked[-1]
+    for before, after in pairwise([0.0, *looked]):
+        assert before == 0 or before + 0.01 * (before - 0) <= after <= 10 * before
+
+
+def test_a_point_no_lower_than_the_one_before_ends_the_way_out():
+    """But not the second one, as in PyTorch: then the slope decides."""
+    for losses, ends in (([-1.0, -1.0, -3.0], False), ([-1.0, -2.0, -2.0], True)):
+        looked = []
+
+        def evaluate(t, losses=losses, looked=looked):
+            looked.append(t)
+            return Point(t, losses[len(looked) - 1], np.zeros(1), -1.0) if len(looked) <= 3 else Point(
+                t, -9.0, np.zeros(1), 0.0)
+
+        strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), 1.0, 1.0, 1e-9, 10)
+        assert (looked[3] < looked[2]) == ends, looked
