@@ -212,7 +212,7 @@ def test_the_first_point_is_taken_where_it_goes_down_enough_and_is_flat_enough(l
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5])
 def test_a_line_that_goes_down_for_ever(most):
-    """Each place is ten times as far as the last one at most, and the last one looked at is the best."""
+    """Without a minimum to aim at, the middle between a little and ten times farther; the last place is the best."""
     looked = []
 
     def evaluate(t):
@@ -221,8 +221,9 @@ def test_a_line_that_goes_down_for_ever(most):
 
     found, count = strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), 1.0, 1.0, 1e-9, most)
     assert len(looked) == count == most + 1 and found.t == looked[-1]
-    for before, after in pairwise([0.0, *looked]):
-        assert before == 0 or before + 0.01 * (before - 0) <= after <= 10 * before
+    for i in range(most):
+        before, new, after = [0.0, *looked][i:i + 3]
+        assert after == pytest.approx((new + 0.01 * (new - before) + 10 * new) / 2)
 
 
 def test_a_point_no_lower_than_the_one_before_ends_the_way_out():
@@ -236,4 +237,16 @@ def test_a_point_no_lower_than_the_one_before_ends_the_way_out():
                 t, -9.0, np.zeros(1), 0.0)
 
         strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), 1.0, 1.0, 1e-9, 10)
-        assert (looked[3] < looked[2]) == ends, looked
+        assert looked[0] < looked[1] < looked[2] and (looked[3] < looked[2]) == ends, looked
+
+
+@pytest.mark.parametrize("slope, ends", [(0.95, True), (-0.95, False)])
+def test_a_point_behind_the_minimum_ends_the_way_out(slope, ends):
+    looked = []
+
+    def evaluate(t):
+        looked.append(t)
+        return Point(t, -1.0, np.zeros(1), slope) if len(looked) == 1 else Point(t, -9.0, np.zeros(1), 0.0)
+
+    strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), 1.0, 1.0, 1e-9, 10)
+    assert (looked[1] < looked[0]) == ends
