@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -86,10 +87,10 @@ def binary(name: str, of_rows: bool = False) -> Callable:
         except (AttributeError, KeyError):
             raise unsupported(name, x) from None
         except ValueError:
-            if x.ndim == 2:
-                raise
             if dy.shape != x.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {x.shape}, got {dy.shape}") from None
+            if x.ndim == 2:
+                raise
             if not of_rows and (axes := as_it_lies(x)) is not None:
                 return call(dy.transpose(axes), x.transpose(axes), setting).transpose(np.argsort(axes))
             return call(as_matrix(dy), as_matrix(x), setting).reshape(x.shape)
@@ -197,9 +198,8 @@ def stacked(*arrays: np.ndarray) -> list[list[np.ndarray]]:
     """Arrays (..., M, N) with the same axes before the last two, as stacks (B, M, N): one each, or several in turn."""
     if arrays[0].ndim == 3:
         return [list(arrays)]
-    merged = [x for x in arrays if all(
-        x.strides[i] == x.strides[i + 1] * x.shape[i + 1] or x.shape[i] == 1 for i in range(x.ndim - 3))]
-    if len(merged) == len(arrays):
+    long = [i for i, n in enumerate(arrays[0].shape[:-2]) if n > 1]  # the others do not matter, whatever their strides
+    if all(x.strides[i] == x.strides[j] * x.shape[j] for x in arrays for i, j in pairwise(long)):
         return [[x.reshape(-1, *x.shape[-2:]) for x in arrays]]
     return [[x[index] for x in arrays] for index in np.ndindex(arrays[0].shape[:-3])]
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import numpy as np
+from theirs import torch
 
 import minidl
 from minidl import nn
@@ -37,8 +38,6 @@ def compare(ours: nn.Module, theirs, inputs: list, named: dict | None = None, th
 
     inputs : arrays, of which those of floats have derivatives; named : further arguments of ours, and of theirs.
     """
-    import torch
-
     named = named or {}
     their_named = named if their_named is None else their_named
     mine = [minidl.tensor(x.copy(), requires_grad=x.dtype.kind == "f") for x in inputs]

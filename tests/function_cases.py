@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import enumerated
 import numpy as np
+from theirs import torch
 
 RNG = np.random.default_rng(11)
 SHAPES = [(), (7,), (3, 4), (2, 3, 4), (2, 1, 3, 2)]
@@ -20,8 +21,6 @@ def their(L, array, like):
     """A constant, in the library of the function."""
     array = np.asarray(array)
     if hasattr(L, "is_torch"):
-        import torch
-
         return torch.from_numpy(array).to(like.dtype if array.dtype.kind == "f" else torch.int64)
     return array.astype(like.dtype) if array.dtype.kind == "f" else array
 

@@ -1,11 +1,10 @@
 """PyTorch's modules and functions by their names, but for those whose constants are of float32 in every dtype."""
 from __future__ import annotations
 
-import pytest
+from theirs import torch
 
 
 def module(name: str, *args, **settings):
-    torch = pytest.importorskip("torch")
     if name != "Hardsigmoid":
         return getattr(torch.nn, name)(*args, **settings)
 
@@ -18,7 +17,6 @@ def module(name: str, *args, **settings):
 
 def function(name: str):
     """Of torch.nn.functional, or else of torch."""
-    torch = pytest.importorskip("torch")
     if name == "hardsigmoid":  # whose derivative has 1/6 in float32
         return lambda x, inplace=False: torch.nn.functional.relu6(x + 3) / 6
     found = getattr(torch.nn.functional, name, None)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from against_torch import close, compare, same_weights
 from module_cases import FLOATS, name_of, numbers
+from theirs import torch
 
 import minidl
 from minidl import functional as F
@@ -34,7 +35,6 @@ def masks(kind: str | None, padded: bool):
 @pytest.mark.parametrize("bias, bias_kv, zero, width, first", [*itertools.product(
     [True, False], [False, True], [False, True], [None, 6], [False, True])])
 def test_multihead_attention(bias, bias_kv, zero, width, first):
-    torch = pytest.importorskip("torch")
     settings = {"bias": bias, "add_bias_kv": bias_kv, "add_zero_attn": zero, "kdim": width,
                 "vdim": width and 5, "batch_first": first}
     theirs = torch.nn.MultiheadAttention(8, 2, **settings).double()
@@ -55,7 +55,6 @@ def test_multihead_attention(bias, bias_kv, zero, width, first):
 
 
 def test_self_attention_of_a_single_sequence():
-    torch = pytest.importorskip("torch")
     ours, theirs = nn.MultiheadAttention(8, 2, dtype=np.float64), torch.nn.MultiheadAttention(8, 2).double()
     same_weights(ours, theirs)
     for shape in ((5, 8), (5, 3, 8)):
@@ -70,7 +69,6 @@ def test_self_attention_of_a_single_sequence():
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
 @pytest.mark.parametrize("scale", [None, 0.7])
 def test_scaled_dot_product_attention(kind, lead, scale):
-    torch = pytest.importorskip("torch")
     q, k, v = (numbers((*lead, length, size), np.float64, seed=i)
                for i, (length, size) in enumerate(((ROWS, 6), (KEYS, 6), (KEYS, 5))))
     mask = None if kind in (None, "causal") else ~masks(kind, False)[0] if kind == "bool" else masks(kind, False)[0]
@@ -94,7 +92,6 @@ def test_scaled_dot_product_attention(kind, lead, scale):
 @pytest.mark.parametrize("norm_first, first, bias, padded", [*itertools.product(*[[False, True]] * 4)])
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 def test_transformer_encoder(norm_first, first, bias, padded):
-    torch = pytest.importorskip("torch")
     settings = {"dim_feedforward": 16, "norm_first": norm_first, "batch_first": first, "dropout": 0.0, "bias": bias}
     theirs = torch.nn.TransformerEncoder(
         torch.nn.TransformerEncoderLayer(8, 2, **settings), 2, torch.nn.LayerNorm(8)).double()
@@ -160,7 +157,6 @@ def test_compiled_steps_have_the_bits_of_plain_ones(dtype, dropout):
 @pytest.mark.parametrize("dtype", FLOATS, ids=name_of)
 def test_products_of_stacks(left, right, dtype):
     """Of any axes and layouts: the value, the gradients, and each matrix's bits as by itself."""
-    torch = pytest.importorskip("torch")
     for turned in (False, True):
         a, b = numbers(left, dtype), numbers(right, dtype, seed=1)
         if turned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import data, nn, optim
@@ -40,7 +41,6 @@ def test_a_quarter_turn():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_as_pytorch_samples(dtype):
-    torch = pytest.importorskip("torch")
     images = numbers((4, 3, 8, 8)).astype(dtype)
     matrices = np.random.default_rng(0).normal(0, 0.5, (4, 2, 3)) + shifted(0, 0)[:4]
     half = (8 - 1) / 2  # PyTorch's coordinates run from -1 to 1

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from enumerated import operations_of
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -14,7 +15,6 @@ SETTINGS = [{}, {"momentum": None}, {"momentum": 0.4, "eps": 1e-2}, {"affine": F
 
 
 def both(settings, dtype=np.float64):
-    torch = pytest.importorskip("torch")
     ours = nn.BatchNorm1d(5, **settings, dtype=dtype)
     theirs = torch.nn.BatchNorm1d(5, **settings, dtype=getattr(torch, np.dtype(dtype).name))
     if ours.affine:
@@ -36,8 +36,6 @@ def same_state(ours, theirs, rtol):
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("tensors", [True, False])
 def test_as_in_pytorch(settings, shape, tensors):
-    import torch
-
     ours, theirs = both(settings)
     for turn, mode in enumerate([True, True, False, True, False]):
         ours.train(mode)
@@ -65,8 +63,6 @@ def test_as_in_pytorch(settings, shape, tensors):
 
 
 def test_in_single_precision():
-    import torch
-
     ours, theirs = both({}, np.float32)
     x = numbers((64, 5)) * 3 + 1
     np.testing.assert_allclose(ours(x), theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-5, atol=1e-5)
@@ -120,7 +116,6 @@ def test_fit_evaluate_and_predict_have_the_same_bits_captured_or_not():
 
 
 def test_second_derivatives():
-    torch = pytest.importorskip("torch")
     ours, theirs = both({})
     x = numbers((6, 5), np.float64)
     mine, other = minidl.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)

@@ -39,9 +39,11 @@ def test_train_writes_a_run_folder(tmp_path, capsys):
     assert "train error" in out and "test error" in out and "epoch 2/2" in err
     folder = tmp_path / "runs" / "train"
     assert {"result.json", "history.json", "weights.npz"} <= {path.name for path in folder.iterdir()}
-    assert len(History.load(folder / "history.json")) == 2
+    history = History.load(folder / "history.json")
+    assert len(history) == 2
     result = json.loads((folder / "result.json").read_text())
     assert result["recipe"]["epochs"] == 2 and result["seed"] == 0
+    assert result["seconds"] == history.seconds[-1] and result["epochs"] == 2
     outcome = DiskTrial(Recipe(scheduler="cyclic", epochs=2)).train(0)
     assert result["test_error"] == outcome.test_error
     for name, array in load(folder / "weights.npz").items():

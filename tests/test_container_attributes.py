@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from theirs import torch
 
 from minidl import nn
 
@@ -63,7 +64,6 @@ def test_all_is_found(kind, before_members):
 
 @pytest.mark.parametrize("kind", ["ModuleList", "Sequential", "ModuleDict"])
 def test_the_names_are_those_of_pytorch(kind):
-    torch = pytest.importorskip("torch")
 
     class Library:
         Linear, Dropout, Sequential, Parameter = (

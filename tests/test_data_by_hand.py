@@ -93,6 +93,8 @@ def test_one_hot_of_what_is_no_label(labels, classes, error, message):
 def test_dtypes_of_floats(dtype):
     with pytest.raises(TypeError, match=r"^me: expected dtype float32 or float64, got "):
         floating(dtype, "me")
+    with pytest.raises(TypeError, match=r"^one_hot: expected dtype float32 or float64, got "):
+        data.one_hot([0, 1], 2, dtype)
     assert floating("f8", "me") == np.float64 and floating(np.float32, "me") == np.dtype(np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import distributions
@@ -38,7 +39,6 @@ def test_every_distribution_has_a_case():
 
 @pytest.mark.parametrize("name, settings, value", CASES, ids=str)
 def test_as_in_pytorch(name, settings, value):
-    torch = pytest.importorskip("torch")
     mine, leaves = made(name, settings, distributions, minidl.tensor)
     theirs, their_leaves = made(name, settings, torch.distributions, torch.tensor)
     assert mine.batch_shape == tuple(theirs.batch_shape)
@@ -59,7 +59,6 @@ def test_as_in_pytorch(name, settings, value):
 
 @pytest.mark.parametrize("name, settings, value", [CASES[0], CASES[2], CASES[4], CASES[6]], ids=str)
 def test_divergences_as_in_pytorch(name, settings, value):
-    torch = pytest.importorskip("torch")
     other = {key: array[::-1].copy() for key, array in settings.items()}
     found = distributions.kl_divergence(*[made(name, one, distributions, minidl.tensor)[0]
                                           for one in (settings, other)])

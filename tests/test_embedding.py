@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from against_torch import close, compare, same_weights
 from module_cases import FLOATS, name_of, numbers
+from theirs import torch
 from twins import check_compiled_as_plain
 
 import minidl
@@ -21,7 +22,6 @@ INDEX = np.array([[1, 4, 4], [0, 2, 6], [6, 6, 6]])
     {"padding_idx": 2, "max_norm": 0.5}], ids=str)
 @pytest.mark.parametrize("shape", [(3, 3), (9,), (1, 9), (3, 1, 3), ()])
 def test_embedding(settings, shape):
-    torch = pytest.importorskip("torch")
     ours, theirs = nn.Embedding(7, 5, **settings, dtype=np.float64), torch.nn.Embedding(7, 5, **settings).double()
     assert ours.padding_idx == theirs.padding_idx
     if ours.padding_idx is not None:
@@ -35,7 +35,6 @@ def test_embedding(settings, shape):
 @pytest.mark.parametrize("mode, padding, last, weighted", [*itertools.product(
     ["sum", "mean"], [None, 4], [False, True], [False, True])])
 def test_embedding_bag(mode, padding, last, weighted):
-    torch = pytest.importorskip("torch")
     if weighted and mode != "sum":
         with pytest.raises(ValueError, match="per_sample_weights with mode 'sum' alone"):
             nn.EmbeddingBag(7, 5, mode=mode)(INDEX, None, np.ones((3, 3), np.float32))
@@ -55,7 +54,6 @@ def test_embedding_bag(mode, padding, last, weighted):
 
 
 def test_the_largest_of_a_bag():
-    torch = pytest.importorskip("torch")
     ours, theirs = nn.EmbeddingBag(7, 5, mode="max", dtype=np.float64), torch.nn.EmbeddingBag(7, 5, mode="max").double()
     same_weights(ours, theirs)
     close(ours(INDEX), theirs(torch.from_numpy(INDEX)))

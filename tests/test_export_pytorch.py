@@ -7,13 +7,12 @@ import export_cases
 import module_cases
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn
+from minidl.export.pytorch import common
 from minidl.export.recording import ExportError
-
-torch = pytest.importorskip("torch")
-from minidl.export.pytorch import common  # noqa: E402
 
 CASES = [(name, args, settings, shape) for name, args, settings, shape in export_cases.SHAPED]
 CASES += [("TransformerEncoderLayer", (4, 2, 6), {"bias": False}, export_cases.TIMES)]

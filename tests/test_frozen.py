@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 from module_cases import every_module, name_of, numbers
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -166,7 +167,6 @@ OPTIMIZERS = [
 @pytest.mark.parametrize("on_tape", [True, False])
 @pytest.mark.parametrize("name, settings", OPTIMIZERS)
 def test_ten_steps_with_frozen_and_unused_parameters_are_those_of_pytorch(name, settings, on_tape):
-    torch = pytest.importorskip("torch")
 
     def layers(library, **kind):
         return [library.Linear(4, 3, **kind), library.Linear(3, 2, **kind), library.Linear(3, 2, **kind)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from module_cases import numbers
+from theirs import torch
 from twins import OPTIMIZERS, bits, plain_step
 
 import minidl
@@ -108,7 +109,6 @@ def test_fit_captured_and_plain(plan, optimizer):
 @pytest.mark.parametrize("optimizer", OPTIMIZER_CASES)
 @pytest.mark.parametrize("plan", PLANS)
 def test_against_torch(plan, optimizer, path):
-    torch = pytest.importorskip("torch")
     kind, settings = OPTIMIZER_CASES[optimizer]
     minidl.manual_seed(7)
     begin = network(dtype=np.float64).state_dict()

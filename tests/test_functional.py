@@ -8,6 +8,7 @@ import function_cases
 import numpy as np
 import pytest
 import pytorch_twins
+from theirs import torch
 
 import minidl
 from minidl import functional as F
@@ -247,7 +248,6 @@ class Theirs:
 
 
 def agree(function, reference, arrays, dtype, tolerance) -> None:
-    torch = pytest.importorskip("torch")
     arrays = [array.astype(dtype) for array in arrays]
     mine, other = leaves(arrays), [torch.tensor(array, requires_grad=True) for array in arrays]
     y, ty = function(*mine), reference(*other)
@@ -264,7 +264,6 @@ def agree(function, reference, arrays, dtype, tolerance) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_the_second_derivative_as_in_pytorch(row):
     """The gradient of the squares of the gradients, in float64."""
-    torch = pytest.importorskip("torch")
     arrays, reference = samples(row[2:]), Theirs()
     mine, other = leaves(arrays), [torch.tensor(array, requires_grad=True) for array in arrays]
     y, ty = row[1](F, *mine), row[1](reference, *other)
@@ -294,7 +293,6 @@ def test_as_in_pytorch(row, dtype, tolerance):
 
 @pytest.mark.parametrize("name, reduction", LABELLED)
 def test_labelled_losses_as_in_pytorch(name, reduction):
-    torch = pytest.importorskip("torch")
     labels = torch.from_numpy(LABELS)
     agree(lambda z: getattr(F, name)(z, minidl.from_numpy(LABELS), reduction=reduction),
           lambda z: getattr(torch.nn.functional, name)(z, labels, reduction=reduction),
@@ -349,7 +347,6 @@ def test_nan_stays_nan(name):
 @pytest.mark.parametrize("dim", [None, 0, -1])
 @pytest.mark.parametrize("name", ["argmax", "argmin"])
 def test_indices_as_in_pytorch(name, dim, keepdim):
-    torch = pytest.importorskip("torch")
     [array] = samples([(3, 4)])
     mine, theirs = minidl.tensor(array, requires_grad=True), torch.from_numpy(array)
     found, expected = (getattr(t, name)(dim=dim, keepdim=keepdim) for t in (mine, theirs))

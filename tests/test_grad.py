@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import nn
@@ -62,7 +63,6 @@ def plain(value):
 @pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
 @pytest.mark.parametrize("name", SEMANTICS)
 def test_it_gives_what_pytorch_gives(name):
-    torch = pytest.importorskip("torch")
     mine = SEMANTICS[name](Tensor, grad, *leaves())
     theirs = SEMANTICS[name](torch.from_numpy, torch.autograd.grad,
                              *(torch.tensor(x, requires_grad=True) for x in (A, B)))
@@ -89,7 +89,6 @@ ERRORS = {
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_it_refuses_what_pytorch_refuses(name):
-    torch = pytest.importorskip("torch")
     wrong, match = ERRORS[name]
     with pytest.raises(RuntimeError, match=match):
         wrong(Tensor, grad, *leaves())

@@ -8,10 +8,10 @@ import minidl
 from minidl import functional as F
 
 pytest.importorskip("hypothesis")
-torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from theirs import torch
 
 SHAPES = [(), (1,), (4,), (3, 1), (1, 4), (3, 4), (2, 1, 4), (2, 3, 4)]  # each broadcasts with each
 

@@ -5,14 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import functional as F
 from minidl import nn
 from minidl.autograd import grad
 
-torch = pytest.importorskip("torch")
-torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 
 FLAT = [{"kernel_size": k, "stride": s, "padding": p, "dilation": d, "groups": g}

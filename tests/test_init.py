@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from module_cases import FLOATS, name_of
+from theirs import torch
 
 import minidl
 from minidl import nn
@@ -100,7 +101,6 @@ def test_linear_begins_as_in_pytorch(dtype):
     ("selu", None),
 ])
 def test_gains_are_pytorchs(name, param):
-    torch = pytest.importorskip("torch")
     expected = torch.nn.init.calculate_gain(name, param)
     assert init.calculate_gain(name, param) == pytest.approx(expected, rel=1e-15)
 

@@ -5,11 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from theirs import torch
 
 from minidl.autograd.parameter import Parameter
 from minidl.nn import init
-
-torch = pytest.importorskip("torch")
 
 
 def parameter(*shape, dtype=np.float64):

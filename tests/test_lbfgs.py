@@ -6,13 +6,12 @@ import pickle
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn
 from minidl.autograd.parameter import Parameter
 from minidl.optim import LBFGS
-
-torch = pytest.importorskip("torch")
 
 RNG = np.random.default_rng(0)
 A, B = RNG.standard_normal((30, 6)), RNG.standard_normal(30)

@@ -6,6 +6,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -102,7 +103,6 @@ def test_random_split():
 
 @pytest.mark.filterwarnings("ignore:Length of split:UserWarning")
 def test_the_splits_are_pytorchs():
-    torch = pytest.importorskip("torch")
     for count in (10, 23, 100):
         data = TensorDataset(np.zeros(count))
         for lengths in ([0.5, 0.5], [0.8, 0.1, 0.1], [1 / 3, 1 / 3, 1 / 3], [count, 0]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from module_cases import FLOATS, name_of, numbers
+from theirs import torch
 
 import minidl
 from minidl import functional, nn, optim
@@ -71,7 +72,6 @@ def test_value_and_gradient(shape, name, kind, reduction, dtype):
 @pytest.mark.parametrize("name, kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_against_pytorch(shape, name, kind, reduction):
-    torch = pytest.importorskip("torch")
     z, t = case(shape, kind)
     _, _, share = by_hand(name, kind, z, t, reduction)
     theirs = torch.tensor(z, requires_grad=True)

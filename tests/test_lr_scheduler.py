@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl.optim
 from minidl.autograd.parameter import Parameter
@@ -41,7 +42,6 @@ def metrics(seed):
 
 def compare_with_torch(name, settings, feed=None, kind="SGD"):
     """The rates and momenta of both over 60 steps."""
-    torch = pytest.importorskip("torch")
     ours = two_groups(getattr(minidl.optim, kind))
     theirs = torch_groups(torch, kind)
     mine = getattr(minidl.optim.lr_scheduler, name)(ours, **settings)

@@ -5,14 +5,13 @@ import math
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
 from minidl.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector, vector_to_parameters
 from minidl.optim import swa_utils
 from minidl.optim.swa_utils import AveragedModel, update_bn
-
-torch = pytest.importorskip("torch")
 
 X = np.random.default_rng(0).standard_normal((24, 4))
 Y = X[:, :1] * X[:, 1:2]

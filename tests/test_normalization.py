@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from against_torch import close, compare, same_weights
 from module_cases import FLOATS, name_of, numbers
+from theirs import torch
 from twins import check_compiled_as_plain
 
 import minidl
@@ -27,8 +28,6 @@ CASES = [
 
 def varied(module: nn.Module, theirs) -> None:
     """Weights away from one and zero, the same for both."""
-    import torch
-
     with torch.no_grad():
         for k, parameter in enumerate(theirs.parameters()):
             parameter.copy_(torch.from_numpy(numbers(tuple(parameter.shape), np.float64, seed=k)))
@@ -37,7 +36,6 @@ def varied(module: nn.Module, theirs) -> None:
 
 @pytest.mark.parametrize("name, args, settings, shapes", CASES, ids=str)
 def test_as_in_pytorch(name, args, settings, shapes):
-    torch = pytest.importorskip("torch")
     ours = getattr(nn, name)(*args, **settings, dtype=np.float64)
     theirs = getattr(torch.nn, name)(*args, **settings).double()
     varied(ours, theirs)

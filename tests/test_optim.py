@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from theirs import torch
 
 from minidl.autograd import storage
 from minidl.autograd.parameter import Parameter
@@ -56,7 +57,6 @@ def assert_near(mine, theirs, dtype):
 
 def compare_with_torch(kind, settings, dtype, steps, groups=None):
     """Train twins on the same gradients; ``groups`` gives the settings of each half of the parameters."""
-    torch = pytest.importorskip("torch")
     ours = parameters(dtype=dtype)
     theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
 

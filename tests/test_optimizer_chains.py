@@ -10,6 +10,7 @@ import formulas
 import numpy as np
 import pytest
 import twins
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -352,6 +353,48 @@ def tried(self, w, g, state, s):
         return w
 
 
+def with_a_context(self, w, g, state, s):
+    with minidl.no_grad():
+        return w - g
+
+
+def with_a_context_that_is_given(self, w, g, state, s, context=()):
+    if context:
+        with context:
+            return w
+    return w - g
+
+
+def a_global_that_goes(self, w, g, state, s):
+    global outer
+    if s.step < 0:
+        del outer
+    return w - g
+
+
+def a_place_written(self, w, g, state, s):
+    parts = [w, g]
+    parts[0] = 3 * w
+    return parts[0] - parts[1]
+
+
+def a_place_deleted(self, w, g, state, s):
+    parts = [0.0, w, g]
+    del parts[0]
+    return parts[0] - parts[1]
+
+
+def a_generator_expression(self, w, g, state, s):
+    return sum(part for part in (w, -g))
+
+
+def a_class(self, w, g, state, s):
+    class Inner:
+        pass
+
+    return w - g if Inner else w
+
+
 def in_place(self, w, g, state, s):
     d = 2 * g
     same = d
@@ -365,7 +408,8 @@ def cast(self, w, g, state, s):
 
 @pytest.mark.parametrize("way", [
     a_list, a_method_with_a_list, a_generator, its_own_state, a_counter, the_groups, a_value, another, numpys,
-    imported, a_global, tried, in_place, cast])
+    imported, a_global, tried, with_a_context, with_a_context_that_is_given, a_global_that_goes, a_place_written,
+    a_place_deleted, a_generator_expression, a_class, in_place, cast])
 def test_what_cannot_be_watched_runs_as_python(way):
     kind = type(way.__name__, (Scaled,), {"formula": way, "calls": []})
     parameter = Parameter(np.ones(3, np.float32))
@@ -480,7 +524,6 @@ def test_a_formula_that_changes_at_every_step_is_not_recorded_for_ever():
 @pytest.fixture
 def double_by_default():
     """NAdam's running product has PyTorch's default dtype."""
-    torch = pytest.importorskip("torch")
     torch.set_default_dtype(torch.float64)
     yield torch
     torch.set_default_dtype(torch.float32)

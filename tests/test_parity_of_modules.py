@@ -8,11 +8,10 @@ import enumerated
 import numpy as np
 import pytest
 import pytorch_twins
+from theirs import torch
 
 import minidl
 from minidl import nn
-
-torch = pytest.importorskip("torch")
 
 ELSEWHERE = {
     "test_weighted_labels.py": {"CrossEntropyLoss", "NLLLoss"},

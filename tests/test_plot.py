@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("matplotlib")
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from minidl import data, nn, plot
@@ -35,6 +36,13 @@ def test_curves_show_the_values_with_title_labels_and_legend(maker, tmp_path):
     assert axes.get_title() == "A title" and axes.get_xlabel() == "epoch" and axes.get_ylabel()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(CURVES)
     assert png(axes, tmp_path).startswith(b"\x89PNG")
+
+
+def test_errors_are_seen_from_zero_on():
+    for axes in (plot.error_curves(CURVES, title=""), plot.learning_rates(CURVES, title=""),
+                 plot.errors_by_setting([1, 2], {"a": ([5, 6], [1, 1])}, title="", xlabel="x")):
+        assert axes.get_ylim()[0] == 0
+    assert plot.accuracy(HISTORY).get_ylim()[0] > 0
 
 
 def test_the_curves_differ_in_colour_and_style():
@@ -212,6 +220,8 @@ def test_decision_regions_are_what_the_model_predicts(kind):
     axes = plot.decision_regions(model, POINTS, LABELS, resolution=30, threshold=0.1)
     mesh = axes.collections[0]
     assert mesh.get_clim() == (-0.5, 1.5)  # a colour of its own for each class
+    pale = np.array(mesh.get_cmap().colors)
+    np.testing.assert_allclose(pale, 0.65 + 0.35 * np.array([to_rgb(colour) for colour in plot.COLOURS[:2]]))
     x1, x2 = mesh.get_coordinates()[:-1, :-1, 0], mesh.get_coordinates()[:-1, :-1, 1]
     half = np.array([x1[0, 1] - x1[0, 0], x2[1, 0] - x2[0, 0]]) / 2
     grid = np.stack([x1.ravel() + half[0], x2.ravel() + half[1]], axis=1)

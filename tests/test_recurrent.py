@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from against_torch import close, compare, same_weights
 from module_cases import FLOATS, name_of, numbers
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -18,8 +19,6 @@ SETTINGS = [dict(zip(("bias", "batch_first", "bidirectional", "num_layers"), val
 
 def both(kind: str, sizes=(3, 5), **settings):
     """Ours and PyTorch's, with the same weights."""
-    import torch
-
     torch.manual_seed(0)
     ours, theirs = getattr(nn, kind)(*sizes, **settings, dtype=np.float64), getattr(torch.nn, kind)(*sizes, **settings)
     theirs = theirs.double()
@@ -36,7 +35,6 @@ def initial(kind: str, shape) -> tuple:
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("kind, more", KINDS)
 def test_as_in_pytorch(kind, more, settings):
-    torch = pytest.importorskip("torch")
     ours, theirs = both(kind, **more, **settings)
     x = numbers((4, 2, 3), np.float64)
     assert compare(ours, theirs, [x])
@@ -51,7 +49,6 @@ def test_as_in_pytorch(kind, more, settings):
 
 @pytest.mark.parametrize("kind, more", KINDS)
 def test_derivatives_for_initial_states(kind, more):
-    torch = pytest.importorskip("torch")
     for bidirectional in (False, True):
         ours, theirs = both(kind, bidirectional=bidirectional, **more)
         hx = initial(kind, (2 if bidirectional else 1, 3, 5))
@@ -74,7 +71,6 @@ def test_derivatives_for_initial_states(kind, more):
     *itertools.product([False, True], [1, 2], [False, True])])
 @pytest.mark.parametrize("kind, more", KINDS)
 def test_lengths_are_as_in_packed_sequences(kind, more, bidirectional, layers, first):
-    torch = pytest.importorskip("torch")
     ours, theirs = both(kind, bidirectional=bidirectional, num_layers=layers, batch_first=first, **more)
     x, lengths = numbers((6, 4, 3), np.float64), np.array([6, 2, 1, 4])
     x = np.ascontiguousarray(x.swapaxes(0, 1)) if first else x
@@ -97,7 +93,6 @@ def test_lengths_are_as_in_packed_sequences(kind, more, bidirectional, layers, f
 @pytest.mark.parametrize("kind, more", [
     ("RNNCell", {}), ("RNNCell", {"nonlinearity": "relu"}), ("LSTMCell", {}), ("GRUCell", {})])
 def test_cells(kind, more, bias):
-    torch = pytest.importorskip("torch")
     ours, theirs = both(kind, bias=bias, **more)
     for shape in ((4, 3), (3,)):
         x = numbers(shape, np.float64)

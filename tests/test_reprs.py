@@ -1,8 +1,10 @@
 """repr: every setting of every module that is not the default is told, and PyTorch's text is ours where it can be."""
+import ast
 import inspect
 
 import pytest
 from test_summary import CASES
+from theirs import torch
 
 from minidl import nn
 
@@ -46,6 +48,48 @@ def test_a_setting_that_is_not_the_default_is_told(name, setting):
     assert repr(kind(*given.args, **given.kwargs)) != before
 
 
+ALWAYS = {  # what PyTorch tells of a module whatever its value is; "*" for all settings
+    **dict.fromkeys(["AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d", "Flatten", "PReLU", "CosineSimilarity",
+                     "PairwiseDistance", "TripletMarginLoss", "CosineEmbeddingLoss", "KLDivLoss", "ELU", "LeakyReLU",
+                     "Softmax", "LogSoftmax", "Softplus", "Hardtanh", "GELU", "SmoothL1Loss", "HuberLoss"], "*"),
+    **{name: {"eps", "momentum", "affine", "track_running_stats"}
+       for name in ("BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d")},
+    "GroupNorm": {"eps", "affine"},
+    "LayerNorm": {"eps", "elementwise_affine"}, "RMSNorm": {"eps", "elementwise_affine"},
+    "Conv1d": {"kernel_size", "stride"}, "Conv2d": {"kernel_size", "stride"}, "Dropout": {"p"},
+    "EmbeddingBag": {"mode"}, "MultiheadAttention": {"dropout", "batch_first"},
+}
+
+
+def told(module) -> dict[str, object]:
+    """The settings that the first line of a repr tells by their names, as values where they are such."""
+    text = repr(module).splitlines()[0]
+    call = ast.parse(text if text.endswith(")") else text.rstrip("(") + ("()" if text.endswith("(") else ")")).body[0]
+    return {setting.arg: getattr(setting.value, "id", None) or ast.literal_eval(setting.value)
+            for setting in call.value.keywords}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_setting_that_is_the_default_is_not_told(name):
+    """But for those that PyTorch always tells; then with the value that it has."""
+    kind, always = getattr(nn, name), ALWAYS.get(name, set())
+    parameters = inspect.signature(kind).parameters
+    for arguments, settings, _ in CASES[name]:
+        bound = inspect.signature(kind).bind(*arguments, **settings)
+        bound.apply_defaults()
+        for setting, value in told(kind(*arguments, **settings)).items():
+            given, default = bound.arguments[setting], parameters[setting].default
+            assert always == "*" or setting in always or given != default, setting
+            assert value in (given, (given,), (given, given)) or given is None, setting  # a number may stand for a pair
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"MultiheadAttention", "TransformerEncoderLayer"}))
+def test_the_text_makes_the_same_module(name):
+    for arguments, settings, _ in CASES[name]:
+        text = repr(getattr(nn, name)(*arguments, **settings))
+        assert repr(eval(text, vars(nn).copy())) == text
+
+
 SAME = {"GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Conv1d", "Conv2d", "Embedding", "EmbeddingBag",
         "Flatten", "Unflatten", "ZeroPad2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "PReLU", "Threshold", "Softmax",
         "GELU", "ELU", "Softplus", "Hardtanh", "LeakyReLU"}
@@ -53,14 +97,12 @@ SAME = {"GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Conv1d", "Conv2
 
 @pytest.mark.parametrize("name", sorted(SAME))
 def test_the_text_is_pytorchs(name):
-    torch = pytest.importorskip("torch")
     for arguments, settings, _ in CASES[name]:
         ours, theirs = (getattr(library, name)(*arguments, **settings) for library in (nn, torch.nn))
         assert repr(ours) == repr(theirs)
 
 
 def test_what_pytorch_tells_of_other_settings():
-    torch = pytest.importorskip("torch")
     for name, arguments, settings in [
             ("RNNCell", (3, 5), {"nonlinearity": "relu"}), ("EmbeddingBag", (5, 3), {"mode": "sum"}),
             ("Conv2d", (4, 6, 3), {"dilation": 2, "bias": False, "stride": 2, "padding": "valid"}),

@@ -9,6 +9,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -61,7 +62,6 @@ def test_every_type_and_shape_of_the_package_is_read(tmp_path):
 
 
 def test_pytorch_reads_it_and_is_read(tmp_path):
-    torch = pytest.importorskip("torch")
     theirs = pytest.importorskip("safetensors.torch")
     model = nn.Sequential(nn.Linear(3, 5, generator=0), nn.BatchNorm1d(5), nn.Linear(5, 2, generator=1))
     twin = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 2))
@@ -77,7 +77,6 @@ def test_pytorch_reads_it_and_is_read(tmp_path):
 
 
 def test_bfloat16_is_read_as_float32_exactly(tmp_path):
-    torch = pytest.importorskip("torch")
     theirs = pytest.importorskip("safetensors.torch")
     values = torch.tensor([[1.5, -0.0, math.inf], [math.nan, 3e38, 1e-40]]).to(torch.bfloat16)
     theirs.save_file({"x": values}, tmp_path / "a.safetensors")

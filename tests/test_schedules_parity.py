@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 import minidl.optim
@@ -13,7 +14,6 @@ from minidl.autograd.parameter import Parameter
 from minidl.optim import lr_scheduler
 from minidl.optim.lr_scheduler import DecayOnRise, LRScheduler
 
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")  # PyTorch's, of schedules that step first
 
 

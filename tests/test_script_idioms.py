@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from against_torch import compare, same_weights
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import functional as F
@@ -179,7 +180,6 @@ def hooked_steps(L, tensor, layers, change):
 
 @pytest.mark.parametrize("change", [False, True])
 def test_backward_hooks_as_in_pytorch(change):
-    torch = pytest.importorskip("torch")
 
     def layers(L):
         return L.Linear(3, 4), L.Tanh(), L.Linear(4, 2)
@@ -246,7 +246,6 @@ def test_a_captured_step_calls_backward_hooks_in_their_place():
     ("Conv1d", {"padding": 2}, (2, 4, 7)), ("Conv2d", {"padding": (1, 2), "stride": 2}, (2, 4, 6, 7)),
     ("Conv2d", {"padding": "same", "dilation": (1, 2)}, (4, 6, 7))])
 def test_padding_modes_as_in_pytorch(mode, name, settings, shape):
-    torch = pytest.importorskip("torch")
     settings = settings | {"padding_mode": mode, "groups": 2, "kernel_size": 3}
     ours, theirs = getattr(nn, name)(4, 6, **settings, dtype=np.float64), getattr(torch.nn, name)(4, 6, **settings)
     same_weights(ours, theirs.double())
@@ -275,7 +274,6 @@ def check_step(module, *inputs) -> str:
 @pytest.mark.parametrize(
     "settings", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False, "batch_first": True}], ids=str)
 def test_projected_lstm_as_in_pytorch(settings):
-    torch = pytest.importorskip("torch")
     ours = nn.LSTM(3, 5, proj_size=2, **settings, dtype=np.float64)
     theirs = torch.nn.LSTM(3, 5, proj_size=2, **settings).double()
     same_weights(ours, theirs)
@@ -305,7 +303,6 @@ def test_instance_norms_run_compiled():
     {"swa_lr": 0.05}, {"swa_lr": 0.05, "anneal_epochs": 4, "anneal_strategy": "linear"},
     {"swa_lr": 0.05, "anneal_epochs": 0}, {"swa_lr": [0.05, 0.2], "anneal_epochs": 3}], ids=str)
 def test_swalr_as_in_pytorch(settings):
-    torch = pytest.importorskip("torch")
     rates = []
     for L, swa in ((minidl, SWALR), (torch, torch.optim.swa_utils.SWALR)):
         a, b = (L.nn.Linear(1, 1) for _ in range(2))
@@ -322,7 +319,6 @@ def test_swalr_as_in_pytorch(settings):
 # Tensors
 
 def test_elements_are_assigned_to():
-    torch = pytest.importorskip("torch")
     made = []
     for L in (minidl, torch):
         x = L.zeros(4, 5)
@@ -399,7 +395,6 @@ MADE = [
 
 @pytest.mark.parametrize("make", MADE)
 def test_made_as_in_pytorch(make):
-    torch = pytest.importorskip("torch")
     found, expected = make(minidl), make(torch)
     assert found == (tuple(expected) if isinstance(expected, torch.Size) else expected)
 

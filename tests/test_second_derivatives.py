@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import pytorch_twins
 from operation_cases import OPERATIONS, cases, differentiable, key, output_gradient
+from theirs import torch
 
 import minidl
 from minidl import functional as F
@@ -115,7 +116,6 @@ def test_powers_at_zero():
 
 # Random graphs against PyTorch: an expression for every differentiable function
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("hypothesis")
 
 from hypothesis import given  # noqa: E402

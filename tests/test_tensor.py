@@ -9,6 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
+from theirs import torch
 
 import minidl
 from minidl import nn
@@ -99,7 +100,6 @@ def test_array_protocol_casts_and_copies():
 
 
 def test_dlpack_with_pytorch():
-    torch = pytest.importorskip("torch")
     t = minidl.tensor(np.ones(3))
     theirs = torch.from_dlpack(t)
     theirs[1] = 5
@@ -451,7 +451,6 @@ def test_parameter_copies_have_a_place_of_their_own():
 # Modules on the tape
 
 def test_a_module_called_twice_in_one_graph():
-    torch = pytest.importorskip("torch")
     model = nn.Sequential(nn.Linear(3, 3, dtype=np.float64), nn.Tanh())
     theirs = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh()).double()
     theirs.load_state_dict({name: torch.from_numpy(value) for name, value in model.state_dict().items()})

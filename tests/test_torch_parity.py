@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 import pytorch_twins
 from module_cases import ACTIVATIONS, FLOATS, LOSSES, ROWWISE, loss_case, name_of, numbers
+from theirs import torch
 
 from minidl import nn, optim
-
-torch = pytest.importorskip("torch")
-torch.set_num_threads(1)  # these networks are small, and so are the machines that run tests
 
 
 def close(ours, theirs, scale: float = 1.0) -> None:

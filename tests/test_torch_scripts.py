@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from theirs import torch
 
 SCRIPTS = Path(__file__).parent / "scripts"
 EXCHANGED = [
@@ -142,7 +143,6 @@ def test_words_are_tagged_and_the_first_symbol_remembered(monkeypatch):
     ("lenet", {"epochs": 1}), ("series_gru", {"n_epochs": 1}), ("tagger_lstm", {"epochs": 2, "steps": 2})])
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_so_are_these(name, settings, monkeypatch):
-    torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

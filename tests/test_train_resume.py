@@ -61,6 +61,13 @@ def test_after_ctrl_c(tmp_path, monkeypatch, capsys):
     assert set(os.listdir("run")) == set(os.listdir("whole"))
 
 
+@pytest.mark.parametrize("seed", [1, 2**32, 2**64 - 1])
+def test_any_seed(monkeypatch, seed):
+    whole_and_interrupted(monkeypatch, [*QUICK, "--seed", str(seed)])
+    assert cli.main(["train", "--resume", "--out", "run"]) == 0
+    assert weights("run") == weights("whole")
+
+
 def test_more_epochs(monkeypatch):
     whole_and_interrupted(monkeypatch, [*QUICK[:2], "8", *QUICK[3:]])
     assert cli.main(["train", "--resume", "--out", "run", "--epochs", "8"]) == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from module_cases import every_module, name_of, numbers
 from operation_cases import CASES, OPERATIONS, POSITIVE, A, cases, differentiable, key, output_gradient
+from theirs import torch
 
 import minidl
 from minidl import nn, optim
@@ -115,7 +116,6 @@ PYTORCH = {
 @pytest.mark.parametrize("trained", ["w", "x", "wx"])
 @pytest.mark.parametrize("name", PYTORCH)
 def test_it_raises_where_pytorch_does(name, trained, changed):
-    torch = pytest.importorskip("torch")
 
     def raises(tensor, no_grad):
         w, x = tensor(POSITIVE.copy()), tensor(POSITIVE + 1)

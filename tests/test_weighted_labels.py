@@ -1,4 +1,5 @@
-"""Cross-entropy and NLL with weights, labels to be ignored and smoothing: against PyTorch, and on compiled paths."""
+"""Cross-entropy and NLL with weights, labels to be ignored and smoothing: against PyTorch, against their formulas in
+NumPy, and on compiled paths."""
 from __future__ import annotations
 
 import itertools
@@ -6,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from module_cases import numbers
+from theirs import torch
 
 import minidl
 from minidl import functional as F
@@ -31,7 +33,6 @@ def labels_for(shape, how) -> np.ndarray:
 
 def compare(name: str, z, t, how, reduction: str, tolerance: float = 1e-13) -> None:
     """Value, gradient and second gradient, of the function and of the module, on Tensors and arrays."""
-    torch = pytest.importorskip("torch")
     theirs = {key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for key, value in how.items()}
     x, t = torch.tensor(z, requires_grad=True), np.asarray(t)
     expected = getattr(torch.nn.functional, name)(x, torch.from_numpy(t), reduction=reduction, **theirs)
@@ -74,6 +75,67 @@ def test_nll_of_labels(how, shape, reduction):
 def test_cross_entropy_of_probabilities(how, shape, reduction):
     rows = np.random.default_rng(0).random(shape)
     compare("cross_entropy", numbers(shape, np.float64), rows, how, reduction)
+
+
+def by_hand(name: str, z, t, reduction: str, v, weight=None, ignore_index=-100, label_smoothing=0.0):
+    """The loss and the gradient of its product with v, by the formula -Σ q log p, with the share q of each class."""
+    z = z[None] if z.ndim == 1 else np.moveaxis(z, 1, -1).reshape(-1, z.shape[1])
+    weight = np.ones(5) if weight is None else weight
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    if np.asarray(t).dtype.kind == "i":
+        t = np.asarray(t).reshape(-1)
+        counts = t != ignore_index
+        q = np.eye(5)[np.where(counts, t, 0)] * counts[:, None]
+        whole = (weight[np.where(counts, t, 0)] * counts).sum()
+    else:
+        q, counts, whole = t[None] if t.ndim == 1 else np.moveaxis(t, 1, -1).reshape(-1, 5), np.ones(len(z)), len(z)
+    q = weight * (q * (1 - label_smoothing) + counts[:, None] * label_smoothing / 5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_p = np.log(p) if name == "cross_entropy" else z
+        rows = -np.where(q == 0, 0, q * log_p).sum(1)
+    slopes = p * q.sum(1, keepdims=True) - q if name == "cross_entropy" else -q
+    if reduction == "none":
+        return rows, slopes * np.reshape(v, (-1, 1))
+    share = 1 / whole if reduction == "mean" else 1
+    return rows.sum() * share, slopes * v * share
+
+
+def compare_with_formulas(name: str, z, t, how, reduction: str) -> None:
+    mine = minidl.tensor(z.copy(), requires_grad=True)
+    y = getattr(F, name)(mine, t, reduction=reduction, **how)
+    v = numbers(y.shape, np.float64, 7)
+    loss, slopes = by_hand(name, z, t, reduction, v, **how)
+    np.testing.assert_allclose(np.reshape(y.data, loss.shape), loss, rtol=1e-13, atol=1e-13)
+    y.backward(v)
+    got = mine.grad[None] if z.ndim == 1 else np.moveaxis(mine.grad, 1, -1).reshape(-1, 5)
+    np.testing.assert_allclose(got, slopes, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name, how", [*(("cross_entropy", how) for how in SETTINGS + SMOOTHED),
+                                       *(("nll_loss", how) for how in SETTINGS)],
+                         ids=lambda how: how if isinstance(how, str) else ",".join(how))
+def test_the_formulas_of_labels(name, how, shape, reduction):
+    z, t = numbers(shape, np.float64), labels_for(shape, how)
+    compare_with_formulas(name, z, t, how, reduction)
+    if how.get("label_smoothing"):
+        return
+    # A class that does not count may have no probability at all: its logarithm is infinite.
+    absent = np.moveaxis(np.arange(5) != np.where(t == how.get("ignore_index", -100), 0, t)[..., None], -1, z.ndim > 1)
+    z[absent & (numbers(shape, np.float64, 9) > 0)] = -np.inf
+    assert np.isinf(z).any()
+    compare_with_formulas(name, z, t, how, reduction)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("how", [{}, {"weight": WEIGHT}, {"label_smoothing": 0.2}, {"weight": WEIGHT,
+                                 "label_smoothing": 0.2}], ids=lambda how: ",".join(how))
+def test_the_formulas_of_probabilities(how, shape, reduction):
+    t = np.random.default_rng(0).random(shape)
+    compare_with_formulas("cross_entropy", numbers(shape, np.float64), t, how, reduction)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])

@@ -56,9 +56,7 @@ class Builder:
         for stack in self._stacked.values():
             for operands in stack.operands:
                 if id(operands[0]) not in groups:
-                    groups.update(dict.fromkeys(map(id, operands), Block(operands)))
-                for array in operands:
-                    last[id(array)] = max(last[id(array)], stack.last)
+                    groups.update(dict.fromkeys(map(id, operands), Block(operands)))  # until the last one was read
         for joined_ in self._joined.values():
             if joined_.first in self._joined and id(self.lines[joined_.first].outputs[0]) not in groups:
                 outputs = [self.lines[number].outputs[0] for number in joined_.numbers]

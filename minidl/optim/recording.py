@@ -25,7 +25,7 @@ OURS = (vars(functions), vars(symbols), globals())  # namespaces whose functions
 LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"}
 REFUSED = {"IMPORT_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_SUBSCR", "DELETE_SUBSCR", "YIELD_VALUE",
-           "LOAD_BUILD_CLASS", "SETUP_FINALLY", "PUSH_EXC_INFO", "BEFORE_WITH"}
+           "PUSH_EXC_INFO"}  # of try and with
 NOTHING = object()
 
 

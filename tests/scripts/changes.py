@@ -102,6 +102,8 @@ class _Finder:
             return
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             return
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":  # in the name of an annotation
+            return
         yield from getattr(self, f"_{kind}", self._other)(node, within)
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             within = "function"

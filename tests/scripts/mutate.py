@@ -138,8 +138,12 @@ def words_of(test: Path) -> Counter[str]:
     return Counter(re.findall(r"\w+", test.read_text()))
 
 
-def ranked(path: Path) -> list[str]:
-    """The test files, those first whose text names most of what the file at ``path`` defines."""
+def ranked(source: Path, changed: str) -> list[str]:
+    """The test files of this source, those first whose text names most of what the changed file defines.
+
+    The source is a copy's: what is written into the folder that it was copied from meanwhile does not count.
+    """
+    path = source / changed
     text = path.read_text()
     words = {path.stem, path.parent.name, *re.findall(r"^ *(?:def|class) ([A-Za-z]\w+)", text, re.MULTILINE),
              *re.findall(r"^([A-Za-z]\w{2,}) = ", text, re.MULTILINE),
@@ -152,7 +156,7 @@ def ranked(path: Path) -> list[str]:
         used = sum(min(content[word], 20) for word in words)
         return -used / (200 + content.total()) ** 0.5 - 10 * (path.stem in test.stem)
 
-    tests = sorted((ROOT / "tests").glob("test_*.py"))
+    tests = sorted((source / "tests").glob("test_*.py"))
     return list(dict.fromkeys([*closest, *(f"tests/{test.name}" for test in sorted(tests, key=score))]))
 
 
@@ -189,7 +193,7 @@ def work(sample: Sample, folder: Path, options: argparse.Namespace, known: Known
     rebuilt = Rebuilt(copy, options.target) if options.kernels is not None else None
     while (change := sample.take()) is not None:
         built = rebuilt.changed(change.path, change.text) if rebuilt else [{change.path: change.text.encode()}]
-        files, by = ranked(ROOT / change.path)[:options.files], None
+        files, by = ranked(copy.source, change.path)[:options.files], None
         for changed in built:
             by = known.noticed(copy, changed, files)
             if by:
