@@ -25,8 +25,8 @@ SPEED = re.compile(
 SPEED_ALONE = re.compile(r"(cdef|static) [\w ]*\b(fill_tiles|only_meet|work_for_threads)\(.*[:{]$")
 # The last argument says how many operations it is: whether other threads take a part, and may run meanwhile.
 WORK = re.compile(r"\brun_rows\([^,]*,[^,]*,")
-# A loop by parts, each as large as what is left at most: a pass more is over a part of no elements.
-PASS = re.compile(r"while ([\w.]+) < ([\w.]+):[^\n]*\n[^\n]*\bmin\(\2 - \1, ")
+# A loop in steps, the last of which is over what is left: a pass more is over nothing.
+PASS = re.compile(r"while ([\w.]+) < ([\w.]+):[^\n]*\n( +)[^\n]*\bmin\(\2 - \1, ([\w.]+)\)")
 # How large memory is: one element less is what sanitizers see, not tests (sanitize.py).
 MEMORY = re.compile(r"\b[mc]alloc\(|\brealloc\(")
 # How much is done at a time. In memory that is as large as they say, a smaller one is as right.
@@ -64,11 +64,11 @@ def changes(path: str, text: str) -> list[Change]:
         for first, last in _statements(code, begin, end, c):
             work = WORK.search(code, first, last)
             end_of_work = _closing(code, code.index("(", work.start())) if work else -1
-            whole_parts = PASS.match(code, first + len(code[first:last]) - len(code[first:last].lstrip()))
+            over_nothing = _steps(code, first + len(code[first:last]) - len(code[first:last].lstrip()))
             for kind, at, to, new in _of(code, first, last, c):
                 changed = text[:at] + new + text[to:]
                 faster = work and work.end() <= at < end_of_work
-                if changed != text and changed not in found and not faster and not (whole_parts and new == "<="):
+                if changed != text and changed not in found and not faster and not (over_nothing and new == "<="):
                     line = text.count("\n", 0, at) + 1
                     start, stop = text.rfind("\n", 0, at) + 1, text.find("\n", to)
                     lines = text[start:stop], text[start:at] + new + text[to:stop]
@@ -135,6 +135,15 @@ def _closing(code: str, at: int) -> int:
         if not depth:
             return i
     return -1
+
+
+def _steps(code: str, at: int) -> bool:
+    """Whether a loop begins here that goes on by the same step each time, whatever is left."""
+    head = PASS.match(code, at)
+    if not head:
+        return False
+    advance = re.compile(rf"^{head[3]}{re.escape(head[1])} \+= (.*?) *$", re.MULTILINE).search(code, head.end())
+    return advance is not None and advance[1] == head[4]
 
 
 def _of(code: str, first: int, last: int, c: bool) -> Iterator[tuple[str, int, int, str]]:
