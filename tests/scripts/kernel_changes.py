@@ -25,8 +25,8 @@ SPEED = re.compile(
 SPEED_ALONE = re.compile(r"(cdef|static) [\w ]*\b(fill_tiles|only_meet|work_for_threads)\(.*[:{]$")
 # The last argument says how many operations it is: whether other threads take a part, and may run meanwhile.
 WORK = re.compile(r"\brun_rows\([^,]*,[^,]*,")
-# A loop in steps, the last of which is over what is left: a pass more is over nothing.
-PASS = re.compile(r"while ([\w.]+) < ([\w.]+):[^\n]*\n( +)[^\n]*\bmin\(\2 - \1, ([\w.]+)\)")
+# A loop in steps of a constant, the last of which is over what is left: a pass more is over nothing.
+PASS = re.compile(r"while ([\w.]+) < ([\w.]+):[^\n]*\n( +)[^\n]*\bmin\(\2 - \1, ([A-Z]\w*)\)")
 # How large memory is: one element less is what sanitizers see, not tests (sanitize.py).
 MEMORY = re.compile(r"\b[mc]alloc\(|\brealloc\(")
 # How much is done at a time. In memory that is as large as they say, a smaller one is as right.
@@ -138,7 +138,7 @@ def _closing(code: str, at: int) -> int:
 
 
 def _steps(code: str, at: int) -> bool:
-    """Whether a loop begins here that goes on by the same step each time, whatever is left."""
+    """Whether a loop begins here that goes on by the same constant each time, whatever is left."""
     head = PASS.match(code, at)
     if not head:
         return False
