@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -283,6 +284,91 @@ def test_an_error_of_the_user_comes_through_once(error):
     with pytest.raises(error, match=r"^mine$"):
         step(X, LABELS)
     assert calls == ["step"]
+
+
+class FailingLoss(Huber):
+    fails = ""
+
+    def forward(self, z, t):
+        if self.fails == "loss":
+            raise KeyError("mine")
+        return super().forward(z, t)
+
+    def backward(self):
+        if self.fails == "derivative":
+            raise KeyError("mine")
+        return super().backward()
+
+
+class FailingDescent(SignDescent):
+    fails = ""
+
+    def step(self):
+        if self.fails == "step":
+            raise KeyError("mine")
+        super().step()
+
+
+@pytest.mark.parametrize("place", ["loss", "derivative", "step"])
+@pytest.mark.parametrize("trained", [slice(None), slice(1, 3)], ids=["all", "some"])
+def test_an_error_of_the_user_leaves_gradients_as_they_were(place, trained):
+    """Whichever parameters had one, in the optimizer or not."""
+    model = small()
+    criterion, optimizer = FailingLoss(), FailingDescent(model.parameters()[trained])
+    step = minidl.capture(model, criterion, optimizer)
+    step(X, ROWS)
+    for had in itertools.product([False, True], repeat=4):
+        for number, (parameter, has) in enumerate(zip(model.parameters(), had, strict=True)):
+            parameter.grad = numbers(parameter.shape, seed=number) if has else None
+        before = [(p.data.tobytes(), p.gradient.tobytes(), p.has_grad()) for p in model.parameters()]
+        criterion.fails = optimizer.fails = place
+        with pytest.raises(KeyError, match="mine"):
+            step(X, ROWS)
+        assert [(p.data.tobytes(), p.gradient.tobytes(), p.has_grad()) for p in model.parameters()] == before
+        criterion.fails = optimizer.fails = ""
+        step(X, ROWS)
+    assert step.path.startswith("compiled; in place: FailingLoss.forward")
+
+
+class Meddling(np.random.Generator):
+    """Numbers for dropout; it changes a weight at some of its draws."""
+
+    changes: tuple = ()
+
+    def random(self, *arguments, **settings):
+        self.draws += 1
+        if self.changes and self.draws == self.changes[0]:
+            weight = self.changes[1]
+            weight.data = weight.data * np.float32(1.5)
+        return super().random(*arguments, **settings)
+
+
+@pytest.mark.parametrize("draw", [1, 2])
+@pytest.mark.parametrize("layer", [0, 2, 4])
+def test_a_generator_that_changes_a_weight(draw, layer):
+    """It may as long as the step has not read it, or does not read it again; all as without capture."""
+    def outcome(captured: bool):
+        generator = Meddling(np.random.PCG64(0))
+        model = nn.Sequential(nn.Linear(4, 5, generator=0), nn.Dropout(0.3, generator=generator),
+                              nn.Linear(5, 5, generator=1), nn.Dropout(0.3, generator=generator),
+                              nn.Linear(5, 3, generator=2))
+        criterion, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1)
+        step = minidl.capture(model, criterion, optimizer)
+        losses = []
+        for number in range(5):  # the last one as usual: after an error a captured step leaves other gradients
+            generator.draws, generator.changes = 0, (draw, model[layer].weight) if number % 2 else ()
+            try:
+                losses.append(step(X, LABELS) if captured else
+                              tensor_step(model, criterion, optimizer, X, LABELS))
+            except RuntimeError as error:
+                assert "modified by an inplace operation" in str(error)
+                losses.append(None)
+        assert not captured or step.path == "compiled"
+        return losses, bits(model, optimizer)
+
+    found = outcome(True)
+    assert found == outcome(False)
+    assert (None in found[0]) == (layer == 2 and draw == 2)
 
 
 def test_an_optimizer_of_another_model_is_refused():

@@ -101,6 +101,31 @@ def test_of_c():
           for test in (">= 1", "< 1", "> 2", "> 0"))}
 
 
+WITHOUT_EFFECT = '''cdef inline bint fill_tiles(int rows) noexcept nogil:
+    return rows > 1
+
+
+cdef void f(int n, Call* call):
+    run_rows(call, n, 8 * n * g(n))
+    while i < n:
+        k = min(n - i, LANES)
+        i += LANES
+'''
+METER = "static long work_for_threads(long usual) {\n  return usual * 2;\n}\n"
+
+
+def test_what_decides_speed_alone_and_a_last_pass_over_nothing_are_left_out():
+    assert set(made(kernel_changes.changes, "x.pxi", WITHOUT_EFFECT)) == {
+        "run_rows(call, n, 8 * n * g(n)) -> pass", "while i < n: -> while i > n:",
+        *(f"k = min(n - i, LANES) -> {other}" for other in ("pass", "k = max(n - i, LANES)", "k = min(n + i, LANES)")),
+        "i += LANES -> pass", "i += LANES -> i -= LANES"}
+    for other in (WITHOUT_EFFECT.replace("n - i", "n - j"), WITHOUT_EFFECT.replace("i += LANES", "i += k")):  # no end
+        assert "while i < n: -> while i <= n:" in made(kernel_changes.changes, "x.pxi", other)
+    assert made(kernel_changes.changes, "x.pxi", WITHOUT_EFFECT.replace("fill_tiles", "fill"))[0].startswith("return")
+    assert not kernel_changes.changes("x.h", METER)
+    assert kernel_changes.changes("x.h", METER.replace("work_for_threads", "f"))
+
+
 @pytest.mark.parametrize("path", rebuilt.kernel_files([]), ids=lambda path: path.name)
 def test_every_kernel_file_is_built_into_a_module_and_can_be_changed(path):
     text = path.read_text()

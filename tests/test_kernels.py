@@ -6,10 +6,14 @@ that. A call goes through ``run``, which also checks that nothing but the output
 from __future__ import annotations
 
 import inspect
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import fuzz_arrays
 import fuzz_kernels
@@ -18,6 +22,7 @@ import pytest
 
 from minidl import kernels, reference
 
+EDGES_OF_PAGES = Path(__file__).parent / "scripts" / "page_edges.py"
 EDGES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 100, 1000)  # sizes around the edges of vectors and tiles
 SHAPES = sorted(
     {(m, 5, 3) for m in EDGES} | {(3, n, 5) for n in EDGES} | {(5, 3, k) for k in EDGES}
@@ -481,3 +486,12 @@ def test_inputs_that_do_not_fit_each_other_are_refused(kernel, target):
             longer = [*inputs[:i], np.concatenate([array, array]), *inputs[i + 1:]]
             with pytest.raises(ValueError, match="expected an array of shape"):
                 getattr(kernels.load(target, np.float32), kernel.name)(*longer, start, *kernel.settings)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect()")
+@every_target
+def test_a_kernel_touches_nothing_beyond_its_arrays(target):
+    """In a process of its own, which would end there."""
+    done = subprocess.run([sys.executable, EDGES_OF_PAGES, target], capture_output=True, text=True, timeout=300,
+                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.returncode == 0, (done.stdout.splitlines()[-1:], done.stderr)

@@ -111,3 +111,25 @@ def test_a_line_lists_its_arrays():
     line = Line("operation", None, (a, 1.0, b[0]), {"index": (c, [a])}, (b, None))
     assert [id(array) for array in line.arrays if array.base is None] == [id(a), id(c), id(a), id(b)]
     assert line.owners == [id(a), id(b), id(c), id(a), id(b)]
+
+
+ASSIGNED = {
+    "nothing": lambda a: None, "shape": lambda a: setattr(a, "shape", (8, 3)),
+    "dtype": lambda a: setattr(a, "dtype", np.int64), "both": lambda a: (ASSIGNED["shape"](a), ASSIGNED["dtype"](a)),
+    "and back": lambda a: (ASSIGNED["both"](a), setattr(a, "dtype", np.float64), setattr(a, "shape", (4, 6))),
+}
+
+
+@pytest.mark.parametrize("assigned", ASSIGNED)
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_view_is_told_as_it_is_now(view, assigned):
+    """Where it begins, its shape, strides and type; of the array itself also after these were assigned to."""
+    array = arrays()["C"].copy()
+    root, part = Root(array, ("x",)), VIEWS[view](array)
+    for _ in range(2):
+        told = root.told(part)
+        assert told == root.told(part)
+        assert told[0] == ("x",) and told[1] == address_of(part) - address_of(array)
+        assert told[2:] == (part.shape, part.strides, part.dtype)
+        ASSIGNED[assigned](array)

@@ -5,8 +5,9 @@ later; the next element of an array; a condition turned round; a statement left 
 words, not as a program: a change that does not compile, or compiles to the same code (see rebuilt.py), is no change.
 
 Not made is what changes no result: comments, docstrings, declarations, the text of messages; the table of operations
-(``register``), where any mistake shows at import. Nor what only decides how fast a result comes, by SPEED, and the
-sizes of blocks, by SIZES: a result has the same bits for all of them, which other tests prove by their shapes.
+(``register``), where any mistake shows at import. Nor what only decides how fast a result comes, by SPEED, SPEED_ALONE
+and WORK, and the sizes of blocks, by SIZES: a result has the same bits for all of them, which other tests prove by
+their shapes. Nor a last pass of a loop over nothing, by PASS.
 """
 from __future__ import annotations
 
@@ -20,6 +21,12 @@ SPEED = re.compile(
     r"\b(fetch\w*|prefetch|fetched|behind|together|AHEAD|LINE_ELEMENTS|far_b|fetch_b|pack_a|lone|only|FAR|LARGE|WIDE"
     r"|SHORT|WORK_\w+|in_rows_of_tiles|relax|SPINS\w*|sched_yield|sleepers|giver|aside|CPU_\w+|HUGE_PAGE|madvise"
     r"|work|WORTH\w*|inline)\b")
+# Functions that decide nothing else: whether tiles are full enough, from how much work on threads are faster.
+SPEED_ALONE = re.compile(r"(cdef|static) [\w ]*\b(fill_tiles|only_meet|work_for_threads)\(.*[:{]$")
+# The last argument says how many operations it is: whether other threads take a part, and may run meanwhile.
+WORK = re.compile(r"\brun_rows\([^,]*,[^,]*,")
+# A loop in steps of a constant, the last of which is over what is left: a pass more is over nothing.
+PASS = re.compile(r"while ([\w.]+) < ([\w.]+):[^\n]*\n( +)[^\n]*\bmin\(\2 - \1, ([A-Z]\w*)\)")
 # How large memory is: one element less is what sanitizers see, not tests (sanitize.py).
 MEMORY = re.compile(r"\b[mc]alloc\(|\brealloc\(")
 # How much is done at a time. In memory that is as large as they say, a smaller one is as right.
@@ -55,9 +62,13 @@ def changes(path: str, text: str) -> list[Change]:
     for c, begin, end in _parts(path, text):
         code = _without_text(text, begin, end, c)
         for first, last in _statements(code, begin, end, c):
+            work = WORK.search(code, first, last)
+            end_of_work = _closing(code, code.index("(", work.start())) if work else -1
+            over_nothing = _steps(code, first + len(code[first:last]) - len(code[first:last].lstrip()))
             for kind, at, to, new in _of(code, first, last, c):
                 changed = text[:at] + new + text[to:]
-                if changed != text and changed not in found:
+                faster = work and work.end() <= at < end_of_work
+                if changed != text and changed not in found and not faster and not (over_nothing and new == "<="):
                     line = text.count("\n", 0, at) + 1
                     start, stop = text.rfind("\n", 0, at) + 1, text.find("\n", to)
                     lines = text[start:stop], text[start:at] + new + text[to:stop]
@@ -89,7 +100,7 @@ def _without_text(text: str, begin: int, end: int, c: bool) -> str:
 
 def _statements(code: str, begin: int, end: int, c: bool) -> Iterator[tuple[int, int]]:
     """The statements (of C the lines) in which something may be changed, from and to."""
-    closed = -1  # the indentation of what declares: its lines, that are further in, are left out
+    closed = -1  # the indentation of what declares, or decides speed alone: its lines, further in, are left out
     at = begin
     while at < end:
         last = code.find("\n", at, end)
@@ -102,7 +113,8 @@ def _statements(code: str, begin: int, end: int, c: bool) -> Iterator[tuple[int,
             indent = len(statement) - len(statement.lstrip())
             if indent <= closed:
                 closed = -1
-            if not c and re.match(r"\s*(cdef|ctypedef) (extern|struct|enum|class.*extern)", statement):
+            declares = not c and re.match(r"\s*(cdef|ctypedef) (extern|struct|enum|class.*extern)", statement)
+            if declares or SPEED_ALONE.match(statement.strip()):
                 closed = indent
             elif closed < 0 and not OMITTED.match(statement) and not (c and re.match(r"\s*#define \w+\(", statement)) \
                     and not any(kind.search(statement) for kind in (SPEED, MEMORY, SIZES)):
@@ -123,6 +135,15 @@ def _closing(code: str, at: int) -> int:
         if not depth:
             return i
     return -1
+
+
+def _steps(code: str, at: int) -> bool:
+    """Whether a loop begins here that goes on by the same constant each time, whatever is left."""
+    head = PASS.match(code, at)
+    if not head:
+        return False
+    advance = re.compile(rf"^{head[3]}{re.escape(head[1])} \+= (.*?) *$", re.MULTILINE).search(code, head.end())
+    return advance is not None and advance[1] == head[4]
 
 
 def _of(code: str, first: int, last: int, c: bool) -> Iterator[tuple[str, int, int, str]]:

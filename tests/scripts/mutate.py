@@ -55,11 +55,14 @@ FAILED = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
 # The tests that look closest at what is made of a text below kernels/, before those that happen to name it.
 CLOSEST = {
     "target_dtype": ("test_kernels", "test_kernels_more", "test_elementary", "test_product_orders", "test_images",
-                     "test_window_kernels", "test_sequence_kernels", "test_chain_kernels", "test_nothing_in_it"),
+                     "test_window_kernels", "test_sequence_kernels", "test_chain_kernels", "test_nothing_in_it",
+                     "test_shares_by_hand"),
     "python_dtype": ("test_kernels_more", "test_capture", "test_kernels", "test_chain_kernels", "test_capture_batches",
                      "test_capture_changes", "test_capture_fit", "test_linear_arrays", "test_stretches",
-                     "test_optimizer_chains"),
-    "replay": ("test_capture_any", "test_recorded", "test_recorded_steps", "test_stretches_recorded", "test_staleness"),
+                     "test_optimizer_chains", "test_capture_users", "test_capture_memory"),
+    "ledger": ("test_ledger",),
+    "replay": ("test_guards", "test_replay_by_hand", "test_shares_by_hand", "test_capture_any", "test_recorded",
+               "test_recorded_steps", "test_stretches_recorded", "test_staleness"),
 }
 
 
