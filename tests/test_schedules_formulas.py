@@ -135,7 +135,7 @@ def test_schedules_one_after_the_other():
     ({"anneal_epochs": 4}, lambda t: (1 - math.cos(math.pi * min(t / 4, 1))) / 2),
     ({"anneal_epochs": 4, "anneal_strategy": "linear"}, lambda t: min(t / 4, 1)),
     ({"anneal_epochs": 1, "anneal_strategy": "linear"}, lambda t: min(t, 1)),
-    ({"anneal_epochs": 0}, lambda t: 1)], ids=str)
+    ({"anneal_epochs": 0}, lambda t: 1)], ids=["cosine", "cosine in 4", "linear in 4", "linear in 1", "at once"])
 def test_the_rate_of_averaged_weights(settings, share, swa_lr):
     optimizer = plain()
     scheduler = SWALR(optimizer, swa_lr, **settings)
