@@ -26,11 +26,10 @@ ROOT = HERE.parent.parent
 TESTS = ["test_kernels.py", "test_kernels_more.py", "test_elementary.py", "test_capture.py", "test_capture_any.py",
          "test_capture_batches.py", "test_capture_changes.py", "test_capture_fit.py", "test_capture_users.py",
          "test_linear_arrays.py", "test_storage.py", "test_altered_steps.py", "test_nothing_in_it.py",
-         "test_chain_kernels.py", "test_optimizer_chains.py", "test_many_in_a_call.py",
-         "test_many_altered.py"]
+         "test_chain_kernels.py", "test_optimizer_chains.py", "test_many_in_a_call.py"]
 # Left out: test_capture_memory.py measures what is allocated, which a sanitizer changes. test_bits.py starts
 # processes of 200 steps for the bits of threads and targets: only in the long form.
-LONG_TESTS = ["test_bits.py"]
+LONG_TESTS = ["test_bits.py", "test_many_altered.py"]
 # In the short form, these go through all shapes and axes, element by element, and take a minute each.
 SLOW = "not does_not_depend_on_the_size and not sample_by_sample and not exact_over and not every_float"
 
