@@ -94,8 +94,8 @@ class Mold:
     def together(self, members: Sequence[Member]) -> list[History]:
         """Train the first of these networks, as many as can be, in one call; the History of each.
 
-        None of them, and nothing is done, where the first is to be trained by itself: as the first in a mold is, those
-        with a generator of one's own, whose draws are counted, and those that something validates or draws for.
+        None of them, and nothing is done, where the first is to be trained by itself: the first of all in a mold, one
+        with a Generator of the caller's, whose draws must be those of fit's steps, one that is validated.
         """
         trainer, way, rows = self.trainer, self.trainer.train.way, self.trainer.batches.count
         if not isinstance(way, ByLayers) or trainer.held_out is not None or not way.step.program.compiled_throughout:
@@ -135,25 +135,26 @@ class Mold:
 
     def _history(self, epochs: list[tuple], lr: float) -> History:
         """The History of epochs: (losses, their sum, misclassified, seconds) of each. The last may not be whole."""
-        trainer, history = self.trainer, History()
-        history.path = trainer.train.path
-        for losses, total, wrong, seconds in epochs:
+        trainer = self.trainer
+        trainer.history = history = History()
+        trainer.lr, history.path = lr, trainer.train.path
+        for number, (losses, total, wrong, seconds) in enumerate(epochs, 1):
+            trainer.begin_epoch(number)
             updated = len(losses) - (not math.isfinite(losses[-1]))
-            history.iteration_loss += losses[:updated]
-            history.iteration_lr += [lr] * updated
+            trainer.record(losses[:updated], [lr] * updated)
+            if updated < len(losses):
+                trainer.number += 1
+                trainer.diverged(trainer.not_finite(losses[-1]))
+                return history
             if updated < len(trainer.batches):
                 break
-            trainer.mean.clear()
             trainer.mean.count(trainer.batches.count)
             trainer.mean.loss, trainer.mean.wrong = total, wrong
             loss, error = trainer.mean.result()
             history.append({"loss": loss, "error": error, "lr": lr, "validation_loss": None, "validation_error": None,
                             "seconds": seconds})
         if len(history) < trainer.epochs:
-            if not epochs or math.isfinite(epochs[-1][0][-1]):
-                raise ValueError("fit_many: the labels were changed during the training")
-            trainer.epoch, trainer.number, trainer.lr = len(epochs), len(epochs[-1][0]), lr
-            history.stopped = str(trainer.not_finite(epochs[-1][0][-1])).removeprefix("fit: ")
+            raise ValueError("fit_many: the labels were changed during the training")
         return history
 
     def _set(self, optimizer: Optimizer) -> None:

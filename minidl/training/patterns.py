@@ -65,12 +65,9 @@ class Patterns:
                     return None
                 own.append(value)
                 found.append((value._data.shape, value._data.dtype, value.order))
-            elif type(value) is dict:
-                if not all([type(item) in PLAIN for item in value.values()]):
-                    return None
-                found.append(repr(value))
-            elif type(value) in PLAIN:
-                found.append(value if value else repr(value))  # 0.0 == -0.0
+            elif type(value) in PLAIN or (
+                    type(value) is dict and all([type(item) in PLAIN for item in value.values()])):
+                found.append(repr(value))  # for 0.0 == -0.0, and 1 == True
             else:
                 return None
         return tuple(found)
