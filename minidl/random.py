@@ -45,12 +45,14 @@ def manual_seed(seed: int) -> np.random.Generator:
 def generator(source: int | np.random.Generator | None = None) -> np.random.Generator:
     """A Generator from ``source``: itself, a new one from a seed, or (None) minidl's own stream.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else, ValueError for a negative seed.
     """
     if source is None:
         return _stream
     if isinstance(source, np.random.Generator):
         return source
     if isinstance(source, (int, np.integer)) and not isinstance(source, bool):
+        if source < 0:
+            raise ValueError(f"expected a seed >= 0, got {source}")
         return np.random.default_rng(source)
     raise TypeError(f"expected a seed (int) or a numpy.random.Generator, got {type(source).__name__}")

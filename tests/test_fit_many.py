@@ -155,6 +155,8 @@ def test_what_it_refuses():
                            (ValueError, {"schedulers": [None]}), (ValueError, {"callbacks": [[]]})]:
         with pytest.raises(error):
             minidl.fit_many(models, loss, optimizers, DATA, progress=False, **options)
+    with pytest.raises(ValueError, match="expected a seed >= 0, got -1"):
+        minidl.fit_many(models, loss, optimizers, DATA, seed=-1, progress=False)
     assert weights(models) == before and minidl.get_num_threads() == threads
     assert minidl.fit_many([], loss, [], DATA) == []
 
