@@ -98,7 +98,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of trainings that end at max_iter
-    print(f"{machine.processor()}: {machine.line()}", end="\n\n")
+    print(f"{machine.processor.name()}: {machine.line()}", end="\n\n")
     rows, missed = [], []
     for name in options.only:
         case = CASES[name]

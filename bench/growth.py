@@ -75,7 +75,7 @@ def markdown(rows: dict[str, dict[int, float]], shares: dict[int, float], peak: 
              for size in dips({size: 1 / value for size, value in times.items()})]
     named += [f"width {size}" for size in dips(shares)]
     lines = ["# Growth", "", "Written by `python -m bench.growth --out docs`; see `bench/README.md`.", "",
-             f"Machine: one core of {machine.processor()}, {kernels.isa()}, peak {peak:.0f} GFLOP/s.", "",
+             f"Machine: one core of {machine.processor.name()}, {kernels.isa()}, peak {peak:.0f} GFLOP/s.", "",
              "Microseconds a row of a captured step:", "",
              "| batch | " + " | ".join(rows) + " |", "|---:" + "|---:" * len(rows) + "|"]
     lines += [f"| {size} | " + " | ".join(f"{times[size]:.3g}" for times in rows.values()) + " |" for size in BATCHES]

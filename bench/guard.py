@@ -126,7 +126,7 @@ def check() -> int:
     kind = here()
     file = ratios_file(kind)
     known = file.exists()
-    print(f"processor: {kind}, {machine.processor()}; target {kernels.isa()}")
+    print(f"processor: {kind}, {machine.processor.name()}; target {kernels.isa()}")
     print(f"ratios of this kind are committed in {file.name}" if known else
           f"no ratios of this kind are committed ({file.name}): only what holds everywhere is checked")
     committed = json.loads(file.read_text(encoding="utf-8"))["ratios"] if known else {}
@@ -155,7 +155,7 @@ def write(path: Path | None = None) -> None:
     for _ in range(3):
         for name, measure in found.items():
             seen[name].append(measure())
-    text = json.dumps({"machine": f"{machine.processor()}; {machine.line()}",
+    text = json.dumps({"machine": f"{machine.processor.name()}; {machine.line()}",
                        "ratios": {name: float(f"{np.median(ratios):.3g}") for name, ratios in seen.items()}}, indent=1)
     temporary = file.with_suffix(".tmp")
     temporary.write_text(text + "\n", encoding="utf-8")

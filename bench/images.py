@@ -38,7 +38,7 @@ def shares(rows: dict[str, dict[str, float]], peak: float) -> list[str]:
 
 
 def main() -> None:
-    print(f"{machine.processor()}: {machine.line()}", end="\n\n")
+    print(f"{machine.processor.name()}: {machine.line()}", end="\n\n")
     with Workers(machine.COUNT, TURNS) as workers:
         rows, predictions = steps_measured(workers), predictions_measured(workers)
     print(*with_ratios("LeNet-5 step, µs", rows), sep="\n")

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=11)
     given = parser.parse_args()
     names = installed(*NAMES)
-    print(machine.processor(), machine.line(), sep="; ")
+    print(machine.processor.name(), machine.line(), sep="; ")
     for threads in given.threads:
         with Workers(threads, given.turns) as workers:
             rows = workers.best_together({

@@ -8,7 +8,6 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 COUNT = int(os.environ.get("BENCH_THREADS", "1"))  # of threads, for every rival
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -25,6 +24,7 @@ os.environ.update(wanted)
 import numpy as np  # noqa: E402
 
 import minidl  # noqa: E402
+from minidl import processor  # noqa: E402
 
 minidl.set_num_threads(COUNT)
 
@@ -42,23 +42,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def processor() -> str:
-    """What the processor calls itself, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
-    except (OSError, KeyError):
-        return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def line() -> str:
     """One line for the head of a report."""
     rivals = ", ".join(f"{name} {number}" for name, number in versions().items())
     threads = "one thread" if COUNT == 1 else f"{COUNT} threads"
-    return f"{platform.machine()}, {cores()} cores, {threads} each: {rivals}"
+    return f"{platform.machine()}, {processor.cores()} cores, {threads} each: {rivals}"

@@ -114,7 +114,7 @@ class Alone:
             begin = perf_counter()
             self.captured.program.steps(self.x, self.y, rows, SIZE, 0.0)
             found.append(perf_counter() - begin)
-        return float(np.median(found)) / machine.cores()
+        return float(np.median(found)) / machine.processor.cores()
 
 
 def check(rival) -> None:
@@ -135,8 +135,9 @@ def measured(module: str) -> None:
 
 def turn_of(module: str) -> tuple[subprocess.Popen, Callable[[], float]]:
     """The process of a rival, and a function that gives the seconds of its next turn."""
+    threads = {"BENCH_THREADS": str(machine.processor.cores())}
     process = subprocess.Popen([sys.executable, __file__, module], text=True, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, env=os.environ | {"BENCH_THREADS": str(machine.cores())})
+                               stdout=subprocess.PIPE, env=os.environ | threads)
 
     def turn() -> float:
         assert process.stdin and process.stdout
@@ -172,7 +173,7 @@ def table(found: dict[str, float]) -> str:
     ours, alone = found["minidl fit_many"], found["arithmetic alone"]
     widths = "-".join(map(str, WIDTHS["S"]))
     lines = [TITLE, "", f"Microseconds a network: {COUNT} networks S = {widths}, batch {SIZE}, {STEPS} steps each,",
-             f"on {machine.cores()} cores of an {machine.processor()}. "
+             f"on {machine.processor.cores()} cores of an {machine.processor.name()}. "
              "Written by `python -m bench.many --out docs`.", "",
              "| | µs a network | times `fit_many` |", "|---|---:|---:|",
              *(f"| {name} | {time:.0f} | {time / ours:.2f} |" for name, time in found.items()), "",

@@ -64,7 +64,7 @@ def tables(rows: dict[str, dict[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    print(f"{machine.processor()}: {machine.line()}", end="\n\n")
+    print(f"{machine.processor.name()}: {machine.line()}", end="\n\n")
     with Workers(machine.COUNT, TURNS) as workers:
         print("\n".join(tables(measured(workers))))
 

@@ -57,9 +57,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.rivals", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="folder of rivals.md and rivals.png")
     out = parser.parse_args().out
-    results = {threads: measured(threads) for threads in (1, 2) if threads <= machine.cores()}
+    results = {threads: measured(threads) for threads in (1, 2) if threads <= machine.processor.cores()}
     missing = [f"{name} (needs {rival.package})" for name, rival in RIVALS.items() if name not in installed(name)]
-    if machine.cores() < 2:
+    if machine.processor.cores() < 2:
         missing.append("2 threads (one core here)")
     peak = floor.fma_peak(kernels.isa()) if installed("compute alone") else None
     text = rivals_report.markdown(machine, results, peak, footprint.measured(), missing)

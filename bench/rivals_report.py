@@ -48,7 +48,7 @@ def markdown(machine, results: dict[int, dict], peak: float | None, sizes: dict,
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions().items())
     head = "# minidl and its rivals\n\nWritten by `python -m bench.rivals --out docs`; what is timed, and how, " \
            "stands in `bench/README.md`. Least times of one run; only their ratios count.\n"
-    lines = [head, f"Machine: {machine.cores()} cores of {machine.processor()}. {versions}."]
+    lines = [head, f"Machine: {machine.processor.cores()} cores of {machine.processor.name()}. {versions}."]
     if peak:
         lines.append(f"Peak of one core: {peak:.0f} GFLOP/s of multiply-adds in registers.")
     if missing:

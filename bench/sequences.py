@@ -47,7 +47,7 @@ def norm_tables(rows: dict[str, dict[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    print(f"{machine.processor()}: {machine.line()}", end="\n\n")
+    print(f"{machine.processor.name()}: {machine.line()}", end="\n\n")
     with Workers(machine.COUNT) as workers:
         print("\n".join(with_ratios("µs", measured(workers))))
         print("\n".join(norm_tables(norms_measured(workers))))

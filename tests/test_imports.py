@@ -20,7 +20,7 @@ ROOT = Path(minidl.__file__).parent
 # and from itself. "minidl" is minidl/__init__.py: what lies below it takes nothing from the package as a whole.
 ORDER = [
     "kernels",
-    "reference_windows", "reference", "random", "collector", "cuda", "files", "table", "metrics",
+    "reference_windows", "reference", "random", "processor", "collector", "cuda", "files", "table", "metrics",
     "arrays", "checkpoint",
     "autograd",
     "functional", "creation",

@@ -211,6 +211,7 @@ def test_calibration_of_several_classes_is_that_of_the_predicted_one():
     np.testing.assert_allclose(line.get_ydata(), [1, 1, 0.5])
     error = (0.65 + 0.4 + 2 * 0.39) / 4
     assert line.get_label() == f"net, calibration error {error:.3f}" and diagonal.get_ydata().tolist() == [0, 1]
+    assert axes.get_xlim() == axes.get_ylim() and axes.get_xlim()[0] < 0 and axes.get_xlim()[1] > 1
 
 
 @pytest.mark.parametrize("kind", ["estimator", "one unit", "two units"])

@@ -1,15 +1,12 @@
 """The page of the MNIST records: their table, recipes, curves and wrong digits, from the runs."""
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__, kernels
+from .. import __version__, kernels, processor
 from ..sweep.log import Run
 from .mnist_networks import NETWORKS
 from .mnist_recipe import ImageRecipe
@@ -33,8 +30,9 @@ def page(runs: Mapping[str, Sequence[Run]], rows: Sequence[Mapping[str, Any]], p
     rivals : what ``python -m bench.mnist_records --out`` has written, if it was run.
     """
     threads = sorted({run.settings["threads"] for of in runs.values() for run in of})
+    cores = processor.cores()
     lines = [HEAD, f"minidl {__version__} ({kernels.isa()}), threads: {', '.join(map(str, threads))}, on "
-                   f"{processor()}.", "",
+                   f"{cores} core{'s' if cores > 1 else ''} of {processor.name()}.", "",
              "| record | accuracy, % | single network, % | seconds | parameters | networks | seeds | reached |",
              "|---|---:|---:|---:|---:|---:|---:|---|"]
     for row in rows:
@@ -134,15 +132,3 @@ def figures(runs: Mapping[str, Sequence[Run]], images: np.ndarray, labels: np.nd
             images, labels, digits, title=f"{name}: {len(wrong)} of {len(labels)} wrong (label > answer)",
             rows=min(6, max(1, -(-len(wrong) // 12))))
     return found
-
-
-def processor() -> str:
-    """What the processor calls itself, where the system tells, and how many of its cores there are."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        name = f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
-    except (OSError, KeyError):
-        name = platform.processor() or platform.machine()
-    return f"{cores} core{'s' if cores > 1 else ''} of {name}"

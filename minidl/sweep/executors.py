@@ -17,6 +17,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 
+from .. import processor
+
 THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 DASK_SECONDS = 5  # to wait for a scheduler's answer
 
@@ -50,7 +52,7 @@ def opened(executor: Executor | str) -> AbstractContextManager[Executor]:
     if kind == "serial" and not colon:
         return Serial()
     if kind == "processes":
-        return _processes(_count(executor, where) if colon else _cores())
+        return _processes(_count(executor, where) if colon else processor.cores())
     if kind == "dask" and where:
         return _dask(where)
     if kind == "mpi" and not colon:
@@ -62,11 +64,6 @@ def _count(executor: str, text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"executor: expected processes:N with N >= 1, got {executor!r}")
     return int(text)
-
-
-def _cores() -> int:
-    """The cores that this process may use, where the system says so."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker(multiprocessing.context.SpawnProcess):

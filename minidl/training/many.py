@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import kernels, random
+from .. import kernels, processor, random
 from ..autograd.parameter import Parameter
 from ..data.batches import positive_int
 from ..data.datasets import Dataset
@@ -55,8 +54,8 @@ def fit_many(models: Sequence[Module], criterion, optimizers: Sequence[Optimizer
     """
     models = list(models)
     count = len(models)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(cores if n_threads is None else positive_int(n_threads, "fit_many", "n_threads"), max(count, 1))
+    n_threads = processor.cores() if n_threads is None else positive_int(n_threads, "fit_many", "n_threads")
+    workers = min(n_threads, max(count, 1))
     if callable(optimizers):
         optimizers = [optimizers(model.parameters()) for model in models]
     criteria = _each("criterion", criterion, count) if isinstance(criterion, list) else [criterion] * count

@@ -17,6 +17,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 16 << 30  # bytes of address space for a test process: a wrong size shall not bring the machine down
 OPTIONS = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:benchmark")
+# pytest, of the tests (or test files) alone that a file names, in its order. Arguments: the file, those of pytest.
+SELECT = """
+import sys, pytest
+order = {name: i for i, name in enumerate(open(sys.argv[1]).read().splitlines())}
+
+class Select:
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        places = {item: order.get(item.nodeid, order.get(item.nodeid.split("::")[0])) for item in items}
+        items[:] = sorted((item for item in items if places[item] is not None), key=places.get)
+
+sys.exit(pytest.main(sys.argv[2:], plugins=[Select()]))
+"""
 
 
 class Copy:
@@ -92,9 +105,14 @@ class Copy:
             output.seek(0)
             return status, output.read()
 
-    def test(self, arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
-        """The same of pytest."""
-        return self.run(["-m", "pytest", *OPTIONS, *arguments], seconds)
+    def test(self, arguments: Sequence[str], seconds: float,
+             only: Sequence[str] = ()) -> tuple[int | None, str]:
+        """The same of pytest, which runs ``only`` these of the tests, in this order, if there are any."""
+        if not only:
+            return self.run(["-m", "pytest", *OPTIONS, *arguments], seconds)
+        names = self.folder / "only"
+        names.write_text("\n".join(only))
+        return self.run(["-c", SELECT, names, *OPTIONS, *arguments], seconds)
 
 
 def _prepare() -> None:

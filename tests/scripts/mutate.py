@@ -4,12 +4,14 @@
     python tests/scripts/mutate.py --modules functional optim/sgd.py --jobs 2
     python tests/scripts/mutate.py --kernels --count 60
     python tests/scripts/mutate.py --kernels tiles.pxi gemm.pxi --target avx2
+    python tests/scripts/mutate.py --reached FOLDER --jobs 2
 
 Each change of a random sample (see changes.py, kernel_changes.py; the same seed makes the same sample of the same
 source) is made in a copy in the temporary folder, never here; a change of the kernels is built there (rebuilt.py).
-Then the tests run, those first whose text names most of what the changed file defines, until one fails. Before a test
-file is first used, it runs without a change; tests that fail then are left out, and printed. A change is noticed when
-a test fails twice, when the process dies, or when it takes far longer than without the change. The others are printed,
+Then the tests run, those first whose text names most of what the changed file defines, until one fails; with
+``--reached`` those alone that reach the changed statement (reached.py), in a tenth of the time. Before a test file is
+first used, it runs without a change; tests that fail then are left out, and printed. A change is noticed when a test
+fails twice, when the process dies, or when it takes far longer than without the change. The others are printed,
 with file, line, and the text before and after; then the share that was noticed. A change that does not compile, or
 compiles to the same code, does not count: another is drawn. The exit status is 1 if the share is below ``--least``.
 
@@ -19,6 +21,8 @@ compiles to the same code, does not count: another is drawn. The exit status is 
     --kernels    the same of kernels/, instead
     --target     the kernels' target, without a name the best that this processor has
     --files      how many test files run for a change at most (all)
+    --reached    folder of what is known of the tests that reach a line, made where it is missing; not for kernels
+    --seconds    of tests that run for a change at most, with --reached (300)
     --jobs       copies at work at the same time (1)
     --least      the percentage that must be noticed (98)
     --leave-out  tests or test files that are not to run, as pytest names them (tests/test_x.py::test_y[z])
@@ -38,7 +42,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -48,9 +52,11 @@ import changes
 import kernel_changes
 from changes import Change
 from copies import ROOT, Copy
+from reached import Reached
 from rebuilt import Rebuilt, kernel_files, roots
 
 PARTS = (4, 20)  # test files that run first, in a process of their own: it starts sooner than that of all
+SECONDS = (5, 40)  # the same of tests that reach a line, by their time
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
 # The tests that look closest at what is made of a text below kernels/, before those that happen to name it.
 CLOSEST = {
@@ -64,6 +70,9 @@ CLOSEST = {
     "replay": ("test_guards", "test_replay_by_hand", "test_shares_by_hand", "test_capture_any", "test_recorded",
                "test_recorded_steps", "test_stretches_recorded", "test_staleness"),
 }
+
+
+Batch = tuple[list[str], list[str]]  # test files that run together, and which of their tests; none: all
 
 
 class Known:
@@ -95,17 +104,18 @@ class Known:
         print(f"without a change: {len(new)} test files, {time.monotonic() - begin:.0f} s", *failed,
               sep="\n    fails, and is left out: ", flush=True)
 
-    def noticed(self, copy: Copy, changed: dict[str, bytes], files: Sequence[str]) -> str:
+    def noticed(self, copy: Copy, changed: dict[str, bytes], batches: Iterable[Batch]) -> str:
         """What notices these changed files, or ""."""
         flaky: list[str] = []
-        for some in (files[:PARTS[0]], files[PARTS[0]:PARTS[1]], files[PARTS[1]:]):
-            self.learn(copy, some)
-            seconds = 60 + 4 * sum(self.seconds.get(file, 0) for file in some)
+        for files, only in batches:
+            self.learn(copy, files if not only else [file for file in files if file in only])
+            seconds = 60 + 4 * sum(self.seconds.get(name, 0) for name in only or files)
             limits = ["-o", f"faulthandler_timeout={30 + 4 * self.longest:.0f}",  # of a test
                       "-o", "faulthandler_exit_on_timeout=true"]
-            while some:
+            while files:
                 with copy.changed(changed):
-                    status, output = copy.test(["-x", *limits, *some, *without([*self.left_out, *flaky])], seconds)
+                    status, output = copy.test(["-x", *limits, *files, *without([*self.left_out, *flaky])], seconds,
+                                               only)
                     if status in (0, 5):  # 5: all tests of these files were skipped
                         break
                     failed = FAILED.findall(output)
@@ -117,6 +127,17 @@ class Known:
                     return failed[0]
                 flaky.append(failed[0])  # passes now and then: it notices nothing
         return ""
+
+    def take(self, copy: Copy, reached: Reached) -> None:
+        """What the tests under coverage.py have told; those that failed there run once more without it."""
+        self.seconds |= reached.seconds
+        self.longest = max(reached.seconds.values(), default=0)
+        status, output = copy.test(reached.failed, 3600) if reached.failed else (0, "")
+        if status not in (0, 1, 5):
+            sys.exit(f"mutate: expected pytest to run, got exit status {status}\n{output[-3000:]}")
+        self.left_out += (failed := list(dict.fromkeys(FAILED.findall(output))))
+        print(f"without a change: {len(reached.seconds)} tests", *failed, sep="\n    fails, and is left out: ",
+              flush=True)
 
 
 def without(names: Sequence[str]) -> list[str]:
@@ -163,6 +184,29 @@ def ranked(source: Path, changed: str) -> list[str]:
     return list(dict.fromkeys([*closest, *(f"tests/{test.name}" for test in sorted(tests, key=score))]))
 
 
+def by_files(files: list[str]) -> list[Batch]:
+    return [(part, []) for part in (files[:PARTS[0]], files[PARTS[0]:PARTS[1]], files[PARTS[1]:]) if part]
+
+
+def by_reach(reached: Reached, change: Change, files: list[str], most: float) -> list[Batch]:
+    """The tests that reach a change, by the order of the files and then by their time; files whose processes may."""
+    place = {file: i for i, file in enumerate(files)}
+    tests = sorted(reached.tests(change.path, change.line), key=lambda test: (
+        place.get(test.split("::")[0], len(place)), reached.seconds.get(test, 0)))
+    if not tests:
+        return by_files(files)
+    batches, total = [[]], 0.0
+    for test in tests:
+        total += reached.seconds.get(test, 0)
+        if total > most:
+            break
+        if len(batches) <= len(SECONDS) and batches[-1] and total > sum(SECONDS[:len(batches)]):
+            batches.append([])
+        batches[-1].append(test)
+    return [*((list(dict.fromkeys(test.split("::")[0] for test in batch)), batch) for batch in batches),
+            (files[:PARTS[0]], [])]
+
+
 class Sample:
     """The changes in their random order, taken by several at the same time until so many have been judged."""
 
@@ -190,21 +234,33 @@ class Sample:
                   flush=True)
 
 
-def work(sample: Sample, folder: Path, options: argparse.Namespace, known: Known) -> None:
-    """Judge changes in a copy of one's own."""
-    copy = Copy(folder, options.without_torch)
+def work(sample: Sample, copy: Copy, options: argparse.Namespace, known: Known, reached: Reached | None) -> None:
+    """Judge changes in a copy."""
     rebuilt = Rebuilt(copy, options.target) if options.kernels is not None else None
     while (change := sample.take()) is not None:
         built = rebuilt.changed(change.path, change.text) if rebuilt else [{change.path: change.text.encode()}]
         files, by = ranked(copy.source, change.path)[:options.files], None
         for changed in built:
-            by = known.noticed(copy, changed, files)
+            by = known.noticed(copy, changed, by_reach(reached, change, files, options.seconds) if reached
+                               else by_files(files))
             if by:
                 break
         if by is None:
             sample.put_back()
         else:
             sample.judge(change, by)
+
+
+def record(files: Iterator[str], copy: Copy, reached: Reached) -> None:
+    """Find what the tests of these files reach, one file after the other, while there are any."""
+    for file in files:
+        reached.record(copy, file)
+
+
+def together(pool: ThreadPoolExecutor, function: Callable, arguments: list[tuple]) -> None:
+    """Call the function once with each of the arguments, at the same time."""
+    for job in [pool.submit(function, *some) for some in arguments]:
+        job.result()
 
 
 def main() -> int:
@@ -215,6 +271,8 @@ def main() -> int:
     parser.add_argument("--kernels", nargs="*")
     parser.add_argument("--target")
     parser.add_argument("--files", type=int)
+    parser.add_argument("--reached", type=Path)
+    parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--least", type=float, default=98)
     parser.add_argument("--leave-out", nargs="+", default=[])
@@ -235,11 +293,15 @@ def main() -> int:
     if options.list:
         print(*drawn[:count], sep="\n")
         return 0
-    sample, known = Sample(drawn, count), Known(options.leave_out)
+    sample, known, reached = Sample(drawn, count), Known(options.leave_out), None
     with tempfile.TemporaryDirectory(prefix="minidl-mutate-") as folder, ThreadPoolExecutor(options.jobs) as pool:
-        for job in [pool.submit(work, sample, Path(folder) / str(job), options, known)
-                    for job in range(options.jobs)]:
-            job.result()
+        copies = [Copy(Path(folder) / str(job), options.without_torch) for job in range(options.jobs)]
+        if options.reached is not None:
+            reached = Reached(options.reached.absolute(), copies[0].source)
+            missing = iter(reached.missing())
+            together(pool, record, [(missing, copy, reached) for copy in copies])
+            known.take(copies[0], reached)
+        together(pool, work, [(sample, copy, options, known, reached) for copy in copies])
     share = 100 * sample.noticed / max(sample.judged, 1)
     print(f"noticed: {sample.noticed} of {sample.judged}, {share:.1f} %")
     return share < options.least
