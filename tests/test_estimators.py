@@ -169,10 +169,10 @@ def test_two_runs_and_any_number_of_threads_have_the_same_bits():
 
 def test_coefs_are_views_and_can_be_set():
     X, y = DIABETES
-    regressor = MLPRegressor(max_iter=2, activation="tanh").fit(X, y)
+    regressor = MLPRegressor(max_iter=2, activation="tanh", random_state=0).fit(X, y)
     W, v = regressor.coefs_
     expected = np.tanh(X @ W + regressor.intercepts_[0]) @ v + regressor.intercepts_[1]
-    np.testing.assert_allclose(regressor.predict(X), expected.ravel(), rtol=1e-12)
+    np.testing.assert_allclose(regressor.predict(X), expected.ravel(), rtol=1e-10)
     regressor.coefs_[1][:] = 0
     assert (regressor.predict(X) == regressor.intercepts_[1]).all()
     regressor.coefs_, regressor.intercepts_ = [W, np.ones_like(v)], [np.zeros(100), np.full(1, 2.0)]

@@ -207,3 +207,10 @@ def test_several_outputs(x):
                 first = np.take(order, range(k), dim)
                 same_parts(F.topk(x, k, dim, descending), (np.take_along_axis(A, first, dim), first))
     same_parts(F.split(x, [1, 2], 0), (A[:1], A[1:]))
+
+
+def test_the_norm_of_order_0_counts_and_has_no_slope():
+    x = minidl.tensor([3.0, 0.0, -0.7, 1e-30, -0.0], requires_grad=True)
+    count = F.norm(x, 0)
+    count.backward()
+    assert count.item() == 3 and x.grad.tolist() == [0] * 5

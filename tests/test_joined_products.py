@@ -1,12 +1,15 @@
 """Products that a program does together: layers on neighbouring rows, and weights that several gradients read."""
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import minidl
 from minidl import functional as F
 from minidl import nn, optim
+from minidl.compiled.products import LARGEST, reordered
 
 TIMES, FEATURES = 5, 8
 
@@ -109,6 +112,17 @@ def test_sums_of_one_gradient_are_one_product():
     captured = minidl.capture(step)
     captured(*batches(16)[0])
     assert str(captured).count("with the last") == TIMES - 2  # all but the last, and the first state, a constant
+
+
+@pytest.mark.parametrize("shape, axes, uses, kept", [
+    ((16, 8), (1, 0), 2, True), ((16, 8), (0, 1), 2, False), ((16, 8), (1, 0), 1, False),
+    ((LARGEST // 32, 8), (1, 0), 2, True), ((LARGEST // 32 + 1, 8), (1, 0), 2, False)])
+def test_a_weight_whose_columns_are_read_twice_is_copied_unless_it_is_large(shape, axes, uses, kept):
+    weight = np.zeros(shape, np.float32).transpose(axes)
+    line = SimpleNamespace(what="operation", operation=SimpleNamespace(name="linear_input_gradient"),
+                           operands=(np.zeros((2, weight.shape[0]), np.float32), weight))
+    found = reordered([line] * uses)
+    assert [(one.weight is weight, one.first, one.last, one.uses) for one in found] == [(True, 0, 1, 2)] * kept
 
 
 @pytest.mark.parametrize("between", ["nothing", "read", "double", "clear"])

@@ -260,6 +260,14 @@ def test_weights_are_pictures_where_they_have_their_shape(layer, settings, shape
     assert len(axes.figure.axes) == 1 + (shape[-1] != 3 or len(shape) == 2)  # a bar, but not beside colours
 
 
+@pytest.mark.parametrize("columns", [4, 8, 16])
+def test_a_wide_picture_has_the_area_of_a_square_one(columns):
+    axes = plot.weights(nn.Linear(16, 16), columns=columns)
+    (width, height), shape = axes.figure.get_size_inches(), axes.images[0].get_array().shape
+    assert (width - 1) * (height - 0.4) == pytest.approx(25)  # without the bar, and the title
+    assert (width - 1) / (height - 0.4) == pytest.approx(shape[1] / shape[0])
+
+
 def test_the_pictures_are_the_rows_of_the_weight():
     model = nn.Linear(9, 2)
     image = plot.weights(model).images[0].get_array()

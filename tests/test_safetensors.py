@@ -254,6 +254,21 @@ def test_more_than_a_file_holds_is_never_allocated(tmp_path, monkeypatch):
         minidl.load(path)
 
 
+def test_the_longest_header_is_written_and_read(tmp_path, monkeypatch):
+    minidl.save(tmp_path / "a.safetensors", {"x": np.arange(3.0)})
+    length, = struct.unpack("<Q", (tmp_path / "a.safetensors").read_bytes()[:8])
+    for limit in (length, length - 1):
+        monkeypatch.setattr(safetensors, "LONGEST_HEADER", limit)
+        if limit == length:
+            minidl.save(tmp_path / "a.safetensors", {"x": np.arange(3.0)})
+            assert minidl.load(tmp_path / "a.safetensors")["x"].tolist() == [0, 1, 2]
+            continue
+        with pytest.raises(ValueError, match=f"settings of at most {limit} bytes, got {length}"):
+            minidl.save(tmp_path / "a.safetensors", {"x": np.arange(3.0)})
+        with pytest.raises(ValueError, match=f"a header of at most {limit} bytes, got one of {length}"):
+            minidl.load(tmp_path / "a.safetensors")
+
+
 def test_strict_json_names_what_is_twice_in_a_large_object():
     text = "{" + ",".join(f'"{k}":1' for k in [*range(2000), 5]) + "}"
     with pytest.raises(ValueError, match="each name of an object once"):

@@ -254,6 +254,19 @@ def test_show_says_what_train_said_and_draws_again(tmp_path, capsys):
     assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {"loss.png", "predicted.png", "importance.png"}
 
 
+def test_show_draws_the_loss_of_another_training(tmp_path, monkeypatch):
+    drawn = {}
+    plot = pytest.importorskip("minidl.plot")
+    assert cli.main(["train", "--epochs", "2", "--out", "run"]) == 0
+    monkeypatch.setattr(plot, "save", lambda axes, path: drawn.update({path: axes}))
+    assert cli.main(["show", "run"]) == 0
+    (path, axes), = drawn.items()
+    history = History.load(tmp_path / "run" / "history.json")
+    assert path.name == "loss.png" and axes.get_title() == "Loss" and len(axes.lines) == 2
+    for line, values in zip(axes.lines, (history.loss, history.validation_loss), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), values)
+
+
 def test_show_without_pictures(tmp_path, capsys, without_pictures):
     train()
     capsys.readouterr()

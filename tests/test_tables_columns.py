@@ -270,3 +270,10 @@ def test_no_preprocessing_at_all(tmp_path, content):
     (tmp_path / "p.json").write_text(content)
     with pytest.raises(ValueError, match=r"p\.json: expected the preprocessing of a run"):
         Preprocessing.load(tmp_path / "p.json")
+
+
+def test_whole_numbers_are_text_without_a_point_while_all_of_them_are_exact():
+    values = np.array([0.0, -3.0, 2.5, 2.0**53 - 1, 2.0**53, 2.0**53 + 2, -(2.0**53) + 1, -(2.0**53), np.nan])
+    assert of.texts(values).tolist() == [
+        "0", "-3", "2.5", "9007199254740991", "9007199254740992.0", "9007199254740994.0", "-9007199254740991",
+        "-9007199254740992.0", None]

@@ -13,6 +13,7 @@ from theirs import torch
 import minidl
 from minidl import functional as F
 from minidl import nn
+from minidl.autograd import methods
 from minidl.autograd.methods import Methods
 
 A = numbers((3, 4))
@@ -47,6 +48,31 @@ A = numbers((3, 4))
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+class Asked:
+    """Stands for the package functional: gives back what it is asked for."""
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: (name, args, kwargs)
+
+
+@pytest.mark.parametrize("name", [name for name, method in vars(Methods).items() if inspect.isfunction(method)])
+def test_a_method_passes_its_arguments_on_by_their_names(name, monkeypatch):
+    monkeypatch.setattr(methods, "rows", Asked())
+    method, itself = vars(Methods)[name], object()
+    given = {parameter: object() for parameter in list(inspect.signature(method).parameters)[1:]}
+    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(method).parameters.values()):
+        assert method(itself, 3, 4) in [(name, (itself, 3, 4), {}), (name, (itself, (3, 4)), {})]
+        return
+    asked, args, kwargs = method(itself, **given)
+    function = getattr(F, name)
+    bound = inspect.signature(function).bind(*args, **kwargs) if inspect.isfunction(function) else None
+    assert asked == name and args[0] is itself
+    if bound is None or not given.keys() <= bound.arguments.keys():  # by their order
+        assert (*args[1:], *kwargs.values()) == tuple(given.values())
+    else:
+        assert {parameter: bound.arguments[parameter] for parameter in given} == given
 
 
 def test_every_method_is_the_function_of_its_name():

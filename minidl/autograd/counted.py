@@ -26,10 +26,10 @@ class Counted(Values):
         self.written()
         super().__setitem__(index, value)
 
-    def __array_wrap__(self, array, context=None, return_scalar=False):
+    def __array_wrap__(self, array, *how):
         if array is self:
             self.written()
-        return super().__array_wrap__(array, context, return_scalar)
+        return super().__array_wrap__(array, *how)
 
     def __array_function__(self, function, types, args, kwargs):
         if function in _WRITERS and isinstance(args[0], Counted):

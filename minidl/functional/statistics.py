@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .elementwise import abs, exp, log, sqrt, where
+from .elementwise import abs, exp, log, sign, sqrt, where
 from .operation import Operation
 from .reductions import _is_extreme, _names, _spread, mean, sum
 from .shapes import cat, index, reshape
@@ -70,7 +70,7 @@ def norm(x, p="fro", dim=None, keepdim: bool = False):
     if math.isinf(p):
         return (amax if p > 0 else amin)(size, dim, keepdim)
     if p == 0:
-        return sum(where(size > 0, size / where(size > 0, size, 1.0), 0.0), dim, keepdim)
+        return sum(sign(size), dim, keepdim)
     return sum(size, dim, keepdim) if p == 1 else _power(sum(_power(size, p), dim, keepdim), 1 / p)
 
 

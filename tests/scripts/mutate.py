@@ -26,6 +26,7 @@ compiles to the same code, does not count: another is drawn. The exit status is 
     --jobs       copies at work at the same time (1)
     --least      the percentage that must be noticed (98)
     --leave-out  tests or test files that are not to run, as pytest names them (tests/test_x.py::test_y[z])
+    --at         judge all changes of these lines instead of a sample, as kernels/tiles.pxi:12
     --list       print the sample and stop
     --without-torch   the copies find no PyTorch, as after the README's own command
 
@@ -58,8 +59,14 @@ from rebuilt import Rebuilt, kernel_files, roots
 PARTS = (4, 20)  # test files that run first, in a process of their own: it starts sooner than that of all
 SECONDS = (5, 40)  # the same of tests that reach a line, by their time
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
-# The tests that look closest at what is made of a text below kernels/, before those that happen to name it.
+# The tests that look closest at a file below kernels/, then at what is made of it, before those that happen to name it.
 CLOSEST = {
+    "members": ("test_many_in_a_call", "test_many_altered", "test_fit_many"),
+    "blocks": ("test_long_batches",),
+    "stretch": ("test_stretches", "test_counting_errors", "test_fit_errors"),
+    "program": ("test_forward_alone", "test_capture_users", "test_fit_any_model", "test_predict_any_model",
+                "test_losses_of_ones_own", "test_stretches", "test_fit_errors"),
+    "updates": ("test_updates_by_hand",), "optimizers": ("test_updates_by_hand",), "group_step": ("test_optim",),
     "target_dtype": ("test_kernels", "test_kernels_more", "test_elementary", "test_product_orders", "test_images",
                      "test_window_kernels", "test_sequence_kernels", "test_chain_kernels", "test_nothing_in_it",
                      "test_shares_by_hand"),
@@ -172,8 +179,9 @@ def ranked(source: Path, changed: str) -> list[str]:
     words = {path.stem, path.parent.name, *re.findall(r"^ *(?:def|class) ([A-Za-z]\w+)", text, re.MULTILINE),
              *re.findall(r"^([A-Za-z]\w{2,}) = ", text, re.MULTILINE),
              *re.findall(r'^register\(b"(\w+)"', text, re.MULTILINE)}
-    made = [root for root, parts in roots().items() if path.name in parts] if path.parent.name == "kernels" else []
-    closest = [f"tests/{test}.py" for root in CLOSEST if root in made for test in CLOSEST[root]]
+    of_kernels = path.parent.name == "kernels"
+    made = [path.stem, *(root for root, parts in roots().items() if path.name in parts)] if of_kernels else []
+    closest = [f"tests/{test}.py" for name in made for test in CLOSEST.get(name, ())]
 
     def score(test: Path) -> float:
         content = words_of(test)
@@ -276,6 +284,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--least", type=float, default=98)
     parser.add_argument("--leave-out", nargs="+", default=[])
+    parser.add_argument("--at", nargs="+", default=[])
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--without-torch", action="store_true")
     options = parser.parse_args()
@@ -287,9 +296,13 @@ def main() -> int:
             from minidl import kernels
             options.target = kernels.isa()
     everything = [change for path in paths for change in made(str(path.relative_to(ROOT)), path.read_text())]
-    drawn = random.Random(options.seed).sample(everything, len(everything))
-    count = min(options.count, len(drawn))
-    print(f"{count} of {len(drawn)} changes, seed {options.seed}", flush=True)
+    if options.at:
+        drawn = [change for change in everything if f"{change.path}:{change.line}" in options.at]
+        count = len(drawn)
+    else:
+        drawn = random.Random(options.seed).sample(everything, len(everything))
+        count = min(options.count, len(drawn))
+    print(f"{count} of {len(everything)} changes, {'as told' if options.at else f'seed {options.seed}'}", flush=True)
     if options.list:
         print(*drawn[:count], sep="\n")
         return 0
