@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+import minidl
 from minidl import arrays, kernels, nn
 from minidl.autograd import storage
 from minidl.autograd.parameter import Parameter
@@ -108,6 +109,24 @@ def test_parameters_that_do_not_fit_each_other_are_refused_and_may_be_put_back()
             layer.forward(x)
     layer.bias = bias
     check(layer, x)
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("value, error, message", [
+    (minidl.tensor(np.zeros((4, 3), np.float32)), TypeError, "cannot use 'Tensor' as parameter '{}'"),
+    (np.zeros((4, 3), np.float32), TypeError, "cannot use 'ndarray' as parameter '{}'"),
+    ("w", TypeError, "cannot use 'str' as parameter '{}'"),
+    (Parameter(np.zeros((2, 2), np.float32)), ValueError, r"expected {} of shape .*, got \(2, 2\)")])
+def test_what_is_no_parameter_of_the_layer_is_refused(value, error, message, name, as_tensor):
+    linear = nn.Linear(3, 4)
+    x = np.ones((2, 3), np.float32)
+    vars(linear)[name] = value
+    with pytest.raises(error, match=message.format(name)):
+        linear(minidl.tensor(x) if as_tensor else x)
+    vars(linear)["weight"] = None
+    with pytest.raises(TypeError, match="cannot use None as parameter 'weight'"):
+        linear(minidl.tensor(x) if as_tensor else x)
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])

@@ -82,6 +82,9 @@ def test_errors_by_setting_has_a_bar_for_each_deviation(tmp_path):
     axes = plot.errors_by_setting([4, 128], errors, title="errors", xlabel="batch size")
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["4", "128"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]
+    left, right = [container.lines[0].get_xdata() for container in axes.containers]
+    np.testing.assert_allclose(left + right, [0, 2], atol=1e-12)  # on both sides of its setting
+    assert (left < right).all() and right[0] < 0.1
     png(axes, tmp_path)
 
 
