@@ -1,12 +1,15 @@
 """Any network, loss, optimizer and run of batches: the captured step has the bits of the plain one."""
 from __future__ import annotations
 
+import array
+import sys
+
 import numpy as np
 import pytest
 from module_cases import ACTIVATIONS
 from twins import LOSSES, OPTIMIZERS, Twins, target_for
 
-from minidl import nn
+from minidl import capture, nn
 
 hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import given, settings  # noqa: E402
@@ -58,3 +61,33 @@ def test_any_training(architecture, loss, reduction, optimizer, dtype, rows, pic
         y = target_for(twins.plain[1], count, widths[-1], dtype, rng, soft)
         twins.train(x, y, rng.integers(0, count, rng.integers(1, 50)) if picked else None)
     twins.check()
+
+
+HIDDEN = {
+    "an array of array": (array.array("d", [1.0]), lambda held: held[0], lambda held, n: held.__setitem__(0, n)),
+    "bytes": (bytearray([1]), lambda held: float(held[0]), lambda held, n: held.__setitem__(0, int(n))),
+    "a setting of Python": (None, lambda held: sys.getswitchinterval(), lambda held, n: sys.setswitchinterval(n / 500)),
+}
+
+
+@pytest.mark.parametrize("often", [1, 3])
+@pytest.mark.parametrize("what", HIDDEN)
+def test_what_changes_unseen_is_noticed_by_the_checks_and_then_the_function_runs_plain(what, often):
+    """Each call whose replay is checked, and all later ones, give what Python does, those between what was recorded."""
+    held, read, change = HIDDEN[what]
+    before, x = sys.getswitchinterval(), np.ones(2, np.float32)
+    step = capture(lambda x: x * read(held))
+    try:
+        given = []
+        for call in range(40):
+            if call % often == 0:
+                change(held, call + 1.0)
+            output, expected = step(x).data.tolist(), (x * np.float32(read(held))).tolist()
+            given.append(output == expected)
+            assert output == expected or often > 1
+            if step.reason:
+                break
+        assert given[-1] and "does not do the same at each call" in step.reason
+        assert (step(x).data == x * np.float32(read(held))).all()
+    finally:
+        sys.setswitchinterval(before)

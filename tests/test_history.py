@@ -176,3 +176,11 @@ def test_the_path_is_saved_and_files_of_earlier_versions_have_none(tmp_path):
     (tmp_path / "old.json").write_text(json.dumps(content))
     assert History.load(tmp_path / "old.json").path == ""
     assert History.load(tmp_path / "old.json") == History.load(tmp_path / "history.json")
+
+
+def test_whole_numbers_are_read_while_a_float_has_them_exactly():
+    exact = [0, -3, 1000, 2**53 - 1, -(2**53) + 1]
+    assert decoded(exact) == exact and all(type(value) is float for value in decoded(exact))
+    for value in (2**53, -(2**53), True, "1", [1]):
+        with pytest.raises(ValueError, match="expected numbers as a column"):
+            decoded([value])

@@ -6,6 +6,7 @@ that. A call goes through ``run``, which also checks that nothing but the output
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import random
 import subprocess
@@ -229,6 +230,20 @@ def test_every_operation_computes_what_its_twin_says_for_any_arrays(target, dtyp
     for kernel in fuzz_kernels.functions(kernels.load(target, dtype)):
         for _ in range(40):
             fuzz_kernels.fitting(rng, kernel, {letter: rng.choice(fuzz_arrays.SIZES) for letter in "MNK"}, code)
+
+
+@every_target
+@every_dtype
+@pytest.mark.parametrize("name", ["less", "less_equal", "equal", "not_equal"])
+def test_comparisons_of_all_layouts_at_once(name, dtype, target):
+    rng = np.random.default_rng(0)
+    for cols, (step_a, step_b) in itertools.product((5, 64, 70), itertools.product((0, 1, 2), repeat=2)):
+        a, b = (np.lib.stride_tricks.as_strided(line := rng.integers(0, 3, 3 * (step * cols + 1)).astype(dtype), (
+            3, cols), ((step * cols + 1) * line.itemsize, step * line.itemsize)) for step in (step_a, step_b))
+        found, expected = np.full((3, cols), 7, np.uint8), np.zeros((3, cols), np.uint8)
+        getattr(kernels.load(target, dtype), name)(a, b, found)
+        getattr(reference, name)(a, b, expected)
+        assert same_bits(found, expected), (cols, step_a, step_b)
 
 
 @every_dtype

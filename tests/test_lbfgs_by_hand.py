@@ -250,3 +250,22 @@ def test_a_point_behind_the_minimum_ends_the_way_out(slope, ends):
 
     strong_wolfe(evaluate, Point(0.0, 0.0, np.zeros(1), -1.0), 1.0, 1.0, 1e-9, 10)
     assert (looked[1] < looked[0]) == ends
+
+
+@pytest.mark.parametrize("most", range(8))
+@pytest.mark.parametrize("seed", range(25))
+def test_every_point_that_was_looked_at_counts(seed, most):
+    """Along random waves, whose searches end in all ways."""
+    rng, looked = np.random.default_rng(seed), []
+    sizes, speeds, phases = rng.normal(size=4), rng.uniform(0.2, 4, 4), rng.uniform(0, 6, 4)
+    turn = 1 if (sizes * speeds * np.cos(phases)).sum() < 0 else -1
+
+    def evaluate(t):
+        looked.append(t)
+        return Point(t, float(turn * (sizes * np.sin(speeds * t + phases)).sum()), np.zeros(1),
+                     float(turn * (sizes * speeds * np.cos(speeds * t + phases)).sum()))
+
+    start = evaluate(0.0)
+    found, count = strong_wolfe(evaluate, start, rng.uniform(0.05, 2), 1.0, 1e-9, most)
+    assert count == len(looked) - 1 <= most + 1
+    assert found.t in looked and found.loss <= start.loss

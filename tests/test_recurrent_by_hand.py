@@ -10,6 +10,7 @@ from test_recurrent import KINDS, SETTINGS, initial
 
 import minidl
 from minidl import nn
+from minidl.autograd import grad
 
 LENGTHS = [None, np.array([4, 1, 3])]
 PROJECTED = [{"proj_size": 2, "bidirectional": both, "num_layers": layers}
@@ -164,3 +165,19 @@ def test_names_shapes_and_first_values():
         for p in (*layer.parameters(), *cell.parameters()):  # uniform within ±1/√16
             assert 0.17 < abs(p.data).max() <= 0.25
             assert p.numel() < 200 or abs(p.data.std() - 0.5 / np.sqrt(12)) < 0.015
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_the_gradient_of_a_gradient_of_any_length(kind, length):
+    layer = getattr(nn, kind)(3, 4, dtype=np.float64, generator=1)
+    x, along = (numbers((length, 2, 3), np.float64, seed) for seed in (0, 1))
+
+    def gradient(values, create_graph=False):
+        leaf = minidl.tensor(values, requires_grad=True)
+        return leaf, grad((layer(leaf)[0] ** 2).sum(), leaf, create_graph=create_graph)[0]
+
+    leaf, first = gradient(x, create_graph=True)
+    second = grad((first * along).sum(), leaf)[0].data
+    ends = [gradient(x + step * along)[1].data for step in (1e-6, -1e-6)]
+    np.testing.assert_allclose(second, (ends[0] - ends[1]) / 2e-6, rtol=1e-6, atol=1e-8)

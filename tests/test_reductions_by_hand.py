@@ -1,6 +1,8 @@
 """Sums, means, extremes and their like against numbers by hand and NumPy: axes, kept axes, names, gradients."""
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,18 @@ def test_the_mean_of_integers():
 def test_what_has_no_derivative_is_off_the_tape(name):
     x = minidl.tensor(X, requires_grad=True)
     assert not getattr(x, name)().requires_grad
+
+
+REDUCTIONS = [name for name in functional.__all__ if inspect.isfunction(getattr(functional, name))
+              and "keepdim" in inspect.signature(getattr(functional, name)).parameters]
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_an_axis_is_dropped_unless_it_is_asked_for(name):
+    x = minidl.tensor(np.arange(1.0, 13.0).reshape(3, 4))
+    arguments = {"pairwise_distance": (x, x + 1), "norm": (x, 2, 1)}.get(name, (x, 1))
+    shapes = []
+    for options in ({}, {"keepdim": False}, {"keepdim": True}):
+        found = getattr(functional, name)(*arguments, **options)
+        shapes += [part.shape for part in (found if isinstance(found, tuple) else (found,))][:1]
+    assert shapes == [(3,), (3,), (3, 1)]

@@ -11,6 +11,7 @@ from recorded_twins import refused, right
 import minidl
 from minidl import functional as F
 from minidl import nn
+from minidl.compiled import streams
 
 
 @refused
@@ -109,3 +110,23 @@ def test_a_clock_under_another_name(run):
 def test_numbers_of_the_text(run):
     step = run.capture(lambda x: x * math.sqrt(2) + minidl.tensor([1.0, 2.0, 3.0, 4.0]) - minidl.ones(4) * 1e-3)
     run.maps(step)
+
+
+def test_numpys_global_stream_tells_the_second_normal_number_that_waits():
+    """Which is drawn without a change of the generator's words."""
+    stream, before = streams.GlobalStream(), np.random.get_state()
+    try:
+        np.random.seed(0)
+        told = [stream()]
+        for _ in range(4):
+            np.random.standard_normal()
+            told += [stream(), stream()]
+        assert [state[1] for state in told] == [0, 1, 1, 0, 0, 1, 1, 0, 0]
+        assert told[1] == told[2] != told[3] == told[4] and told[1][0] == told[3][0]  # the same words
+        assert len({*told}) == 5
+        undo = stream.undo()
+        drawn = np.random.standard_normal(3).tolist()
+        undo()
+        assert np.random.standard_normal(3).tolist() == drawn
+    finally:
+        np.random.set_state(before)

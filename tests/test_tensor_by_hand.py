@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -202,3 +203,24 @@ def test_a_frozen_parameter_gets_no_gradient():
 def test_where_a_tensor_lies():
     """As an array: device type 1, the processor's memory, and number 0."""
     assert minidl.tensor([1.0]).__dlpack_device__() == (1, 0)
+
+
+NUMBERS = ["add", "sub", "mul", "truediv", "pow", "mod", "floordiv", "lt", "le", "gt", "ge", "eq", "ne"]
+WHOLE = ["and", "or", "xor"]
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, *WHOLE, "matmul"])
+def test_every_operator_takes_its_sides_in_their_order(name):
+    """A Tensor with a Tensor, an array and a number, on either side, as NumPy computes it."""
+    of = getattr(operator, f"{name}_" if name in ("and", "or") else name)
+    a, b = (np.array([[5.0, 2.0], [3.0, 7.0]]), np.array([[2.0, 4.0], [3.0, 0.5]]))
+    if name in WHOLE:
+        a, b = a.astype(np.int64), b.astype(np.int64)
+    for left, right in ((a, b), (b, a), (a, b.flat[0]), (b.flat[1], a)):
+        if name == "matmul" and not (left.ndim and right.ndim):
+            continue
+        number = [side.item() if np.ndim(side) == 0 else side for side in (left, right)]
+        expected = of(*number)
+        for sides in ((minidl.tensor(left), minidl.tensor(right)), (minidl.tensor(left), number[1]),
+                      (number[0], minidl.tensor(right))):
+            np.testing.assert_array_equal(of(*sides).data, expected, err_msg=str(sides))

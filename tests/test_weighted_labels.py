@@ -16,7 +16,7 @@ from minidl import nn, optim
 WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
 SHAPES = [(6, 5), (1, 5), (5,), (4, 5, 3), (2, 5, 3, 2)]
 SETTINGS = [
-    {}, {"weight": WEIGHT}, {"ignore_index": 2}, {"ignore_index": -1}, {"ignore_index": -100},
+    {}, {"weight": WEIGHT}, {"ignore_index": 2}, {"ignore_index": -1}, {"ignore_index": -100}, {"ignore_index": -101},
     {"weight": WEIGHT, "ignore_index": 0}, {"weight": WEIGHT, "ignore_index": -100}]
 SMOOTHED = [{**how, "label_smoothing": 0.1} for how in SETTINGS] + [{"label_smoothing": 1.0}]
 
