@@ -26,7 +26,7 @@ cdef inline void wide_tile(
         for i in range(rows):
             factor[i] = broadcast(a[i * as0 + k * as1])
         for j in range(cols):
-            fetch(b + AHEAD * bs0 + j * LANES)
+            fetch(b + AHEAD * bs0 + (j + 1) * LANES - 1)  # see any_tile()
             row = load(b + j * LANES)
             for i in range(rows):
                 acc[i][j] = fma(factor[i], row, acc[i][j])

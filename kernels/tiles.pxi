@@ -64,8 +64,8 @@ cdef inline void any_tile(
             row[j] = load_part(b + j * LANES, tail) if partial and j == cols - 1 else load(b + j * LANES)
             if ahead == KEPT:
                 store(kept + j * LANES, row[j])
-            if ahead != NOTHING_AHEAD:
-                fetch(b + behind + j * LANES)
+            if ahead != NOTHING_AHEAD:  # by its last element: the line of its first is that of the panel before
+                fetch(b + behind + (j + 1) * LANES - 1)
         if ahead == KEPT:
             kept += cols * LANES
         for i in range(rows):
