@@ -330,6 +330,65 @@ def test_an_error_of_the_user_leaves_gradients_as_they_were(place, trained):
     assert step.path.startswith("compiled; in place: FailingLoss.forward")
 
 
+@pytest.mark.parametrize("criterion", [nn.MSELoss(), FailingLoss()], ids=["compiled", "in place"])
+def test_the_gradient_of_a_parameter_that_the_model_has_not_is_cleared(criterion):
+    model, other = small(), Parameter(np.ones(2, np.float32))
+    step = minidl.capture(model, criterion, optim.SGD([*model.parameters(), other], lr=0.1, momentum=0.5))
+    for given in (np.full(2, 3, np.float32), None, np.zeros(2, np.float32)):
+        other.grad = given
+        step(X, ROWS)
+        assert other.grad is None and not other.has_grad() and not other.gradient.any()
+        assert other.data.tolist() == [1, 1] and all(p.has_grad() for p in model.parameters())
+
+
+class Acting(FailingLoss):
+    """Its derivative does something else, too."""
+
+    def backward(self):
+        self.act()
+        return super().backward()
+
+
+@pytest.mark.parametrize("what", ["nothing", "a gradient", "a gradient of zeros", "one that is cleared", "a weight"])
+def test_what_the_derivative_of_a_users_loss_changes(what):
+    """A parameter that the model does not have gets a gradient, or a weight changes that the backward pass reads."""
+    ways = []
+    for captured in (True, False):
+        minidl.manual_seed(0)
+        model, other, criterion, told = small(), Parameter(np.ones(2, np.float32)), Acting(), []
+        optimizer, turn = optim.SGD([*model.parameters(), other], lr=0.1), itertools.count(1)
+        weight = [p for p in model.parameters() if p.data.ndim == 2][-1]
+
+        def act(model=model, other=other, turn=turn, weight=weight):
+            number = next(turn)
+            if what == "a weight" and number == 3:
+                weight.data[0, 0] += 1
+            elif "gradient" in what and number % 3:
+                other.grad = np.full(2, "zeros" not in what, np.float32)
+            elif what == "one that is cleared":
+                other.gradient[...] = 5.0
+
+        criterion.act = act
+        step = minidl.capture(model, criterion, optimizer)
+        for call in range(6):
+            try:
+                if captured:
+                    told.append(step(X, ROWS))
+                else:
+                    optimizer.zero_grad()
+                    told.append(float(criterion.forward(model.forward(X), ROWS)))
+                    model.backward(criterion.backward())
+                    optimizer.step()
+            except RuntimeError as error:
+                told[2 * call:] = [str(error)[:80]]
+                break
+            told.append([(p.data.tobytes(), p.gradient.tobytes(), p.has_grad()) for p in (*model.parameters(), other)])
+        assert not captured or step.path.startswith("compiled")
+        ways.append(told)
+    assert ways[0] == ways[1]
+    assert ("has been modified" in str(ways[0][-1])) == (what == "a weight")
+
+
 class Meddling(np.random.Generator):
     """Numbers for dropout; it changes a weight at some of its draws."""
 
