@@ -202,3 +202,18 @@ def test_the_text_of_the_methods_gives_the_bits_of_the_bound_kernels(shape, bias
             bound.zero_grad()
             bound.forward(x)
             assert np.array_equal(bound.backward(y), dx)  # as the input is shaped
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_bound_kernels_compute_until_the_weight_changes(bias):
+    """None asks for the text of the methods, which says what has changed."""
+    layer, x = used(bias)
+    dy = np.ones((len(x), 5), np.float32)
+    arrays = layer.weight._data, layer.bias._data if bias else None
+    layer.forward(x)
+    np.testing.assert_allclose(layer._kernels.backward(x, dy, *arrays, True), dy @ layer.weight.data, rtol=1e-6)
+    assert layer._kernels.backward(x, dy, *arrays, False) is True
+    layer.weight.data[0, 0] += 1
+    assert layer._kernels.backward(x, dy, *arrays, True) is None
+    assert layer._kernels.backward(x, dy, *arrays, False) is True
+    assert layer._kernels.backward(x, dy, arrays[0].copy(), arrays[1], False) is None
