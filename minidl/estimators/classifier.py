@@ -142,6 +142,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _decoded(self, raw: np.ndarray) -> np.ndarray:
         if self.out_activation_ == "softmax":
             return self.classes_[np.minimum(raw.argmax(axis=1), len(self.classes_) - 1)]
+        if len(self.classes_) == 2 and raw.shape[1] == 1:  # the binarizer's answer, without the 20 µs of its checks
+            return self.classes_[(raw[:, 0] > 0).astype(np.intp)]
         return self._label_binarizer.inverse_transform(raw.ravel() if raw.shape[1] == 1 else raw, threshold=0.0)
 
     def predict_proba(self, X) -> np.ndarray:
