@@ -214,3 +214,4 @@ def test_the_norm_of_order_0_counts_and_has_no_slope():
     count = F.norm(x, 0)
     count.backward()
     assert count.item() == 3 and x.grad.tolist() == [0] * 5
+    assert F.norm(minidl.tensor([np.nan, 0.0, np.inf]), 0).item() == 2

@@ -70,7 +70,7 @@ def norm(x, p="fro", dim=None, keepdim: bool = False):
     if math.isinf(p):
         return (amax if p > 0 else amin)(size, dim, keepdim)
     if p == 0:
-        return sum(sign(size), dim, keepdim)
+        return sum(where(x != x, 1.0, sign(size)), dim, keepdim)  # NaN is not 0
     return sum(size, dim, keepdim) if p == 1 else _power(sum(_power(size, p), dim, keepdim), 1 / p)
 
 
