@@ -105,8 +105,7 @@ class Copy:
             output.seek(0)
             return status, output.read()
 
-    def test(self, arguments: Sequence[str], seconds: float,
-             only: Sequence[str] = ()) -> tuple[int | None, str]:
+    def test(self, arguments: Sequence[str], seconds: float, only: Sequence[str] = ()) -> tuple[int | None, str]:
         """The same of pytest, which runs ``only`` these of the tests, in this order, if there are any."""
         if not only:
             return self.run(["-m", "pytest", *OPTIONS, *arguments], seconds)

@@ -288,6 +288,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--without-torch", action="store_true")
     options = parser.parse_args()
+    if options.reached is not None and options.kernels is not None:
+        parser.error("--reached knows the tests of Python files, not of kernels")
     if options.kernels is None:
         paths, made = sources(options.modules), changes.changes
     else:
@@ -299,6 +301,8 @@ def main() -> int:
     if options.at:
         drawn = [change for change in everything if f"{change.path}:{change.line}" in options.at]
         count = len(drawn)
+        if not drawn:
+            parser.error(f"--at: expected lines with changes, as minidl/metrics.py:20, got {' '.join(options.at)}")
     else:
         drawn = random.Random(options.seed).sample(everything, len(everything))
         count = min(options.count, len(drawn))

@@ -56,8 +56,8 @@ sys.exit(status)
 """
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 parsed = lru_cache(4)(ast.parse)
@@ -94,6 +94,10 @@ class Reached:
 
     def __init__(self, folder: Path, source: Path):
         self.folder, self.source = folder, source
+        # As they are now: a copy changes its files, while others ask.
+        self.texts = {str(path.relative_to(source)): path.read_text() for path in sorted(
+            (source / "minidl").rglob("*.py"))}
+        self.digests = {path: digest(text) for path, text in self.texts.items()}
         self.seconds: dict[str, float] = {}
         self.failed: list[str] = []      # under coverage.py: it takes time, and room on the stack
         self.known: dict[str, dict] = {}  # of a test file
@@ -114,7 +118,7 @@ class Reached:
     def _take(self, file: str) -> None:
         path = self._report(file, "json")
         content = json.loads(path.read_text()) if path.exists() else {}
-        if content.get("test") == digest(self.source / file):
+        if content.get("test") == digest((self.source / file).read_text()):
             self.known[file] = content
             self.seconds |= content["seconds"]
             self.failed += content["failed"]
@@ -128,22 +132,20 @@ class Reached:
         if not report.exists():
             raise SystemExit(f"mutate: expected pytest to run {file} under coverage.py, got\n{output[-3000:]}")
         content = json.loads(report.read_text())
-        content["test"] = digest(self.source / file)
-        content["sources"] = {str(path.relative_to(self.source)): digest(path)
-                              for path in sorted((self.source / "minidl").rglob("*.py"))}
+        content["test"], content["sources"] = digest((self.source / file).read_text()), self.digests
         report.write_text(json.dumps(content))
         self._take(file)
 
     def tests(self, path: str, line: int) -> list[str]:
         """The tests that reach the line's statement, and test files of which it isn't known; empty if nothing is."""
-        lines = lines_of((self.source / path).read_text(), line)
+        lines = lines_of(self.texts[path], line)
         if lines is None:
             return []
         found = [test for file in self.known for test in self._of(file, path, lines)]
         return [*found, *self.missing()] if found else []
 
     def _of(self, file: str, path: str, lines: range) -> Iterator[str]:
-        if self.known[file]["sources"].get(path) != digest(self.source / path):
+        if self.known[file]["sources"].get(path) != self.digests[path]:
             yield file
             return
         from coverage.numbits import register_sqlite_functions
