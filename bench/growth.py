@@ -1,15 +1,14 @@
 """Does cost grow evenly? ``python -m bench.growth`` prints it, ``--out docs`` writes growth.md and growth.png there.
 
 Microseconds a row of the captured step over the batch, 1 to 4096, and the share of the core's peak over the width of
-three square layers, 16 to 2048, at batch 128. The sizes take turns, several rounds of them, and each keeps its best
-time: who shares the machine disturbs some of them. A size whose rate lies more than a tenth below that of both its
-neighbours is a dip, and is named.
+three square layers, 16 to 2048, at batch 128. The sizes take turns, and each keeps its best time: who shares the
+machine disturbs some of them. A size whose rate lies more than a tenth below that of both its neighbours is a dip, and
+is named.
 """
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parent)  # not the checkout: its minidl/ would hide the installed one
@@ -18,6 +17,7 @@ import floor  # noqa: E402
 import machine  # noqa: E402
 import numpy as np  # noqa: E402
 from networks import WIDTHS, MinidlCaptured  # noqa: E402
+from turns import best_of_turns  # noqa: E402
 
 import minidl  # noqa: E402
 from minidl import kernels, nn, optim  # noqa: E402
@@ -25,28 +25,13 @@ from minidl import kernels, nn, optim  # noqa: E402
 BATCHES = [2**k for k in range(13)]
 SIZES = [16, 24, 32, 48, 64, 96, 100, 128, 192, 250, 256, 384, 512, 768, 1000, 1024, 1536, 2048]
 BATCH = 128
-ROUNDS, SECONDS = 4, 0.12  # of the repetitions that the least time is of
-
-
-def least(step, seconds: float = SECONDS) -> float:
-    """The least time of a call, in microseconds."""
-    for _ in range(3):
-        step()
-    found, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        begin = time.perf_counter()
-        step()
-        found = min(found, time.perf_counter() - begin)
-    return found * 1e6
+TURNS = 20
 
 
 def over_batches(network: str) -> dict[int, float]:
     """{batch: microseconds a row}"""
-    steps, found = {size: MinidlCaptured(network, size).step for size in BATCHES}, dict.fromkeys(BATCHES, float("inf"))
-    for _ in range(ROUNDS):
-        for size, step in steps.items():
-            found[size] = min(found[size], least(step) / size)
-    return found
+    times = best_of_turns([MinidlCaptured(network, size).step for size in BATCHES], TURNS)
+    return {size: 1e6 * time / size for size, time in zip(BATCHES, times, strict=True)}
 
 
 def square(width: int):
@@ -61,12 +46,9 @@ def square(width: int):
 
 def over_widths(peak: float) -> dict[int, float]:
     """{width: share of the peak in percent}"""
-    found = dict.fromkeys(SIZES, 0.0)
-    for _ in range(ROUNDS):
-        for width in SIZES:
-            step, operations = square(width)
-            found[width] = max(found[width], 100 * operations / least(step) / 1e3 / peak)
-    return found
+    steps, operations = zip(*map(square, SIZES), strict=True)
+    times = best_of_turns(steps, TURNS)
+    return {width: 100 * count / time / 1e9 / peak for width, count, time in zip(SIZES, operations, times, strict=True)}
 
 
 def dips(rates: dict[int, float]) -> list[int]:
