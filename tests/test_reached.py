@@ -11,6 +11,7 @@ import copies
 import mutate
 import pytest
 from changes import Change
+from forks import Forks
 from reached import Reached, lines_of
 
 PACKAGE = """def double(x):
@@ -58,6 +59,7 @@ class Folder:
         for name, text in {"minidl/__init__.py": "", "minidl/part.py": PACKAGE, "tests/test_part.py": TESTS}.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
+        self.forks = Forks(Path(sys.executable), folder, os.environ | {"PYTHONPATH": str(folder)})
 
     def run(self, arguments, seconds):
         done = subprocess.run([sys.executable, *arguments], cwd=self.folder, capture_output=True, text=True,
@@ -112,6 +114,20 @@ def test_the_chosen_tests_run_in_their_order(tmp_path):
         status, output = copy.test(["-x", "tests/test_part.py"], 60, only)
         assert said in output, output
         assert status == ("failed" in said)
+    copy.forks.close()
+
+
+def test_what_pytest_runs_may_change_end_or_take_for_ever(tmp_path):
+    copy = Folder(tmp_path)
+    part = tmp_path / "minidl" / "part.py"
+    for text, expected in ((PACKAGE, 1), (PACKAGE.replace("x + x", "__import__('os').kill(0, 11)"), -11),
+                           (PACKAGE.replace("x + x", "__import__('time').sleep(60)"), None), (PACKAGE, 1)):
+        part.unlink()
+        part.write_text(text)
+        assert copy.test(["tests/test_part.py", "-p", "no:faulthandler"], 3 if expected is None else 60)[0] == expected
+        for compiled in part.parent.glob("__pycache__/part.*"):  # sizes and seconds may be the same
+            compiled.unlink()
+    copy.forks.close()
 
 
 class Known:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -14,22 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from forks import Forks, prepare
+
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY = 16 << 30  # bytes of address space for a test process: a wrong size shall not bring the machine down
 OPTIONS = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:benchmark")
-# pytest, of the tests (or test files) alone that a file names, in its order. Arguments: the file, those of pytest.
-SELECT = """
-import sys, pytest
-order = {name: i for i, name in enumerate(open(sys.argv[1]).read().splitlines())}
-
-class Select:
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items):
-        places = {item: order.get(item.nodeid, order.get(item.nodeid.split("::")[0])) for item in items}
-        items[:] = sorted((item for item in items if places[item] is not None), key=places.get)
-
-sys.exit(pytest.main(sys.argv[2:], plugins=[Select()]))
-"""
 
 
 class Copy:
@@ -53,6 +40,7 @@ class Copy:
         self.python = next(self.environment.glob("bin/python")).absolute()
         self._link(next(self.environment.glob("lib/python*/site-packages")), without_torch)
         self.variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        self.forks = Forks(self.python, self.source, self.variables)
         for name in ("HOME", "TMPDIR"):
             self.variables[name] = str(folder / name.lower())
             Path(self.variables[name]).mkdir()
@@ -95,7 +83,7 @@ class Copy:
             process = subprocess.Popen(
                 [self.python, *arguments], cwd=self.source, env=self.variables | variables,
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=_prepare)
+                preexec_fn=prepare)
             try:
                 status = process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -107,14 +95,4 @@ class Copy:
 
     def test(self, arguments: Sequence[str], seconds: float, only: Sequence[str] = ()) -> tuple[int | None, str]:
         """The same of pytest, which runs ``only`` these of the tests, in this order, if there are any."""
-        if not only:
-            return self.run(["-m", "pytest", *OPTIONS, *arguments], seconds)
-        names = self.folder / "only"
-        names.write_text("\n".join(only))
-        return self.run(["-c", SELECT, names, *OPTIONS, *arguments], seconds)
-
-
-def _prepare() -> None:
-    """In the process of the tests, before they begin."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore Ctrl-C
+        return self.forks.test([*OPTIONS, *arguments], seconds, only)

@@ -45,6 +45,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -311,8 +312,11 @@ def main() -> int:
         print(*drawn[:count], sep="\n")
         return 0
     sample, known, reached = Sample(drawn, count), Known(options.leave_out), None
-    with tempfile.TemporaryDirectory(prefix="minidl-mutate-") as folder, ThreadPoolExecutor(options.jobs) as pool:
+    with tempfile.TemporaryDirectory(prefix="minidl-mutate-") as folder, ExitStack() as stack:
         copies = [Copy(Path(folder) / str(job), options.without_torch) for job in range(options.jobs)]
+        for copy in copies:
+            stack.callback(copy.forks.close)
+        pool = stack.enter_context(ThreadPoolExecutor(options.jobs))
         if options.reached is not None:
             reached = Reached(options.reached.absolute(), copies[0].source)
             missing = iter(reached.missing())
