@@ -1,54 +1,63 @@
 # Products of few rows, as a prediction for one sample is: reading B takes longest, since each element of it is used
-# once a row. So a tile is as wide as the registers allow, and B is read once, where it lies. Its lines are fetched into
-# the second-level cache in advance; the first has no place for rows that are mapped to the same sets.
+# once a row. So B is read row by row, as it lies in memory, where the processor fetches in advance by itself, and
+# C waits in the first-level cache: each pass over it adds as many terms as factors fit in the registers.
 
 cdef enum:
     FEW_ROWS = 4
+    CACHED_COLS = 1024  # of C at a time
 
 # What is done to each panel of C once its sums are complete, while it is in the first-level cache.
 ctypedef void (*finishing)(void* what, Py_ssize_t i, Py_ssize_t rows, Py_ssize_t j, Py_ssize_t cols) noexcept nogil
 
 
-cdef inline void wide_tile(
-    const int rows, const int cols, Py_ssize_t depth, const real* a, Py_ssize_t as0, Py_ssize_t as1,
-    const real* b, Py_ssize_t bs0, const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
+cdef inline void some_terms(
+    const int rows, const int terms, Py_ssize_t n, const real* a, Py_ssize_t as0, Py_ssize_t as1,
+    const real* b, Py_ssize_t bs0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """rows x (cols vectors) of C. Both are constants at every call."""
-    cdef vec acc[4][8]
-    cdef vec factor[4]
+    """C += A B: rows x n, n a multiple of LANES. rows and terms, those of each sum, are constants at every call."""
+    cdef vec factor[4][8]
+    cdef vec acc[4]
     cdef vec row
-    cdef Py_ssize_t k
-    cdef int i, j
+    cdef Py_ssize_t j = 0
+    cdef int i, k
     for i in range(rows):
-        for j in range(cols):
-            acc[i][j] = load(start + i * ss0 + j * LANES)
-    for k in range(depth):
+        for k in range(terms):
+            factor[i][k] = broadcast(a[i * as0 + k * as1])
+    while j < n:
         for i in range(rows):
-            factor[i] = broadcast(a[i * as0 + k * as1])
-        for j in range(cols):
-            fetch(b + AHEAD * bs0 + (j + 1) * LANES - 1)  # see any_tile()
-            row = load(b + j * LANES)
+            acc[i] = load(c + i * cs0 + j)
+        for k in range(terms):
+            row = load(b + k * bs0 + j)
             for i in range(rows):
-                acc[i][j] = fma(factor[i], row, acc[i][j])
-        b += bs0
-    for i in range(rows):
-        for j in range(cols):
-            store(c + i * cs0 + j * LANES, acc[i][j])
+                acc[i] = fma(factor[i][k], row, acc[i])
+        for i in range(rows):
+            store(c + i * cs0 + j, acc[i])
+        j += LANES
 
 
-cdef inline Py_ssize_t wide_tiles(
-    const int rows, const int cols, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t as0, Py_ssize_t as1,
+cdef inline Py_ssize_t term_by_term(
+    const int rows, const int terms, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t as0, Py_ssize_t as1,
     const real* b, Py_ssize_t bs0, const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0
 ) noexcept nogil:
-    """A row of tiles; how many columns they have."""
-    cdef Py_ssize_t j = 0
-    while n - j >= cols * LANES:
-        if start is NULL:
-            wide_tile(rows, cols, depth, a, as0, as1, b + j, bs0, ZEROS, 0, c + j, cs0)
-        else:
-            wide_tile(rows, cols, depth, a, as0, as1, b + j, bs0, start + j, ss0, c + j, cs0)
-        j += cols * LANES
-    return j
+    """C = S + A B, the terms one after the other; how many columns, all whole vectors."""
+    cdef Py_ssize_t first = 0, cols, j, k, whole = n // LANES * LANES
+    cdef int i
+    while first < whole:
+        cols = min(whole - first, CACHED_COLS)
+        for i in range(rows):
+            j = first
+            while j < first + cols:
+                store(c + i * cs0 + j, broadcast(0) if start is NULL else load(start + i * ss0 + j))
+                j += LANES
+        k = 0
+        while k + terms <= depth:
+            some_terms(rows, terms, cols, a + k * as1, as0, as1, b + k * bs0 + first, bs0, c + first, cs0)
+            k += terms
+        while k < depth:
+            some_terms(rows, 1, cols, a + k * as1, as0, as1, b + k * bs0 + first, bs0, c + first, cs0)
+            k += 1
+        first += cols
+    return whole
 
 
 cdef Py_ssize_t few_rows(
@@ -56,16 +65,16 @@ cdef Py_ssize_t few_rows(
     const real* b, Py_ssize_t bs0, const real* start, Py_ssize_t ss0, real* c, Py_ssize_t cs0,
     finishing finish, void* what
 ) noexcept nogil:
-    """C = S + A B for 1 <= m <= FEW_ROWS, as many columns as whole tiles have; these columns."""
-    cdef Py_ssize_t j = 0
+    """C = S + A B for m <= FEW_ROWS, as many columns as whole vectors have; these columns."""
+    cdef Py_ssize_t cols = 0
     if m == 1:
-        j = wide_tiles(1, 8, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
+        cols = term_by_term(1, 8, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
     elif m == 2:
-        j = wide_tiles(2, 8 if TILE_ROWS > 8 else 6, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
+        cols = term_by_term(2, 8 if TILE_ROWS > 8 else 5, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
     elif m == 3:
-        j = wide_tiles(3, 8 if TILE_ROWS > 8 else 4, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
+        cols = term_by_term(3, 6 if TILE_ROWS > 8 else 3, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
     elif m == 4:
-        j = wide_tiles(4, 6 if TILE_ROWS > 8 else 3, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
-    if j and finish is not NULL:
-        finish(what, 0, m, 0, j)
-    return j
+        cols = term_by_term(4, 5 if TILE_ROWS > 8 else 2, n, depth, a, as0, as1, b, bs0, start, ss0, c, cs0)
+    if cols and finish is not NULL:
+        finish(what, 0, m, 0, cols)
+    return cols

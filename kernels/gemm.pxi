@@ -52,7 +52,7 @@ cdef void gemm_and_finish(
     finish, unless it is NULL, is called with ``what`` for each panel of C: rows from i, cols from j.
     """
     cdef Py_ssize_t i = 0, j, k, r, first = 0, rows, width, terms, height, block = m, ps0, ps1, qs0, from_step, behind
-    cdef Py_ssize_t together, fetched, part
+    cdef Py_ssize_t together, fetched, part, most = A_ELEMENTS // 4 if TILE_ROWS == 6 and as0 == 1 else A_ELEMENTS
     cdef const real* origin
     cdef const real* p
     cdef const real* q
@@ -72,16 +72,18 @@ cdef void gemm_and_finish(
     if finish is NULL and in_rows_of_tiles(m, n, depth, cs0):
         rows_of_tiles(m, n, depth, a, as0, as1, b, bs0, bs1, start, ss0, c, cs0)
         return
-    cdef bint far_b = bs1 == 1 and bs0 >= FAR // 2 and depth > LANES and m > FEW_ROWS
+    cdef bint across = m > 2 * TILE_ROWS and <size_t>b % (LANES * sizeof(real)) != 0  # lines, where B is read
+    cdef bint far_b = bs1 == 1 and (bs0 >= FAR // 2 or across) and depth > LANES and m > FEW_ROWS
     cdef bint only = far_b and lone(m, n)
     cdef bint fetch_b = bs0 == 1 and bs1 != 1 and depth * n >= LARGE
     cdef bint pack_a = n > 2 * PANEL_N and m >= TILE_ROWS and (
-        as1 >= FAR if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
+        as1 >= (FAR // 8 if TILE_ROWS == 6 and depth >= 64 else FAR) if as0 == 1 else as0 >= FAR and as0 % FAR == 0)
     cdef bint once = n - first <= PANEL_N and depth <= PANEL_K  # one panel of B, that is packed for all blocks of rows
     if finish is not NULL and once:
         block = max(FINISHED // (n - first), 1) // TILE_ROWS * TILE_ROWS
-    elif m * min(depth, PANEL_K) > A_ELEMENTS:
-        block = A_ELEMENTS // min(depth, PANEL_K) // TILE_ROWS * TILE_ROWS
+    elif m * min(depth, PANEL_K) > most:
+        block = most // min(depth, PANEL_K) // TILE_ROWS * TILE_ROWS
+        block = ((m - 1) // ((m - 1) // block + 1) // TILE_ROWS + 1) * TILE_ROWS  # all as high as each other
     while i < m:
         rows = min(m - i, block)
         k = 0
