@@ -23,7 +23,7 @@ cdef inline void apply_unary(
             j += LANES
         while j < cols:
             n = min(cols - j, LANES)
-            store_first(y + i * ys0 + j, function(load_strided(x + i * xs0 + j * xs1, xs1, n), s), n)
+            store_in_row(y + i * ys0 + j, function(load_strided(x + i * xs0 + j * xs1, xs1, n), s), n)
             j += LANES
 
 
@@ -43,7 +43,7 @@ cdef inline void apply_binary(
             j += LANES
         while j < cols:
             n = min(cols - j, LANES)
-            store_first(
+            store_in_row(
                 y + i * ys0 + j,
                 function(load_strided(g + i * gs0 + j * gs1, gs1, n), load_strided(x + i * xs0 + j * xs1, xs1, n), s),
                 n)

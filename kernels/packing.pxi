@@ -22,7 +22,7 @@ cdef inline void copy_packed(
             j = 0
             while j < width:
                 n = min(width - j, LANES)
-                store_first(out + k * os0 + j, load_strided(x + k * xs0 + j, 1, n), n)
+                store_in_row(out + k * os0 + j, load_strided(x + k * xs0 + j, 1, n), n)
                 j += LANES
         return
     while xs0 == 1 and depth - k > 4:  # the transpose, block by block

@@ -211,7 +211,18 @@ INLINE vec load_part(const real *p, ptrdiff_t n) {
   return v;
 #endif
 }
-/* By powers of two: a masked store of AVX2 takes AMD's Zen 3 a dozen cycles and more. */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+INLINE void store_masked(real *p, vec v, ptrdiff_t n) {
+#ifdef MINIDL_F64
+  _mm256_maskstore_pd(
+      p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)), (__m256d)v);
+#else
+  _mm256_maskstore_ps(
+      p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)), (__m256)v);
+#endif
+}
+#endif
+/* float32 by powers of two: a masked store of AVX2 takes AMD's Zen 3 a dozen cycles and more. */
 INLINE void store_part(real *p, vec v, ptrdiff_t n) {
 #if defined(__SANITIZE_ADDRESS__)
   memcpy(p, &v, (size_t)n * sizeof(real));
@@ -220,16 +231,7 @@ INLINE void store_part(real *p, vec v, ptrdiff_t n) {
 #elif defined(__AVX512F__)
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 #elif defined(__AVX2__) && defined(MINIDL_F64)
-  __m128d low = _mm256_castpd256_pd128((__m256d)v);
-  if (n & 4)
-    store(p, v);
-  if (n & 2) {
-    _mm_storeu_pd(p, low);
-    p += 2;
-    low = _mm256_extractf128_pd((__m256d)v, 1);
-  }
-  if (n & 1)
-    _mm_store_sd(p, low);
+  store_masked(p, v, n);
 #elif defined(__AVX2__)
   __m128 low = _mm256_castps256_ps128((__m256)v);
   if (n & 8)
@@ -250,6 +252,15 @@ INLINE void store_part(real *p, vec v, ptrdiff_t n) {
   memcpy(p, &v, (size_t)n * sizeof(real));
 #endif
 }
+/* The same in less code, for what does not come once a row. */
+INLINE void store_last(real *p, vec v, ptrdiff_t n) {
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(__SANITIZE_ADDRESS__)
+  store_masked(p, v, n);
+#else
+  store_part(p, v, n);
+#endif
+}
+
 /* The first n lanes at p, p + step, ...; zero behind them. These loops stand in every elementwise kernel, so they stay
    loops: unrolled, or made of vectors, they are most of its code, and no faster. Nor are they functions, of which a
    call would push the vectors out of the registers. */
