@@ -17,7 +17,7 @@ from ..kernels.replay import Guards
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .streams import global_stream
-from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict
+from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict, is_assigned
 
 # What an optimizer computes anew from its groups
 DERIVED = frozenset(("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps"))
@@ -133,7 +133,7 @@ class Snapshot:
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet assigned
-                self._structure.value(partial(_is_assigned, cell), "a variable")
+                self._structure.value(partial(is_assigned, cell), "a variable")
                 continue
             self._structure.cell(cell, "a variable")
             self._visit(value, depth + 1)
@@ -211,13 +211,6 @@ def _array(array: np.ndarray) -> Callable[[], None]:
     if array.flags.writeable and not array.dtype.hasobject:
         return partial(np.copyto, array, array.copy())
     return lambda: None
-
-
-def _is_assigned(cell) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
 
 
 def _same(these, those) -> bool:
