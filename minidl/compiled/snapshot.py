@@ -4,7 +4,7 @@ from __future__ import annotations
 import random as python_random
 from collections.abc import Callable
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ class Snapshot:
             self._visit(thing.__func__, depth + 1)
         elif isinstance(thing, FunctionType):
             self._function(thing, depth)
-        elif not isinstance(thing, type) and not _is_library(_file_of(type(thing))):
+        elif isinstance(thing, SimpleNamespace) or not (isinstance(thing, type) or _is_library(_file_of(type(thing)))):
             self._entries(_own_dict(thing), frozenset(), depth)
 
     def _items(self, things: list | tuple, depth: int) -> None:
