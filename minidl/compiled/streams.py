@@ -35,7 +35,7 @@ class GlobalStream:
     def __call__(self) -> Any:
         bits = np.random.mtrand._rand._bit_generator
         if type(bits) is not np.random.MT19937:
-            return type(bits).__name__, *[np.asarray(part).tobytes() for part in np.random.get_state()]
+            return type(bits).__name__, _comparable(np.random.get_state(legacy=False))
         now = ctypes.string_at(bits.ctypes.state_address, TWISTER_BYTES)
         if now == self.without:
             return now, 0, 0.0
@@ -50,7 +50,7 @@ class GlobalStream:
         if type(told[0]) is bytes and not told[1]:
             words = np.frombuffer(told[0], np.uint32)
             return lambda: generator.set_state(("MT19937", words[:-1], int(words[-1]), 0, 0.0))
-        state = generator.get_state()
+        state = generator.get_state(legacy=False)
         return lambda: generator.set_state(state)
 
 
