@@ -212,12 +212,13 @@ def test_the_lines_of_a_sequential():
     listed.update(optim.SGD(layer.parameters(), lr=0.1))
     listed.forward_ends(y)
     assert listed.lines == [
-        "%1[N, 2] = linear(x[N, 3], weight[2, 3], bias[2])", "%2[N, 2] = linear(%3[N, 3], weight[2, 3])",
-        "%1[N, 2] = relu(%1[N, 2])", "%2[N, 2] = leaky_relu(%1[N, 2], setting=0.25)",
-        "%2[N, 2] = multiply(%1[N, 2], %2[N, 2])", "%1[N, 2] = squared_error(%2[N, 2], y, reduction=rows)",
-        "count the labels that are not the largest of %2[N, 2]",
+        "%1[N, 2] = linear(x[N, 3], weight[2, 3], bias[2])", "%3[N, 2] = linear(%2[N, 3], weight[2, 3])",
+        "%1[N, 2] = relu(%1[N, 2])", "%3[N, 2] = leaky_relu(%1[N, 2], setting=0.25)",
+        "%3[N, 2] = multiply(%1[N, 2], %3[N, 2])", "%1[N, 2] = squared_error(%3[N, 2], y, reduction=rows)",
+        "count the labels that are not the largest of %3[N, 2]",
         "weight.grad[2, 3], bias.grad[2] = parameter_gradients(x[N, 3], %1[N, 2])",
-        "weight.grad[2, 3] += parameter_gradients(x[N, 3], %1[N, 2])", "%3[N, 3] = input_gradient(%1[N, 2], weight[2, 3])",
+        "weight.grad[2, 3] += parameter_gradients(x[N, 3], %1[N, 2])",
+        "%2[N, 3] = input_gradient(%1[N, 2], weight[2, 3])",
         "weight.grad <- 0", "gradient <- 0", "test_the_lines_of_a_sequential.draw()  in place",
         "stop unless the loss is finite", "SGD.step() of 8 numbers"]
     assert [name for name, *_ in program.calls] == [
