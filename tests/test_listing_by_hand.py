@@ -204,10 +204,11 @@ def test_the_lines_of_a_sequential():
     listed.zero(dw)
     listed.zero(array(5))
 
-    def _draw(rows):
+    def draw(rows):
         pass
 
-    listed.python(_draw)
+    draw.__qualname__ = "_dropout.<locals>.draw"
+    listed.python(draw)
     listed.loss_ends()
     listed.update(optim.SGD(layer.parameters(), lr=0.1))
     listed.forward_ends(y)
@@ -219,7 +220,7 @@ def test_the_lines_of_a_sequential():
         "weight.grad[2, 3], bias.grad[2] = parameter_gradients(x[N, 3], %1[N, 2])",
         "weight.grad[2, 3] += parameter_gradients(x[N, 3], %1[N, 2])",
         "%2[N, 3] = input_gradient(%1[N, 2], weight[2, 3])",
-        "weight.grad <- 0", "gradient <- 0", "test_the_lines_of_a_sequential.draw()  in place",
+        "weight.grad <- 0", "gradient <- 0", "dropout.draw()  in place",
         "stop unless the loss is finite", "SGD.step() of 8 numbers"]
     assert [name for name, *_ in program.calls] == [
         "linear", "linear", *["apply"] * 5, *["parameter_gradients"] * 2, "input_gradient", "zero", "zero", "python",
