@@ -112,10 +112,6 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
 
 def rows_of(array: np.ndarray) -> np.ndarray | None:
     """(..., n) as a matrix (rows, n), without a copy; None where its strides do not allow it."""
-    if array.ndim == 2:
-        return strided(array, array.shape, array.strides)
-    if array.ndim == 1:
-        return strided(array, (1, *array.shape), (0, *array.strides))
     if array.ndim == 0:
         return strided(array, (1, 1), (array.itemsize, array.itemsize))
     rows = int(np.prod(array.shape[:-1]))
