@@ -26,6 +26,16 @@ def test_a_state_is_equal_until_somebody_draws(bits):
     assert told_state(np.random.Generator(bits(1))) != before
 
 
+def test_the_state_of_an_older_generator_has_the_normal_number_that_waits():
+    generator = np.random.RandomState(0)
+    told = [told_state(generator), told_state(generator)]
+    assert told[0] == told[1] == told_state(np.random.RandomState(0))
+    for _ in range(3):
+        generator.standard_normal()
+        told.append(told_state(generator))
+    assert len(set(told)) == 4
+
+
 def draws():
     return [np.random.random_sample, np.random.standard_normal, lambda: np.random.randint(9),
             lambda: np.random.shuffle([1, 2])]

@@ -10,8 +10,10 @@ import numpy as np
 TWISTER_BYTES = 625 * 4  # of the Mersenne Twister's state: 624 words and a position
 
 
-def told_state(generator: np.random.Generator) -> Any:
-    """The state of a generator."""
+def told_state(generator: np.random.Generator | np.random.RandomState) -> Any:
+    """The state of a generator, of NumPy's older kind, too."""
+    if isinstance(generator, np.random.RandomState):
+        return _comparable(generator.get_state(legacy=False))
     return _comparable(generator.bit_generator.state)
 
 

@@ -267,7 +267,7 @@ class Watch:
         elif isinstance(value, type):
             self._visit_class(value, names, depth)
             self._visit_class(type(value), names, depth)
-        elif isinstance(value, np.random.Generator):
+        elif isinstance(value, (np.random.Generator, np.random.RandomState)):
             self._stream(id(value), lambda: told_state(value))
         elif isinstance(value, (BuiltinFunctionType, np.ufunc, ReplayedCall, contextvars.ContextVar)):
             pass
