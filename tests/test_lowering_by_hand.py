@@ -59,6 +59,8 @@ def test_an_operation_of_any_layout_is_cut_into_few_parts(axes):
 def test_parts_along_the_shortest_axis_and_no_more_than_are_worth_it():
     a, b = numbers(5, 3, 4), numbers(3, 5, 4, seed=1).transpose(1, 0, 2)
     gives("add", [a, b], a + b, instructions=3)
+    c, d = numbers(2, 3, 4, 5), numbers(5, 4, 3, 2, seed=1).T
+    gives("add", [c, d], c + d, instructions=2 * 3)
     for rows, parts in ((MOST, MOST), (MOST + 1, None)):
         many, turned = np.ones((rows, MOST + 2, 2), F4), np.ones((MOST + 2, rows, 2), F4).transpose(1, 0, 2)
         output = np.zeros((rows, MOST + 2, 2), F4)
