@@ -235,3 +235,53 @@ def test_a_step_is_recorded_under_pythons_profiler_which_goes_on():
     step(*batch)
     assert step.path == "compiled"
     assert any(entry.code is last.__code__ for entry in profiler.getstats())
+
+
+SEEN = []
+
+
+class Noting(nn.Module):
+    """Doubles, and notes each call, which a program makes in its place."""
+
+    def forward(self, x):
+        SEEN.append(None)
+        return x * np.float32(2)
+
+    def backward(self, gradient):
+        return gradient * np.float32(2)
+
+
+class NotingLoss(Huber):
+    def forward(self, z, t):
+        SEEN.append(None)
+        return super().forward(z, t)
+
+    def backward(self):
+        return super().backward()
+
+
+def recorded_function():
+    module = Noting()
+    return minidl.capture(lambda x, t: module(x)), 1
+
+
+def recorded_model():
+    model = nn.Sequential(Noting(), nn.Linear(4, 3, generator=0))
+    return minidl.capture(model, nn.MSELoss(), optim.SGD(model.parameters())), 1
+
+
+def written_model():
+    model = nn.Sequential(nn.Linear(4, 3, generator=0))
+    return minidl.capture(model, NotingLoss(), optim.SGD(model.parameters())), 2  # also as one program
+
+
+@pytest.mark.parametrize("make", [recorded_function, recorded_model, written_model])
+def test_a_profile_runs_a_hundred_times_unless_told_otherwise(make):
+    step, times = make()
+    step(X, T)
+    counts = []
+    for repeats in ({}, {"repeats": 3}, {"repeats": 5}):
+        SEEN.clear()
+        step.profile(X, T, **repeats)
+        counts.append(len(SEEN))
+    assert counts[2] - counts[1] == times * 2 and counts[0] - counts[1] == times * 97

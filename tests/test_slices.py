@@ -158,3 +158,19 @@ def test_a_copy_of_four_axes_has_few_instructions(n, heads):
     recording, = copied._kept.values()
     (_, begin, end, compiled), = recording.listing
     assert compiled and end - begin == n * heads
+
+
+def test_what_no_slice_covers_is_zero_where_other_arrays_lay_before():
+    def step(x):
+        used = F.exp(x * 3.0)  # of the gradient's size, and of no use any more when that begins
+        total = (used * used).sum()
+        y = x * 1.0
+        y.requires_grad_()
+        loss = (y[..., :8] * 2.0).sum() + (y[..., 16:] * 3.0).sum()
+        return minidl.autograd.grad(loss, y)[0], total
+
+    captured, x = minidl.capture(step), np.ones((2, 3, 24), np.float32)
+    for _ in range(6):
+        gradient, _ = captured(x)
+        np.testing.assert_array_equal(gradient.numpy()[0, 0], [2] * 8 + [0] * 8 + [3] * 8)
+    assert len(lines_without_an_instruction(captured, "scatter")) == 2

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 
@@ -25,9 +26,9 @@ class Arena:
     def place(self, size: int) -> int:
         """Reserve ``size`` bytes; their offset."""
         size = max(-(-size // LINE) * LINE, LINE)
-        fitting = [hole for hole in self._holes if hole[1] >= size]
+        fitting = [(room, offset) for offset, room in self._holes if room >= size]
         if fitting:
-            offset, room = min(fitting, key=lambda hole: hole[1])
+            room, offset = min(fitting)
             self._holes.remove((offset, room))
             if room > size:
                 self._holes.append((offset + size, room - size))
@@ -39,9 +40,9 @@ class Arena:
     def free(self, offset: int) -> None:
         """Release the bytes that begin at this offset."""
         begin, end = offset, offset + self._sizes.pop(offset)
-        for hole in [hole for hole in self._holes if hole[0] == end or hole[0] + hole[1] == begin]:
-            self._holes.remove(hole)
-            begin, end = min(begin, hole[0]), max(end, hole[0] + hole[1])
+        for other, room in [(other, room) for other, room in self._holes if other == end or other + room == begin]:
+            self._holes.remove((other, room))
+            begin, end = min(begin, other), max(end, other + room)
         self._holes.append((begin, end - begin))
 
     def allocate(self) -> None:
@@ -76,7 +77,7 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
     The first is the output: its columns have stride one. None where two axes cannot describe all of them.
     """
     if all([array.shape == shape and array.flags.c_contiguous for array in arrays]):  # as one row
-        n = arrays[0].size
+        n = math.prod(shape)
         rows = [strided(array, (1, n), (n * array.itemsize, array.itemsize)) for array in arrays]
         found = [row for row in rows if row is not None]
         return found if len(found) == len(rows) else None
@@ -96,18 +97,12 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
                 mine.append(stride)
     if len(lengths) > 2:
         return None
-    while len(lengths) < 2:
-        lengths.insert(0, 1)
-        for mine in steps:
-            mine.insert(0, 0)
+    height, width = [1] * (2 - len(lengths)) + lengths
     matrices = []
     for array, mine in zip(arrays, steps, strict=True):
         # with one row its stride does not matter, and likewise with one column
-        if lengths[0] == 1:
-            mine[0] = lengths[1] * array.itemsize
-        if lengths[1] == 1:
-            mine[1] = array.itemsize
-        matrix = strided(array, (lengths[0], lengths[1]), (mine[0], mine[1]))
+        down = mine[0] if height != 1 else width * array.itemsize
+        matrix = strided(array, (height, width), (down, mine[-1] if width != 1 else array.itemsize))
         if matrix is None:
             return None
         matrices.append(matrix)
@@ -117,10 +112,6 @@ def as_matrices(shape: tuple[int, ...], arrays: list[np.ndarray]) -> list[np.nda
 
 def rows_of(array: np.ndarray) -> np.ndarray | None:
     """(..., n) as a matrix (rows, n), without a copy; None where its strides do not allow it."""
-    if array.ndim == 2:
-        return strided(array, array.shape, array.strides)
-    if array.ndim == 1:
-        return strided(array, (1, *array.shape), (0, *array.strides))
     if array.ndim == 0:
         return strided(array, (1, 1), (array.itemsize, array.itemsize))
     rows = int(np.prod(array.shape[:-1]))

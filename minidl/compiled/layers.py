@@ -161,11 +161,11 @@ def _activation(builder: Builder, module: Activation, x, width: int):
 def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
     program = builder.program
     if not builder.training:
-        return _unchanged(builder, module, x, width)
+        return x, width, _same
     module.training = module.training  # as an attribute of the instance, which can be guarded
     program.guard(vars(module), ["p", "training"])
     if module.p == 0 or not module.training:
-        return _unchanged(builder, module, x, width)
+        return x, width, _same
     scale, y = builder.rows(width), builder.rows(width)
 
     def draw(rows):
@@ -183,15 +183,20 @@ def _dropout(builder: Builder, module: nn.Dropout, x, width: int):
     return y, width, backward
 
 
-def _unchanged(builder: Builder, module: Module, x, width: int):
-    return x, width, lambda dy, needs_dx: dy
+def _identity(builder: Builder, module: nn.Identity, x, width: int):
+    return x, width, _same
+
+
+def _same(dy, needs_dx):
+    """The backward of what changes nothing."""
+    return dy
 
 
 def _flatten(builder: Builder, module: nn.Flatten, x, width: int):
     builder.program.guard(vars(module), ["start_dim", "end_dim"])
     if (module.start_dim, module.end_dim) != (1, -1):
         raise NotCapturable(f"capture: {module}: expected start_dim=1 and end_dim=-1, which give rows")
-    return _unchanged(builder, module, x, width)
+    return x, width, _same
 
 
 def exactly(thing: object, kind: type[T] | None) -> TypeGuard[T]:
@@ -200,7 +205,7 @@ def exactly(thing: object, kind: type[T] | None) -> TypeGuard[T]:
 
 
 _WRITERS: dict[type[Module], Callable] = {
-    nn.Linear: _linear, nn.Dropout: _dropout, nn.Identity: _unchanged, nn.Flatten: _flatten,
+    nn.Linear: _linear, nn.Dropout: _dropout, nn.Identity: _identity, nn.Flatten: _flatten,
 }
 
 

@@ -118,9 +118,10 @@ def _by_its_kernel(builder, name, operands, settings, output):
     call = WITH_KERNELS[name].kernel_call(settings)
     if call is None or not _all_of(output.dtype, output):
         return False
+    kernel, setting = call
     if "dim" in WITH_KERNELS[name].settings:
-        return _of_rows(builder, call[0], operands, settings, output)
-    return _elementwise(builder, call[0], operands, output, call[1])
+        return _of_rows(builder, kernel, operands, settings, output)
+    return _elementwise(builder, kernel, operands, output, setting)
 
 
 def _count_on(builder, operands, output) -> bool:

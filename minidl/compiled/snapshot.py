@@ -4,7 +4,7 @@ from __future__ import annotations
 import random as python_random
 from collections.abc import Callable
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..kernels.replay import Guards
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from .streams import global_stream
-from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict
+from .watch import FORGOTTEN, _file_of, _is_library, _names, _own_dict, is_assigned
 
 # What an optimizer computes anew from its groups
 DERIVED = frozenset(("_compiler", "_flats", "_followed", "_moves", "_plan", "_seen", "_steps"))
@@ -91,7 +91,7 @@ class Snapshot:
             self._visit(thing.__func__, depth + 1)
         elif isinstance(thing, FunctionType):
             self._function(thing, depth)
-        elif not isinstance(thing, type) and not _is_library(_file_of(type(thing))):
+        elif isinstance(thing, SimpleNamespace) or not (isinstance(thing, type) or _is_library(_file_of(type(thing)))):
             self._entries(_own_dict(thing), frozenset(), depth)
 
     def _items(self, things: list | tuple, depth: int) -> None:
@@ -133,7 +133,7 @@ class Snapshot:
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet assigned
-                self._structure.value(partial(_is_assigned, cell), "a variable")
+                self._structure.value(partial(is_assigned, cell), "a variable")
                 continue
             self._structure.cell(cell, "a variable")
             self._visit(value, depth + 1)
@@ -211,13 +211,6 @@ def _array(array: np.ndarray) -> Callable[[], None]:
     if array.flags.writeable and not array.dtype.hasobject:
         return partial(np.copyto, array, array.copy())
     return lambda: None
-
-
-def _is_assigned(cell) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
 
 
 def _same(these, those) -> bool:

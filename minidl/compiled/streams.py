@@ -10,8 +10,10 @@ import numpy as np
 TWISTER_BYTES = 625 * 4  # of the Mersenne Twister's state: 624 words and a position
 
 
-def told_state(generator: np.random.Generator) -> Any:
-    """The state of a generator."""
+def told_state(generator: np.random.Generator | np.random.RandomState) -> Any:
+    """The state of a generator, of NumPy's older kind, too."""
+    if isinstance(generator, np.random.RandomState):
+        return _comparable(generator.get_state(legacy=False))
     return _comparable(generator.bit_generator.state)
 
 
@@ -35,7 +37,7 @@ class GlobalStream:
     def __call__(self) -> Any:
         bits = np.random.mtrand._rand._bit_generator
         if type(bits) is not np.random.MT19937:
-            return type(bits).__name__, *[np.asarray(part).tobytes() for part in np.random.get_state()]
+            return type(bits).__name__, _comparable(np.random.get_state(legacy=False))
         now = ctypes.string_at(bits.ctypes.state_address, TWISTER_BYTES)
         if now == self.without:
             return now, 0, 0.0
@@ -50,7 +52,7 @@ class GlobalStream:
         if type(told[0]) is bytes and not told[1]:
             words = np.frombuffer(told[0], np.uint32)
             return lambda: generator.set_state(("MT19937", words[:-1], int(words[-1]), 0, 0.0))
-        state = generator.get_state()
+        state = generator.get_state(legacy=False)
         return lambda: generator.set_state(state)
 
 

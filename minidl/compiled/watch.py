@@ -142,10 +142,9 @@ class Watch:
         code = frame.f_code
         own = code.co_filename.startswith(OWN)
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-        if code.co_name in ("__init__", "__new__"):  # what the function makes itself
-            first = None
+        made = code.co_name == "__init__"  # by the function itself: no call finds it
         if own:  # minidl's own: only the settings of its modules matter
-            if isinstance(first, Module):
+            if isinstance(first, Module) and not made:
                 self._visit_object(first, frozenset())
             return True
         self.recorder.own = False
@@ -154,11 +153,14 @@ class Watch:
             for function in gc.get_referrers(code):
                 if isinstance(function, FunctionType) and function.__code__ is code:
                     self._visit_function(function)
-        if isinstance(first, Module) or id(first) in self.seen:
-            names = _code_names(code)
+        names = _code_names(code)
+        if not made and (isinstance(first, Module) or id(first) in self.seen):
             self._visit_object(first, names)
-            if not isinstance(first, (*PLAIN, Tensor, np.ndarray, list, tuple, dict)):
-                self._visit_class(type(first), names, 0)
+        if not isinstance(first, (*PLAIN, Tensor, np.ndarray)):  # a class is read through what was just made of it, too
+            kind = first if isinstance(first, type) else type(first)
+            if self._new("class", id(kind), names):
+                self.seen[id(kind)] = kind
+                self._visit_class(kind, names, 0)
         return True
 
     def _called_in_c(self, frame: FrameType, function) -> None:
@@ -192,12 +194,15 @@ class Watch:
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit_object(value, names)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            text = f"the variable {name!r} of an enclosing function"
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet assigned
+                if self._new("cell", id(cell)):
+                    self.guards.value(functools.partial(is_assigned, cell), text)
                 continue
             if self._new("cell", id(cell)):
-                self.guards.cell(cell, f"the variable {name!r} of an enclosing function")
+                self.guards.cell(cell, text)
             self._visit_object(value, names)
 
     def _visit_code(self, code: CodeType, namespace: dict) -> None:
@@ -248,6 +253,8 @@ class Watch:
         elif isinstance(value, FunctionType):
             if not _is_library(value.__code__.co_filename):
                 self._visit_function(value)
+                for name in (names | _names(value)) & vars(value).keys():
+                    self._visit_name(vars(value), name, names, depth, f"{value.__qualname__}.{name}")
         elif isinstance(value, MethodType):
             self._visit_object(value.__self__, names | _names(value.__func__), depth + 1)
             self._visit_object(value.__func__, names, depth + 1)
@@ -259,7 +266,8 @@ class Watch:
             self._visit_python_module(value, names, depth)
         elif isinstance(value, type):
             self._visit_class(value, names, depth)
-        elif isinstance(value, np.random.Generator):
+            self._visit_class(type(value), names, depth)
+        elif isinstance(value, (np.random.Generator, np.random.RandomState)):
             self._stream(id(value), lambda: told_state(value))
         elif isinstance(value, (BuiltinFunctionType, np.ufunc, ReplayedCall, contextvars.ContextVar)):
             pass
@@ -285,13 +293,16 @@ class Watch:
         else:  # a library's: what the function names of it
             for name in names & own.keys():
                 self._visit_name(own, name, names, depth, f"{text}.{name}")
+            if "get_last_lr" in names and isinstance(own.get("optimizer"), Optimizer):  # whose rates a schedule tells
+                self._visit_object(own["optimizer"], names, depth + 1)
         slots = [name for kind in type(value).__mro__ for name in _slots_of(kind)] if not isinstance(
             value, Module) else ()
         for name in slots:
-            if name not in ("__dict__", "__weakref__") and _has_slot(value, name):
+            if name not in ("__dict__", "__weakref__"):
                 if self._new("slot", id(value), name):
                     self.guards.attribute(value, name, f"{text}.{name}")
-                self._visit_object(getattr(value, name), names, depth + 1)
+                if _has_slot(value, name):
+                    self._visit_object(getattr(value, name), names, depth + 1)
         self._visit_class(type(value), names, depth)
 
     def _visit_module(self, module: Module, names: frozenset, depth: int) -> None:
@@ -315,6 +326,9 @@ class Watch:
         for base in kind.__mro__:
             if base.__module__ != "__main__" and (_is_library(_file_of(base)) or base is object):
                 continue
+            own = _dict_of(base)
+            if own is not None and self._new("size", id(own)):  # also those that are not there yet
+                self.guards.size(own, f"the attributes of the class {base.__name__}")
             for name in names & vars(base).keys():
                 member = vars(base)[name]
                 if name in _slots_of(base):
@@ -332,6 +346,7 @@ class Watch:
             if isinstance(value, collections.OrderedDict):
                 self.guards.value(lambda: list(value), f"the order of {text}")
         for key in list(value):
+            self._visit_object(key, names, depth + 1)
             self._visit_name(value, key, names, depth, f"{text}[{key!r}]")
 
     def _visit_name(self, namespace: dict, name, names: frozenset, depth: int, text: str) -> None:
@@ -366,6 +381,8 @@ class Watch:
     def _visit_optimizer(self, value: Optimizer, names: frozenset) -> None:
         self.guards.name(vars(value), "param_groups", "the groups of an optimizer")
         self.guards.items(value.param_groups, "the groups of an optimizer")
+        if "defaults" in names:
+            self._visit_dict(value.defaults, names, 0, f"{type(value).__name__}'s defaults")
         for group in value.param_groups:
             self.guards.name(group, "params", "the parameters of a group")
             self.guards.items(group["params"], "the parameters of a group")
@@ -484,6 +501,14 @@ def _file_of(kind: type) -> str:
     if module is None:
         return ""
     return getattr(module, "__file__", None) or (OWN if kind.__module__ in sys.builtin_module_names else "")
+
+
+def is_assigned(cell) -> bool:
+    """Whether a variable of an enclosing function has a value."""
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 def _has_slot(value, name: str) -> bool:
