@@ -109,10 +109,10 @@ class _Sequence:
     last, if the steps run backwards), then what else the kernel keeps.
     """
 
-    def __init__(self, name: str, step: Callable, states: int, gates: int, kept: int, columns: int,
+    def __init__(self, name: str, step: Callable, states: int, kept: int, columns: int,
                  settings: tuple[str, ...], biased: bool = False):
         """kept : numbers a unit and step in the work, beside the states. columns : of the backward's output, in H."""
-        self.name, self.states, self.gates, self.kept, self.columns = name, states, gates, kept, columns
+        self.name, self.states, self.kept, self.columns = name, states, kept, columns
         self.settings, arity = settings, 2 + states + biased
         self.forward = Operation(f"{name}_states", self._forward, arity=arity, settings=settings)
         self.backward = Composed(
@@ -199,9 +199,9 @@ def _number(setting) -> float:
     return float(setting == "relu" if isinstance(setting, str) else setting)
 
 
-_rnn = _Sequence("rnn", rnn_step, 1, 1, 0, 1, ("reverse", "nonlinearity"))
-_lstm = _Sequence("lstm", lstm_step, 2, 4, 5, 4, ("reverse",))
-_gru = _Sequence("gru", gru_step, 1, 3, 4, 6, ("reverse",), biased=True)
+_rnn = _Sequence("rnn", rnn_step, 1, 0, 1, ("reverse", "nonlinearity"))
+_lstm = _Sequence("lstm", lstm_step, 2, 5, 4, ("reverse",))
+_gru = _Sequence("gru", gru_step, 1, 4, 6, ("reverse",), biased=True)
 
 
 def rnn(a, h0, weight, *, reverse: bool = False, nonlinearity: str = "tanh"):
