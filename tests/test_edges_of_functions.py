@@ -224,3 +224,20 @@ def test_the_running_sum_of_a_number():
     y = F.cumsum(x, 0)
     y.backward()
     assert y.shape == () and x.grad.tolist() == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"ignore_index": 2}, {"reduction": "sum"}, {"reduction": "none"}])
+def test_a_class_without_weight_may_have_no_probability(more):
+    """Its share of the smoothed labels is zero, and so are its logarithm's part and its gradient."""
+    z = minidl.tensor(np.array([[0.0, 1.0, -np.inf], [2.0, 1.0, -np.inf]]), requires_grad=True)
+    weight, t = np.array([1.0, 3.0, 0.0]), np.array([0, 1])
+    loss = F.cross_entropy(z, t, weight, label_smoothing=0.3, **more)
+    p = np.exp(z.data[:, :2]) / np.exp(z.data[:, :2]).sum(1, keepdims=True)
+    share = weight[:2] * (0.7 * np.eye(2) + 0.1)
+    rows = -(share * np.log(p)).sum(1)
+    expected = {"sum": rows.sum(), "none": rows}.get(more.get("reduction"), rows.sum() / 4)
+    np.testing.assert_allclose(loss.data, expected, rtol=1e-12)
+    loss.sum().backward()
+    slopes = p * share.sum(1, keepdims=True) - share
+    np.testing.assert_allclose(z.grad[:, :2], slopes / (1 if "reduction" in more else 4), rtol=1e-12)
+    assert z.grad[:, 2].tolist() == [0, 0]
