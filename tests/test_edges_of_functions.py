@@ -165,7 +165,7 @@ REFUSED = [  # the call, the exception, its message
     (lambda: F.topk(X, -1), ValueError, "topk: expected k from 0 to 4, got -1"),
     (lambda: F.topk(X, 4, 0), ValueError, "got 4"),
     (lambda: F.topk(X, 1, 2), ValueError, "topk: axis 2"),
-    (lambda: F.sort(X, 2), ValueError, "axis 2 is out of bounds"),
+    (lambda: F.sort(X, 2), ValueError, "sort: axis 2"),
     (lambda: F.index_select(X, 2, np.array([0])), ValueError, "index_select: axis 2"),
     (lambda: F.gather(X, 2, np.array([[0]])), ValueError, "gather: axis 2"),
     (lambda: F.gather(X, 0, np.array([[3]])), IndexError, "gather: expected indices from 0 to 2, got 3"),
