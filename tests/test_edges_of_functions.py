@@ -241,3 +241,23 @@ def test_a_class_without_weight_may_have_no_probability(more):
     slopes = p * share.sum(1, keepdims=True) - share
     np.testing.assert_allclose(z.grad[:, :2], slopes / (1 if "reduction" in more else 4), rtol=1e-12)
     assert z.grad[:, 2].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0, 0.0])])
+def test_no_label_that_counts_has_no_gradient(name, weight):
+    """Also of labels whose weights are zero; with a graph of the gradient, and in a captured step."""
+    z, labels = np.arange(6.0).reshape(2, 3), np.array([2, 2])
+    ignored = -100 if weight is not None else 2
+
+    def step(z, t, weight):
+        z.requires_grad_()
+        loss = getattr(F, name)(z, t, weight, ignore_index=ignored)
+        return loss, *minidl.autograd.grad(loss, z)
+
+    captured, leaf = minidl.capture(step), minidl.tensor(z.copy(), requires_grad=True)
+    whole = getattr(F, name)(leaf, labels, weight, ignore_index=ignored)
+    found = [step(minidl.tensor(z.copy()), labels, weight),
+             (whole, *minidl.autograd.grad(whole, leaf, create_graph=True))]
+    for loss, dz in [*found, *(captured(z.copy(), labels, weight) for _ in range(4))]:
+        assert np.isnan(loss.item()) and dz.tolist() == [[0] * 3] * 2

@@ -46,8 +46,8 @@ def _rows_value(t, weight, who, classes, dtype, ignore_index, label_smoothing):
     weight = np.broadcast_to(np.asarray(weight, dtype), (classes,))
     rows = np.zeros((len(t), classes), dtype)
     rows[counts] = weight * dtype.type(label_smoothing / classes)
-    place = np.flatnonzero(counts), t[counts].astype(np.int64)
-    rows[place] += weight[place[1]] * dtype.type(1 - label_smoothing)
+    labels = t[counts].astype(np.int64)
+    rows[np.flatnonzero(counts), labels] += weight[labels] * dtype.type(1 - label_smoothing)
     return rows
 
 
