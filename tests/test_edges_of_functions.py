@@ -49,7 +49,8 @@ TAKEN = [  # the call, what it gives
     # Padding
     (lambda: F.pad(X, ()), X), (lambda: F.pad(X, (-4, 0)), np.zeros((3, 0))), (lambda: F.pad(X, (-1, -2)), X[:, 1:2]),
     (lambda: F.pad(X, (-1, 1)), np.pad(X[:, 1:], ((0, 0), (0, 1)))), (lambda: F.pad(X, (1, -4)), np.zeros((3, 1))),
-    (lambda: F.pad(X, (0, 0, -1, 0)), X[1:]),
+    (lambda: F.pad(X, (0, 0, -1, 0)), X[1:]), (lambda: F.pad(X[:, :0], (1, 0)), np.zeros((3, 1))),
+    (lambda: F.pad(X[:, :0], (0, 1), value=2.0), np.full((3, 1), 2.0)), (lambda: F.pad(X[:, :0], (0, 0)), X[:, :0]),
     (lambda: F.pad(X, (1, 0), "constant", None), np.pad(X, ((0, 0), (1, 0)))),
     (lambda: F.pad(X, (3, 3), "reflect", 0), np.pad(X, ((0, 0), (3, 3)), "reflect")),
     (lambda: F.pad(X, (4, 4), "circular"), np.pad(X, ((0, 0), (4, 4)), "wrap")),
@@ -71,6 +72,8 @@ TAKEN = [  # the call, what it gives
     (lambda: F.count_nonzero(X, [0, 1]), 11), (lambda: F.count_nonzero(X, (1,)), [3, 4, 4]),
     (lambda: F.bincount(np.array([1, 3, 1]), np.array([0.5, 2.0, 0.25])), [0, 0.75, 0, 2]),
     (lambda: F.bincount(np.array([1]), None, 3), [0, 1, 0]),
+    *[(lambda beta=beta, alpha=alpha: F.addmm(X, np.ones((3, 2)), X[:2], beta=beta, alpha=alpha),
+       beta * X + alpha * np.ones((3, 2)) @ X[:2]) for beta in (-1, 0, 1, 2) for alpha in (-1, 0, 1, 2)],
     # Choices and orders
     (lambda: F.topk(X, 0).indices, np.zeros((3, 0))), (lambda: F.topk(X, 4).indices, [[3, 2, 1, 0]] * 3),
     (lambda: F.topk(X, 2, 0, False).indices, [[0] * 4, [1] * 4]),
