@@ -78,6 +78,42 @@ def test_arguments_and_defaults(names):
         assert str(plain) == SIGNATURES[names], name
 
 
+METHODS = {
+    "add add_ sub sub_": "(other, *, alpha=1)",
+    "all any argmax argmin max mean min sum": "(dim=None, keepdim=False, *, axis=None, keepdims=False)",
+    "allclose": "(other, rtol=1e-05, atol=1e-08, equal_nan=False)",
+    "amax amin prod": "(dim=None, keepdim=False)",
+    "argsort sort": "(dim=-1, descending=False)",
+    "backward": "(gradient=None, retain_graph=None, create_graph=False)",
+    "bernoulli_": "(p=0.5, *, generator=None)",
+    "chunk": "(chunks, dim=0)",
+    "clamp clamp_ clip": "(min=None, max=None)",
+    "cuda": "(device=None)",
+    "flatten": "(start_dim=0, end_dim=-1)",
+    "log_softmax softmax": "(dim=-1)",
+    "new_tensor": "(data, dtype=None)",
+    "norm": "(p='fro', dim=None, keepdim=False)",
+    "normal_": "(mean=0.0, std=1.0, *, generator=None)",
+    "requires_grad_": "(requires_grad=True)",
+    "size squeeze squeeze_": "(dim=None)",
+    "split": "(split_size, dim=0)",
+    "std var": "(dim=None, unbiased=True, keepdim=False, *, correction=None)",
+    "to": "(*args, dtype=None, device=None, non_blocking=False, copy=False)",
+    "topk": "(k, dim=-1, largest=True, sorted=True)",
+    "tril triu": "(diagonal=0)",
+    "type": "(dtype=None)",
+    "uniform_": "(a=0.0, b=1.0, *, generator=None)",
+}
+
+
+@pytest.mark.parametrize("names", METHODS)
+def test_arguments_and_defaults_of_methods(names):
+    for name in names.split():
+        parameters = list(inspect.signature(getattr(minidl.Tensor, name)).parameters.values())[1:]
+        plain = inspect.Signature([p.replace(annotation=inspect.Parameter.empty) for p in parameters])
+        assert str(plain) == METHODS[names], name
+
+
 INPUTS = {1: "abs detach exp log neg sqrt sigmoid tanh absolute clone expm1 log1p bitwise_not ceil floor isfinite "
              "isinf isnan logical_not round sign trunc erf logsigmoid softsign cos sin",
           2: "add div eq ge gt le lt mul ne pow sub bitwise_and bitwise_or bitwise_xor floor_divide "

@@ -187,3 +187,29 @@ def test_shapes_in_place():
 def test_sizes():
     x = minidl.tensor(A[:2])
     assert (x.size(), x.size(0), x.size(-1), x.size(dim=1), x.dim(), x.numel()) == ((2, 3), 2, 3, 3, 2, 6)
+
+
+def test_numbers_in_a_dtype():
+    """Numbers are read in it; what is an array or a Tensor is cast."""
+    assert minidl.tensor([0.1], dtype=np.float64).item() == 0.1 and minidl.tensor(0.1, dtype=np.float64).item() == 0.1
+    assert minidl.tensor([0.1]).item() == np.float32(0.1) and minidl.tensor([2 ** 53 + 1],
+     dtype=np.int64).item() == 2 ** 53 + 1
+    single = minidl.tensor([0.1])
+    assert minidl.tensor(single, dtype=np.float64).item() == np.float32(0.1)
+    assert minidl.tensor(A, dtype=np.float64).data is A and minidl.tensor(minidl.tensor(A), dtype=np.float64).data is A
+    x = minidl.tensor(A, dtype=np.float32, requires_grad=True)
+    assert x.requires_grad and x.is_leaf and x.dtype == np.float32
+    assert not minidl.tensor(A, dtype=np.float32).requires_grad
+
+
+def test_a_cast_in_a_captured_step():
+    @minidl.capture
+    def step(x):
+        y, z = minidl.tensor(x, dtype=np.float64), minidl.tensor(x, dtype=np.float64, requires_grad=True)
+        return y * 3 + minidl.tensor([0.1, 0.2], dtype=np.float64), minidl.autograd.grad((z * z).sum(), z)[0]
+
+    for k in range(5):
+        x = np.array([k + 0.5, k * 0.1], np.float32)
+        y, gradient = step(x)
+        assert y.dtype == gradient.dtype == np.float64 and gradient.tolist() == (2 * x.astype(np.float64)).tolist()
+        assert y.tolist() == (3 * x.astype(np.float64) + [0.1, 0.2]).tolist()
