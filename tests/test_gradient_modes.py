@@ -1,9 +1,11 @@
 """Where operations are recorded: no_grad and its like nested, as decorators, around generators, and after errors."""
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import minidl
+from minidl import functional as F
 from minidl.autograd import active_recorder, recording_into
 from minidl.autograd.tape import Node, constant, recording_on_tape, unseen
 
@@ -173,3 +175,62 @@ def test_nodes_are_numbered_in_the_order_of_time():
     assert (node.read, node.parameters()) == ((), [])
     node.free()
     assert node.inputs is node.function is node.read is None
+
+
+class Reader(Recorder):
+    """Keeps what it is told of Tensors that Python reads, and of random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    def read(self, tensor, how):
+        self.log.append((tensor, how))
+
+    def drawing(self):
+        self.log.append("drawing")
+
+    def call(self, name, function, inputs, outputs, listed=True):
+        self.log.append((name, function, tuple(inputs), tuple(outputs), listed))
+
+
+READS = {
+    "data": lambda x: x.data, "item()": lambda x: x.item(), "tolist()": lambda x: x.tolist(),
+    "numpy()": lambda x: x.numpy(),
+    "bool()": bool, "repr()": repr, "item() ": float, "item()  ": int, "numpy() ": np.asarray,
+    "item()   ": "{:.1f}".format,
+    "allclose()": lambda x: x.allclose(1), "equal()": lambda x: x.equal(x),
+    "masked_select()": lambda x: F.masked_select(
+        np.ones(()), x), "nonzero()": lambda x: F.nonzero(x), "unique()": lambda x: F.unique(x),
+    "one_hot without num_classes": lambda x: F.one_hot(x),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_recorder_is_told_what_is_read_and_how(name):
+    data = {"one_hot without num_classes": 1, "masked_select()": True}.get(name, 1.0)
+    x, reader = minidl.tensor(data), Reader()
+    with recording_into(reader):
+        try:
+            READS[name](x)
+        except AttributeError as error:  # of what it goes on to do, which this recorder does not take
+            assert "operation" in str(error)
+    tensor, how = reader.log[0]
+    assert tensor is x and how == name.strip()
+
+
+def test_a_recorder_is_told_what_is_counted():
+    x, weights, reader = minidl.tensor([1, 1]), minidl.tensor([0.5, 2.0]), Reader()
+    with recording_into(reader):
+        F.bincount(x, weights)
+    assert [how for _, how in reader.log] == ["bincount()"] * 2 and {id(t) for t, _ in reader.log} == {id(x),
+     id(weights)}
+
+
+def test_a_recorder_is_told_what_is_drawn():
+    p, reader = minidl.tensor([0.0, 1.0]), Reader()
+    with recording_into(reader):
+        found = F.bernoulli(p)
+    first, (name, function, inputs, outputs, listed) = reader.log
+    assert first == "drawing" and name == "bernoulli" and inputs == (p,) and listed is False
+    assert len(outputs) == 1 and outputs[0] is found and function(p.data).tolist() == found.tolist() == [0, 1]
