@@ -25,8 +25,8 @@ def first_beyond(weights, share: float) -> int:
 def test_draws_that_are_put_back(number, dtype):
     weights = (2 * ROWS).astype(dtype)
     shares = np.random.default_rng(3).random((3, number))
-    expected = [[first_beyond(row.tolist(), share) for share in line] for row,
-     line in zip(weights, shares, strict=True)]
+    expected = [[first_beyond(row.tolist(), share) for share in line]
+                for row, line in zip(weights, shares, strict=True)]
     for given in (weights, minidl.tensor(weights)):
         found = F.multinomial(given, number, True, generator=3)
         assert isinstance(found, minidl.Tensor) is isinstance(given, minidl.Tensor)

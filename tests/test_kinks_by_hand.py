@@ -112,8 +112,8 @@ def test_ties_share_the_gradient_of_extremes():
 
 def test_products_of_zeros():
     assert gradient(F.prod, [2.0, 0.0, 5.0]) == (0, [0, 10, 0]) and gradient(F.prod, [0.0, 0.0, 5.0]) == (0, [0, 0, 0])
-    assert gradient(lambda x: F.prod(x, 1), [[2.0, 3.0, 4.0, 5.0, 0.0], [1.0, 2.0, 3.0, 4.0, 5.0]],
-     np.array([1.0, 2.0])) == (
+    rows = [[2.0, 3.0, 4.0, 5.0, 0.0], [1.0, 2.0, 3.0, 4.0, 5.0]]
+    assert gradient(lambda x: F.prod(x, 1), rows, np.array([1.0, 2.0])) == (
         [0, 120], [[0, 0, 0, 0, 120], [240, 120, 80, 60, 48]])
     assert gradient(lambda x: F.prod(x, 0, True), [[2.0, 3.0]], np.array([[5.0, 7.0]])) == ([[2, 3]], [[5, 7]])
 
