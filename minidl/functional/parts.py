@@ -154,7 +154,7 @@ def nonzero(x, *, as_tuple: bool = False):
     return _as_given(np.argwhere(values).copy(), x)
 
 
-_count_nonzero = Operation("count_nonzero", lambda x, dim: np.asarray(np.count_nonzero(x, axis=dim)), arity=1)
+_count_nonzero = Operation("count_nonzero", lambda x, dim: np.asarray(np.count_nonzero(x, axis=dim)))
 
 
 def count_nonzero(x, dim=None):

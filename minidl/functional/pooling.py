@@ -115,7 +115,7 @@ def _places_of_largest(x: np.ndarray, settings: dict) -> np.ndarray:
     return found.astype(np.int64)
 
 
-_indices = Operation("max_pool_indices", lambda x, **settings: _places_of_largest(x, settings), arity=1)
+_indices = Operation("max_pool_indices", lambda x, **settings: _places_of_largest(x, settings))
 
 
 def _max_pool(who, axes, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices):

@@ -122,8 +122,8 @@ def _order(x, dim, descending):
     return np.flip(x.shape[dim] - 1 - np.argsort(np.flip(x, dim), axis=dim, kind="stable"), dim).copy()
 
 
-_argsort = Operation("argsort", _order, arity=1)
-_first = Operation("first", lambda x, k, dim: np.take(x, np.arange(k), axis=dim), arity=1)
+_argsort = Operation("argsort", _order)
+_first = Operation("first", lambda x, k, dim: np.take(x, np.arange(k), axis=dim))
 
 
 def argsort(x, dim: int = -1, descending: bool = False):

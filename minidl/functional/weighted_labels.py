@@ -57,8 +57,8 @@ def _weights_value(t, weight, who, classes, dtype, ignore_index):
     return np.where(counts, weight[np.where(counts, t, 0).astype(np.int64)], dtype.type(0))
 
 
-label_rows = Operation("label_rows", _rows_value, arity=2)
-label_weights = Operation("label_weights", _weights_value, arity=2)
+label_rows = Operation("label_rows", _rows_value)
+label_weights = Operation("label_weights", _weights_value)
 
 
 def _over_value(x, weight):
