@@ -53,6 +53,25 @@ def test_values_of_arrays_and_of_tensors():
                 pair(*sides)
 
 
+def test_numbers_of_numpy_among_the_inputs():
+    """They are Python's, in the value, in derivatives of derivatives, and for what is read."""
+    cube = Operation("cube", lambda a, b, c: a * b * c, lambda g, y, a, b, c: None, lambda g, y, a, b, c: g * c * a,
+                     lambda g, y, a, b, c: g * b * a, reads=("", "02", "01"))
+    for number in (np.float64(2.0), np.float32(2.0), np.int64(2)):
+        b, c = leaf(), leaf(X + 1)
+        y = cube(number, b, c)
+        first, = minidl.autograd.grad(y, b, X, create_graph=True)
+        assert y.tolist() == (2 * X * (X + 1)).tolist() and first.tolist() == (2 * X * (X + 1)).tolist()
+        assert minidl.autograd.grad(first.sum(), c)[0].tolist() == (2 * X).tolist()
+        with minidl.no_grad():
+            c.mul_(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            minidl.autograd.grad(cube(number, b, c) + y, b, X)
+        last = Operation("last", lambda a, b: a * b, lambda g, y, a, b: g * b, no_derivative, reads=("1", ""))
+        assert minidl.autograd.grad(last(leaf(), number), [x := leaf()], X, allow_unused=True) == (None,)
+        assert minidl.autograd.grad(last(x, number), x, X)[0].tolist() == (2 * X).tolist()
+
+
 def test_results_that_have_no_gradient():
     whole = Operation("whole", lambda x: x.astype(np.int64), lambda g, y, x: g)
     assert whole(minidl.tensor(X)).dtype == np.int64
