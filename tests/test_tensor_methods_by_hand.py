@@ -207,3 +207,13 @@ def test_in_place_operators_of_leaves_and_others():
     first = plain
     plain *= 2
     assert plain is not first and first.tolist() == A.tolist()
+
+
+@pytest.mark.parametrize("name, expected", [("add", [2.5, 2]), ("sub", [0.5, 2]), ("add_", [2.5, 2]),
+                                            ("sub_", [0.5, 2])])
+def test_truth_values_are_added_as_they_are(name, expected):
+    """Times 1 they would be integers, and the sum in double precision."""
+    for other in (np.array([True, False]), made([True, False])):
+        for more in ({}, {"alpha": 1}):
+            got = getattr(made([1.5, 2.0]), name)(other, **more)
+            assert got.dtype == np.float32 and got.tolist() == expected
