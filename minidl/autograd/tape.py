@@ -65,7 +65,7 @@ class recording_on_tape(ContextDecorator):
         self.on = on
 
     def __enter__(self) -> None:
-        self.before, thread.depth = thread.depth, 0 if self.on else 1
+        self.before, thread.depth = thread.depth, int(not self.on)
 
     def __exit__(self, *exception) -> None:
         thread.depth = self.before
@@ -118,7 +118,7 @@ class set_grad_enabled:
     """``set_grad_enabled(on)``: from now on this thread records operations, or not; in ``with``, within the block."""
 
     def __init__(self, mode: bool):
-        self.before, thread.depth = thread.depth, 0 if mode else 1
+        self.before, thread.depth = thread.depth, int(not mode)
 
     def __enter__(self) -> None:
         pass

@@ -35,22 +35,22 @@ def _expression(g, x, weight, eps: float, axis: int):
 def _backward(name: str, axis: int) -> Composed:
     return Composed(
         f"{name}_backward", lambda g, x, weight=None, *, eps: arrays.normalized_backward(name, g, x, weight, eps),
-        lambda g, x, weight=None, *, eps: _expression(g, x, weight, eps, axis), 3, settings=("eps",))
+        lambda g, x, weight=None, *, eps: _expression(g, x, weight, eps, axis), 3)
 
 
 layer_norm_backward, batch_norm_backward = _backward("layer_norm", -1), _backward("batch_norm", 0)
 _layer_norm = Operation(  # of a matrix (N, C)
     "layer_norm", lambda x, weight=None, bias=None, *, eps: arrays.normalized("layer_norm", x, weight, bias, eps),
     lambda g, found, *_, eps: found[:-2], lambda g, found, *_, eps: found[-2], lambda g, found, *_, eps: found[-1],
-    settings=("eps",), reads=("01", "0", ""),
+    reads=("01", "0", ""),
     common=lambda g, y, x, *rest, eps: layer_norm_backward(g, x, *rest[:1], eps=eps))
 _batch_moments = Operation(  # y, the means and the variances, one below the other
     "batch_norm_forward", lambda x, weight=None, bias=None, *, eps: arrays.normalized(
-        "batch_norm", x, weight, bias, eps), arity=3, settings=("eps",))
+        "batch_norm", x, weight, bias, eps))
 _batch_norm = Operation(  # y of them, for x, weight and bias
     "batch_norm", lambda found, x, weight=None, bias=None, *, eps: found[:-2],
     no_derivative, lambda g, found, *_, eps: found[:-2], lambda g, found, *_, eps: found[-2],
-    lambda g, found, *_, eps: found[-1], settings=("eps",), reads=("", "12", "1", ""), views=True,
+    lambda g, found, *_, eps: found[-1], reads=("", "12", "1", ""), views=True,
     common=lambda g, y, found, x, *rest, eps: batch_norm_backward(g, x, *rest[:1], eps=eps))
 
 

@@ -141,17 +141,20 @@ def _as_given(array: np.ndarray, x):
 
 def masked_select(x, mask):
     """The elements of x where the mask of booleans is true, as a vector."""
+    x = x if x.ndim else reshape(x, 1)
     chosen = np.broadcast_to(_values(mask, "masked_select()"), x.shape)
     return index(x, tuple(np.nonzero(chosen)))
 
 
 def nonzero(x, *, as_tuple: bool = False):
     """The indices of the elements that are not zero, (count, axes); as_tuple: for each axis one Tensor."""
-    found = np.nonzero(_values(x, "nonzero()"))
-    return tuple([_as_given(i, x) for i in found]) if as_tuple else _as_given(np.stack(found, 1), x)
+    values = _values(x, "nonzero()")
+    if as_tuple:
+        return tuple([_as_given(i, x) for i in np.nonzero(np.atleast_1d(values))])
+    return _as_given(np.argwhere(values).copy(), x)
 
 
-_count_nonzero = Operation("count_nonzero", lambda x, dim: np.asarray(np.count_nonzero(x, axis=dim)), arity=1)
+_count_nonzero = Operation("count_nonzero", lambda x, dim: np.asarray(np.count_nonzero(x, axis=dim)))
 
 
 def count_nonzero(x, dim=None):

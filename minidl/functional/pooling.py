@@ -20,12 +20,12 @@ _kernels = {name: arrays.compiled(name) for name in (
     "max_pool", "max_pool_backward", "max_pool_pick", "average_pool", "average_pool_backward")}
 
 
-def _run(name: str, parts, y, x, kernel, stride, before, dilation=None, divisor: int = 1):
+def _run(name: str, parts, y, x, kernel, stride, before, **more):
     """Run a kernel on images; x and y: the shapes of the input and of the output."""
     out = parts[-1]
     if out.size:
         _kernels[name][out.dtype](
-            *map(matrix_of, parts), geometry(x, y, kernel, stride, before, dilation, divisor=divisor))
+            *map(matrix_of, parts), geometry(x, y, kernel, stride, before, **more))
     return out
 
 
@@ -115,7 +115,7 @@ def _places_of_largest(x: np.ndarray, settings: dict) -> np.ndarray:
     return found.astype(np.int64)
 
 
-_indices = Operation("max_pool_indices", lambda x, **settings: _places_of_largest(x, settings), arity=1)
+_indices = Operation("max_pool_indices", lambda x, **settings: _places_of_largest(x, settings))
 
 
 def _max_pool(who, axes, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices):

@@ -29,12 +29,12 @@ from .shapes import cat, index, reshape, stack
 # A step, in operations: (a, states, weight, bias) -> (the new states, what was summed up before the functions)
 
 
-def rnn_step(a, states, weight, bias=None, nonlinearity: str = "tanh"):
+def rnn_step(a, states, weight, bias, nonlinearity: str):
     z = a + linear(states[0], weight, bias)
     return ((tanh if nonlinearity == "tanh" else relu)(z),), (z,)
 
 
-def lstm_step(a, states, weight, bias=None):
+def lstm_step(a, states, weight, bias):
     h, c = states
     z, n = a + linear(h, weight, bias), h.shape[-1]
     i, f, g, o = sigmoid(z[..., :n]), sigmoid(z[..., n:2 * n]), tanh(z[..., 2 * n:3 * n]), sigmoid(z[..., 3 * n:])
@@ -42,7 +42,7 @@ def lstm_step(a, states, weight, bias=None):
     return (o * tanh(c), c), (z,)
 
 
-def gru_step(a, states, weight, bias=None):
+def gru_step(a, states, weight, bias):
     h, = states
     q, m = linear(h, weight, bias), h.shape[-1]
     r, z = sigmoid(a[..., :m] + q[..., :m]), sigmoid(a[..., m:2 * m] + q[..., m:2 * m])
@@ -109,20 +109,16 @@ class _Sequence:
     last, if the steps run backwards), then what else the kernel keeps.
     """
 
-    def __init__(self, name: str, step: Callable, states: int, gates: int, kept: int, columns: int,
-                 settings: tuple[str, ...], biased: bool = False):
+    def __init__(self, name: str, step: Callable, states: int, kept: int, columns: int, biased: bool = False):
         """kept : numbers a unit and step in the work, beside the states. columns : of the backward's output, in H."""
-        self.name, self.states, self.gates, self.kept, self.columns = name, states, gates, kept, columns
-        self.settings, arity = settings, 2 + states + biased
-        self.forward = Operation(f"{name}_states", self._forward, arity=arity, settings=settings)
-        self.backward = Composed(
-            f"{name}_backward", self._backward, _composed_backward(step, states), 2 + arity, settings=settings)
-        self.before = Composed(
-            f"{name}_before", self._before, _composed_before(step, states), 1 + arity, settings=settings, views=True)
+        self.name, self.states, self.kept, self.columns = name, states, kept, columns
+        arity = 2 + states + biased
+        self.forward = Operation(f"{name}_states", self._forward)
+        self.backward = Composed(f"{name}_backward", self._backward, _composed_backward(step, states), 2 + arity)
+        self.before = Composed(f"{name}_before", self._before, _composed_before(step, states), 1 + arity, views=True)
         self.row = Operation(
             name, self._value, self._of_a, *[self._of_state(k) for k in range(states)], self._of_weight,
-            *[self._of_bias] * biased, settings=settings, saves=True, reads=(ALL_INPUTS,) * arity,
-            common=self._common)
+            *[self._of_bias] * biased, saves=True, reads=(ALL_INPUTS,) * arity, common=self._common)
 
     # Values
 
@@ -199,9 +195,9 @@ def _number(setting) -> float:
     return float(setting == "relu" if isinstance(setting, str) else setting)
 
 
-_rnn = _Sequence("rnn", rnn_step, 1, 1, 0, 1, ("reverse", "nonlinearity"))
-_lstm = _Sequence("lstm", lstm_step, 2, 4, 5, 4, ("reverse",))
-_gru = _Sequence("gru", gru_step, 1, 3, 4, 6, ("reverse",), biased=True)
+_rnn = _Sequence("rnn", rnn_step, 1, 0, 1)
+_lstm = _Sequence("lstm", lstm_step, 2, 5, 4)
+_gru = _Sequence("gru", gru_step, 1, 4, 6, biased=True)
 
 
 def rnn(a, h0, weight, *, reverse: bool = False, nonlinearity: str = "tanh"):

@@ -81,8 +81,8 @@ def mean(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
 # Extremes
 
 _is_extreme = Operation(  # 1 where x is the extreme y and 0 elsewhere; if an x is NaN, y is
-    "is_extreme", lambda x, y: ((x == y) | np.isnan(x)).astype(x.dtype), arity=2)
-_count_ones = Operation("count_ones", lambda x: x.dtype.type(np.count_nonzero(x)), arity=1)
+    "is_extreme", lambda x, y: ((x == y) | np.isnan(x)).astype(x.dtype))
+_count_ones = Operation("count_ones", lambda x: x.dtype.type(np.count_nonzero(x)))
 
 
 def _shared(g, y, x):
@@ -144,7 +144,7 @@ def _extreme(name: str, reduce, arg_reduce, of_two):
 # Without a derivative
 
 def _untaped(name: str, reduce, doc: str):
-    operation = Operation(name, reduce, arity=1)
+    operation = Operation(name, reduce)
 
     def call(x, dim=None, keepdim=False, *, axis=None, keepdims=False):
         dim, keepdim = _names(dim, keepdim, axis, keepdims)

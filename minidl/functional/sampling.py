@@ -71,7 +71,7 @@ def _one_hot_value(labels, num_classes):
     return (labels[..., None] == np.arange(num_classes)).astype(np.int64)
 
 
-_one_hot = Operation("one_hot", _one_hot_value, arity=1)
+_one_hot = Operation("one_hot", _one_hot_value)
 
 
 def one_hot(tensor, num_classes: int = -1):

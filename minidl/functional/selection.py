@@ -122,8 +122,8 @@ def _order(x, dim, descending):
     return np.flip(x.shape[dim] - 1 - np.argsort(np.flip(x, dim), axis=dim, kind="stable"), dim).copy()
 
 
-_argsort = Operation("argsort", _order, arity=1)
-_first = Operation("first", lambda x, k, dim: np.take(x, np.arange(k), axis=dim), arity=1)
+_argsort = Operation("argsort", _order)
+_first = Operation("first", lambda x, k, dim: np.take(x, np.arange(k), axis=dim))
 
 
 def argsort(x, dim: int = -1, descending: bool = False):
@@ -133,8 +133,9 @@ def argsort(x, dim: int = -1, descending: bool = False):
 
 def sort(x, dim: int = -1, descending: bool = False):
     """(values, indices) of x sorted along an axis, as argsort has it."""
+    dim = normalize_axis_index(dim, x.ndim, "sort")
     indices = argsort(x, dim, descending)
-    return Sorted(_gather(x, indices, dim=normalize_axis_index(dim, x.ndim, "sort")), indices)
+    return Sorted(_gather(x, indices, dim=dim), indices)
 
 
 def topk(x, k: int, dim: int = -1, largest: bool = True, sorted: bool = True):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import accumulate
 
 import numpy as np
@@ -134,7 +135,7 @@ class _Picking(Operation):
 
     def __init__(self, name: str, value, derivative, first: int, *, views: bool = False):
         super().__init__(name, value, derivative, views=views, arity=math.inf, reads=(ALL[first:-1],))
-        self.constants = range(1, 1 << 30)
+        self.constants = range(1, sys.maxsize)
 
     def derivative(self, i: int):
         return self.derivatives[0] if i == 0 else no_derivative

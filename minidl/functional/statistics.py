@@ -1,7 +1,6 @@
 """Variances, norms, products, running sums and extremes along axes."""
 from __future__ import annotations
 
-import builtins
 import math
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from .elementwise import abs, exp, log, sign, sqrt, where
 from .operation import Operation
 from .reductions import _is_extreme, _names, _spread, mean, sum
-from .shapes import cat, index, reshape
+from .shapes import cat, clone, index, reshape
 
 __all__ = ["amax", "amin", "cumsum", "norm", "prod", "std", "var"]
 
@@ -120,4 +119,5 @@ _cumsum = Operation(
 
 def cumsum(x, dim: int):
     """y[i] = x[0] + ... + x[i] along an axis."""
-    return _cumsum(x, dim=normalize_axis_index(dim, builtins.max(x.ndim, 1), "cumsum"))
+    dim = normalize_axis_index(dim, x.ndim or 1, "cumsum")
+    return _cumsum(x, dim=dim) if x.ndim else clone(x)

@@ -46,8 +46,8 @@ def _rows_value(t, weight, who, classes, dtype, ignore_index, label_smoothing):
     weight = np.broadcast_to(np.asarray(weight, dtype), (classes,))
     rows = np.zeros((len(t), classes), dtype)
     rows[counts] = weight * dtype.type(label_smoothing / classes)
-    place = np.flatnonzero(counts), t[counts].astype(np.int64)
-    rows[place] += weight[place[1]] * dtype.type(1 - label_smoothing)
+    labels = t[counts].astype(np.int64)
+    rows[np.flatnonzero(counts), labels] += weight[labels] * dtype.type(1 - label_smoothing)
     return rows
 
 
@@ -57,8 +57,8 @@ def _weights_value(t, weight, who, classes, dtype, ignore_index):
     return np.where(counts, weight[np.where(counts, t, 0).astype(np.int64)], dtype.type(0))
 
 
-label_rows = Operation("label_rows", _rows_value, arity=2)
-label_weights = Operation("label_weights", _weights_value, arity=2)
+label_rows = Operation("label_rows", _rows_value)
+label_weights = Operation("label_weights", _weights_value)
 
 
 def _over_value(x, weight):
