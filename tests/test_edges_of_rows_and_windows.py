@@ -114,7 +114,8 @@ REFUSED = [  # the call, the exception, how its message begins
     (lambda: F.embedding(INDEX - 1, TABLE), IndexError, "embedding: expected indices from 0 to 3, got -1 to 2"),
     *[(lambda k=k: F.embedding(INDEX, TABLE, k), ValueError, f"embedding: expected padding_idx within 4 rows, got {k}")
       for k in (4, -5, 9)],
-    (offsets(1, 2), ValueError, OFFSETS), (offsets(0, 5), ValueError, OFFSETS), (offsets(0, 3, 2), ValueError, OFFSETS),
+    (offsets(1, 2), ValueError, OFFSETS), (offsets(0, 1, 5), ValueError, OFFSETS),
+    (offsets(0, 5), ValueError, OFFSETS), (offsets(0, 3, 2), ValueError, OFFSETS),
     (offsets(0, 2, dtype=float), ValueError, OFFSETS), (offsets([0, 1]), ValueError, OFFSETS),
     (offsets(0, -1), ValueError, OFFSETS), (offsets(-1, 0), ValueError, OFFSETS), (offsets(0, dtype=bool), ValueError,
                                                                                    OFFSETS),
@@ -237,6 +238,32 @@ def test_a_cast_or_the_tensor_itself():
     assert x.to(np.float32).requires_grad and not x.to(np.int64).requires_grad and not x.to(bool).requires_grad
     x.to(np.float32).backward(np.full(LINE.shape, 3, np.float32))
     assert x.grad.dtype == np.float64 and (x.grad == 3).all()
+
+
+def test_dropout_keeps_what_is_drawn_as_p_itself():
+    drawn = np.random.default_rng(3).random(5)
+    for place, p in enumerate(drawn):
+        y = F.dropout(np.ones(5), float(p), generator=3)
+        np.testing.assert_array_equal(y != 0, drawn >= drawn[place])
+
+
+VIEWS = {"contiguous": lambda x: x.contiguous(), "detach": lambda x: x.detach(), "reshape": lambda x: x.reshape(3, 1),
+         "expand": lambda x: F.expand(x, 2, -1)}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("back", [False, True])
+def test_a_change_of_a_view_is_a_change_of_the_tensor_and_back(name, back):
+    x = minidl.tensor(np.arange(3.0), requires_grad=True) * 2
+    y = VIEWS[name](x).requires_grad_()
+    read, changed = (y, x) if back else (x, y)
+    if not changed.data.flags.writeable:
+        return
+    squares = (read * read).sum()
+    with minidl.no_grad():
+        changed.mul_(3.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        squares.backward()
 
 
 @pytest.mark.parametrize("p", [0.25, 0.9])
