@@ -41,6 +41,23 @@ def test_labels_that_do_not_count(name, tensor, kind):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_mean_is_the_default_of_slopes(name):
+    function, log_p = FUNCTIONS[name]
+    one_hot = np.array([[0.0, 0, 1], [1, 0, 0]])
+    slope = (0 if name == "NLLLoss" else np.exp(log_p)) - one_hot
+    weight = np.array([2.0, 1.0, 0.5])
+    for given, expected in (((), slope / 2), ((weight,), slope * weight[[2, 0], None] / 2.5)):
+        z = minidl.tensor(Z.copy(), requires_grad=True)
+        function(z, np.array([2, 0]), *given).backward()
+        np.testing.assert_allclose(z.grad, expected, rtol=1e-12, atol=1e-15)
+    if name == "CrossEntropyLoss":
+        rows = np.array([[0.25, 0.5, 0.25], [1.0, 0.5, 0.0]])
+        z = minidl.tensor(Z.copy(), requires_grad=True)
+        function(z, rows).backward()
+        np.testing.assert_allclose(z.grad, (np.exp(log_p) * rows.sum(1, keepdims=True) - rows) / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("make", [np.array, minidl.tensor])
 def test_minus_100_does_not_count_by_default(name, make):
     function, log_p = FUNCTIONS[name]

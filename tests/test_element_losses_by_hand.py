@@ -100,6 +100,15 @@ def test_values_and_slopes(name, z, t, weights, settings, formulas, reduction):
     np.testing.assert_allclose(found, second * share / divisor, **near)
 
 
+@pytest.mark.parametrize("name, z, t, weights, settings, formulas", CASES, ids=[
+    f"{case[0]}-{i}" for i, case in enumerate(CASES)])
+def test_slopes_of_the_mean_that_is_the_default(name, z, t, weights, settings, formulas):
+    output, target = (minidl.tensor(x.copy(), requires_grad=True) for x in (z, t))
+    getattr(F, name)(output, target, *weights, **settings).backward()
+    for leaf, slope in ((output, formulas[1]), (target, formulas[2])):
+        np.testing.assert_allclose(leaf.grad, slope / 6, rtol=1e-9, atol=1e-12)
+
+
 def each(name, z, t, **how):
     """The losses and both slopes."""
     output, target = (minidl.tensor(np.array(x, float), requires_grad=True) for x in (z, t))
