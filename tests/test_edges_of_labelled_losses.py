@@ -58,6 +58,29 @@ def test_the_mean_is_the_default_of_slopes(name):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_one_sample_and_places(name, reduction):
+    """(C,) and (N, C, d) are rows (R, C) at other places."""
+    function, log_p = FUNCTIONS[name]
+    z = minidl.tensor(Z[0].copy(), requires_grad=True)
+    loss = function(z, np.array(2), reduction=reduction)
+    loss.backward(np.asarray(3.0))
+    np.testing.assert_allclose(loss.item(), -log_p[0, 2], rtol=1e-12)
+    slope = (0 if name == "NLLLoss" else np.exp(log_p[0])) - np.array([0.0, 0, 1])
+    np.testing.assert_allclose(z.grad, 3 * slope, rtol=1e-12, atol=1e-15)
+    labels = np.array([[2, 0, 1, 1], [0, 1, 2, 0]])
+    z, flat = (minidl.tensor(x.copy(), requires_grad=True) for x in (CUBE, CUBE.swapaxes(1, 2).reshape(8, 3)))
+    loss, expected = function(z, labels, reduction=reduction), function(flat, labels.ravel(), reduction=reduction)
+    np.testing.assert_array_equal(loss.data.ravel(), expected.data.ravel())
+    assert loss.shape == ((2, 4) if reduction == "none" else ())
+    g = np.arange(1.0, 9.0) if reduction == "none" else np.asarray(3.0)
+    loss.backward(g.reshape(loss.shape))
+    expected.backward(g)
+    np.testing.assert_array_equal(z.grad, flat.grad.reshape(2, 4, 3).swapaxes(1, 2))
+    assert z.grad.flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("make", [np.array, minidl.tensor])
 def test_minus_100_does_not_count_by_default(name, make):
     function, log_p = FUNCTIONS[name]

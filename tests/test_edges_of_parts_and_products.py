@@ -50,6 +50,7 @@ TAKEN = [  # the call, what it gives
     (lambda: F.repeat_interleave(Z, 2, -1), np.repeat(Z, 2, -1)), (lambda: F.repeat_interleave(Z, 1), Z.ravel()),
     (lambda: F.repeat_interleave(Z, 3, 0), np.repeat(Z, 3, 0)), (lambda: F.repeat_interleave(V, 0, 0), []),
     (lambda: F.hstack([np.array(1.0), np.array(2.0)]), [1, 2]), (lambda: F.hstack([np.array(1.0), V]), [1, 3, 4]),
+    (lambda: F.hstack([V]), V), (lambda: F.vstack([V]), [V]),
     (lambda: F.hstack((Z, Z)), np.concatenate([Z, Z], 1)), (lambda: F.hstack([V, V]), [3, 4, 3, 4]),
     (lambda: F.vstack([np.array(1.0), np.array(2.0)]), [[1], [2]]), (lambda: F.vstack([V, X[:, :2]]), [V, *X[:, :2]]),
     (lambda: F.vstack([Z, Z]), np.concatenate([Z, Z])),
@@ -151,7 +152,7 @@ REFUSED = [  # the call, the exception, how its message begins
                       (Z[None], Z, "(1, 2, 3, 4)"))],
     *[(lambda q=q, k=k: F.scaled_dot_product_attention(q, k, k), ValueError,
        f"scaled_dot_product_attention: expected query (..., L, E) and key (..., S, E), got {q.shape} and {k.shape}")
-      for q, k in ((V, X), (X, X[0]), (X, X[:, :2]), (V, V))],
+      for q, k in ((V, X), (X[0], X), (X, X[0]), (X, X[:, :2]), (V, V))],
     (lambda: F.scaled_dot_product_attention(X, X, X, np.ones((3, 3), bool), is_causal=True), ValueError,
      "scaled_dot_product_attention: expected attn_mask or is_causal, got both"),
     *[(lambda a=a, b=b, t=t: F.cosine_embedding_loss(a, b, t), ValueError,

@@ -77,6 +77,7 @@ TAKEN = [  # the call, what it gives
      [[[[10, 18], [26, 34]], [[58, 66], [74, 82]]]]),
     (lambda: F.conv2d(IMAGE[0], SQUARE, groups=2, stride=[2, 1]), [[[10, 14, 18]], [[58, 62, 66]]]),
     (lambda: F.conv2d(IMAGE[:, :1], SQUARE[:1], dilation=(2, 1)), [[[[18, 22, 26]]]]),
+    (lambda: F.conv2d(IMAGE[:, :1], SQUARE[:1], stride=[2], padding=[1], dilation=[2]), [[[[5, 12], [5, 12]]]]),
     (lambda: F.conv2d(IMAGE[:, :1], SQUARE[:1], dilation=(1, 3)), [[[[14], [30]]]]),
     (lambda: F.conv2d(IMAGE[:, :1], SQUARE[:1], None, 2, (1, 0)), [[[[1, 5], [26, 34]]]]),
     (lambda: F.conv2d(IMAGE[:, :1], SQUARE[:1], padding="same"), [[[[10, 14, 18, 10], [26, 30, 34, 18],

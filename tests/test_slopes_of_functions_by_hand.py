@@ -185,6 +185,11 @@ def test_rows(dim):
     if dim == -1:
         np.testing.assert_array_equal(F.softmax(x), F.softmax(x, -1))
         np.testing.assert_array_equal(F.log_softmax(x), F.log_softmax(x, -1))
+        for function in (F.softmax, F.log_softmax):
+            leaves = [minidl.tensor(x.copy(), requires_grad=True) for _ in range(2)]
+            for leaf, how in zip(leaves, ({}, {"dim": -1}), strict=True):
+                function(leaf, **how).backward(g)
+            np.testing.assert_array_equal(leaves[0].grad, leaves[1].grad)
 
 
 def test_a_single_number_as_a_row():
