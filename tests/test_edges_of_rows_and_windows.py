@@ -36,6 +36,7 @@ TAKEN = [  # the call, what it gives
     (lambda: F.embedding(INDEX, TABLE), TABLE[INDEX]),
     (lambda: F.embedding(INDEX.astype(np.uint8), TABLE), TABLE[INDEX]),
     (lambda: F.embedding(INDEX[:0], TABLE), TABLE[:0]), (lambda: F.embedding(np.array(3), TABLE), TABLE[3]),
+    (lambda: F.embedding(3, TABLE), TABLE[3]), (lambda: F.embedding(np.int64(3), minidl.tensor(TABLE)), TABLE[3]),
     *[(lambda k=k: F.embedding(INDEX, TABLE, k), TABLE[INDEX]) for k in (None, 0, 3, -1, -4)],
     # Bags
     (lambda: bag([[0, 1], [2, 2]]), [rows(0, 1).mean(0), TABLE[2]]),
@@ -46,6 +47,7 @@ TAKEN = [  # the call, what it gives
     (lambda: bag([[3, 1], [1, 2]], padding_idx=-1), [TABLE[1], rows(1, 2).mean(0)]),
     (lambda: bag(INDEX, np.array([0, 1])), [TABLE[3], rows(0, 0, 2).mean(0)]),
     (lambda: bag(INDEX, np.array([0, 1]), "mean", None, False, 0), [TABLE[3], TABLE[2]]),
+    (lambda: bag(INDEX, [0, 1]), [TABLE[3], rows(0, 0, 2).mean(0)]),
     (lambda: bag(INDEX, np.array([0, 1]), padding_idx=3), [[0, 0, 0], rows(0, 0, 2).mean(0)]),
     (lambda: bag(INDEX, np.array([0, 1]), padding_idx=2), [TABLE[3], TABLE[0]]),
     (lambda: bag(INDEX, np.array([0]), "sum"), [rows(3, 0, 0, 2).sum(0)]),
