@@ -7,6 +7,7 @@ import pytest
 import minidl
 from minidl import functional as F
 from minidl.autograd import grad
+from minidl.functional import elementwise
 
 X = np.array([-3.0, -1.0, -0.5, 0.25, 1.0, 2.0, 25.0])
 G = np.array([1.0, -2.0, 3.0, 0.5, 2.0, -1.0, 4.0])
@@ -159,6 +160,14 @@ def test_powers_keep_their_dtype():
         x.grad = None
         y.sum().backward()
         assert y.dtype == np.float32 and x.grad.dtype == np.float32
+
+
+def test_slopes_of_powers_have_the_dtype_of_the_gradient():
+    g = np.array([1.0, 2.0], np.float32)
+    for b in (3, 0, 2.5, True, np.array([1, 2])):
+        assert elementwise.pow_base_gradient(g, g, b).dtype == np.float32
+    for a in (2, 0, 2.5, np.array([1, 2])):
+        assert elementwise.pow_exponent_gradient(g, g, a, g).dtype == np.float32
 
 
 # Rows
