@@ -146,12 +146,15 @@ def test_second_derivatives_of_powers_at_zero(b, second):
 
 def test_mixed_derivatives_of_powers_of_zero():
     """Of a^b log a for a, and of its slope: where a is 0 what vanishes counts as 0."""
-    a, b = (minidl.tensor(np.array(x), requires_grad=True) for x in ([0.0, 0.0, 1.0], [2.0, 3.0, 2.0]))
+    a, b = (minidl.tensor(np.array(x), requires_grad=True) for x in ([0.0, 0.0, 1.0, 0.0], [2.0, 3.0, 2.0, 0.0]))
     _, db = grad((a ** b).sum(), [a, b], create_graph=True)
     dba, dbb = grad(db.sum(), [a, b])
-    np.testing.assert_allclose(db.data, [0, 0, 0])
-    np.testing.assert_allclose(dba.data, [0, 0, 1])
-    np.testing.assert_allclose(dbb.data, [0, 0, 0])
+    np.testing.assert_allclose(db.data, [0, 0, 0, 0])
+    np.testing.assert_allclose(dba.data, [0, 0, 1, 0])
+    np.testing.assert_allclose(dbb.data, [0, 0, 0, 0])
+    a, b = (minidl.tensor(np.array(x), requires_grad=True) for x in ([0.0, 0.0], [1.5, 2.0]))
+    da, = grad((a ** b).sum(), a, create_graph=True)
+    np.testing.assert_allclose(grad(da.sum(), b)[0].data, [0, 0])
 
 
 def test_powers_keep_their_dtype():
