@@ -32,7 +32,7 @@ class Applied(Node):
     def gradients(self, g: np.ndarray, needs_grad: Sequence[bool] | None) -> list:
         operation, _, values, settings, saved, _ = self.applied
         if saved is None and operation.saves:
-            saved = operation.value(*values, **settings)[1]
+            _, saved = operation.value(*values, **settings)
         if operation.adds and needs_grad is None:
             needs_grad = self._add_to_parameters(g, saved, values)
         derivative = operation.derivative
@@ -55,7 +55,7 @@ class Applied(Node):
         if operation.saves:
             y = saved
             if y is None:
-                y = operation.value(*sources, **settings)[1]
+                _, y = operation.value(*sources, **settings)
         if operation.adds and add and needs_grad is None:
             needs_grad = self._add_to_parameters(g, y, sources)
         derivative = operation.derivative

@@ -64,8 +64,7 @@ def _base_gradient(g, a, b):
 def _exponent_gradient(g, y, a, b):
     # The limit at a = 0 is 0 unless b is below zero.
     a = np.asarray(a, g.dtype)
-    vanishing = (a == 0) & (b >= 0)
-    return g * np.where(vanishing, 0, y) * np.log(np.where(vanishing, 1, a))
+    return g * y * np.log(np.where((a == 0) & (b >= 0), 1, a))
 
 
 def _one_less(b):

@@ -23,13 +23,11 @@ total = Operation(
     "total", arrays.total, lambda g, y, x: expand_as(to(g, x.dtype), x), reads=("",))
 gather_labels_total = Operation(  # Σ_n z[n, t_n]
     "gather_labels_total", arrays.gather_labels_total,
-    lambda g, y, z, t: minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * -to(g, z.dtype), no_derivative,
-    reads=("1", ""))
+    lambda g, y, z, t: minus_one_hot_like(z, t) * -to(g, z.dtype), no_derivative, reads=("1", ""))
 minus_one_hot = Operation("minus_one_hot", lambda t, classes, dtype: _minus_one_hot(t, classes, dtype), arity=1)
 gather_labels = Operation(  # z[n, t_n]
-    "gather_labels", lambda z, t: np.take_along_axis(z, t[:, None], axis=1)[:, 0],
-    lambda g, y, z, t: minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * -unsqueeze(g, 1), no_derivative,
-    reads=("1", ""))
+    "gather_labels", lambda z, t: z[np.arange(len(t)), t],
+    lambda g, y, z, t: minus_one_hot_like(z, t) * -unsqueeze(g, 1), no_derivative, reads=("1", ""))
 row_total = Operation(  # Σ_c t[n, c], in the order of c: (N, C) -> (N, 1)
     "row_total", lambda t: arrays.matmul(t, np.ones((t.shape[1], 1), t.dtype)),
     lambda g, y, t: expand_as(g, t), reads=("",))
@@ -41,15 +39,22 @@ label_gradient = Operation(  # factor (e^log_p - onehot(t))
     reads=("02", "", "01"))
 
 
+def minus_one_hot_like(z, t):
+    """-1 at the label of each row of z (N, C), 0 elsewhere."""
+    _, classes = z.shape
+    return minus_one_hot(t, classes=classes, dtype=z.dtype)
+
+
 def _minus_one_hot(t, classes: int, dtype):
     found = np.zeros((len(t), classes), dtype)
     arrays.add_at_labels(found, t, -1)
     return found
 
 
+COUNTS = {"rows": len, "elements": lambda z: z.size}
 over = Operation(  # x over the number of "rows", or "elements", of z
-    "over", lambda x, z, by: x / (len(z) if by == "rows" else z.size), lambda g, y, x, z, by: over(g, z, by=by),
-    no_derivative, reads=("", ""))
+    "over", lambda x, z, by: x / COUNTS[by](z), lambda g, y, x, z, by: over(g, z, by=by), no_derivative,
+    reads=("", ""))
 
 
 def divided(x, z, reduction: str, mean: str):

@@ -35,13 +35,14 @@ from .loss_sums import (
     gather_labels_total,
     gradient_factor,
     label_gradient,
-    minus_one_hot,
+    minus_one_hot_like,
     reduced,
     row_total,
     total,
 )
 from .operation import Operation
-from .shapes import permute, reshape
+from .parts import movedim
+from .shapes import reshape
 from .weighted_labels import Weighted, ignores, ignoring, loss_of_labels, loss_of_probabilities, share_of_rows
 
 __all__ = ["cross_entropy", "huber_loss", "mse_loss", "nll_loss"]
@@ -93,13 +94,7 @@ def label_shape(z: np.ndarray) -> tuple[int, ...]:
 def _as_rows(z: np.ndarray) -> np.ndarray:
     """(C,) or (N, C, d1, ...) as (R, C)."""
     classes = min(1, z.ndim - 1)
-    return reshape(_moved(z, classes, z.ndim - 1), (-1, z.shape[classes]))
-
-
-def _moved(z, source: int, target: int):
-    """z with one axis at another place, the others in their order."""
-    dims = [i for i in range(z.ndim) if i != source]
-    return permute(z, (*dims[:target], source, *dims[target:]))
+    return reshape(movedim(z, classes, -1), (-1, z.shape[classes]))
 
 
 def _folded(name: str, z: np.ndarray, t, probabilities: bool) -> _Folded:
@@ -127,7 +122,7 @@ def _gradient_of_folded(gradient: Callable, g, folded: _Folded, z: np.ndarray, r
     dz = gradient(g, saved, rows, target, reduction=reduction)
     if z.ndim == 1:
         return reshape(dz, z.shape)
-    return contiguous(_moved(reshape(dz, (*label_shape(z), z.shape[1])), z.ndim - 1, 1))
+    return contiguous(movedim(reshape(dz, (*label_shape(z), z.shape[1])), -1, 1))
 
 
 def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
@@ -142,10 +137,10 @@ def check_labels(name: str, z: np.ndarray, t: np.ndarray) -> None:
 
 def _check_range(name: str, z: np.ndarray, t: np.ndarray) -> None:
     """Raise ValueError unless t (N,) holds classes of z (N, C). In t's dtype: as int64, large ones are negative."""
-    t = as_array(t)
-    outside = t[(t < 0) | (t >= z.shape[1])]
+    t, (_, classes) = as_array(t), z.shape
+    outside = t[(t < 0) | (t >= classes)]
     if outside.size:
-        raise ValueError(f"{name}: expected labels from 0 to {z.shape[1] - 1}, got {outside[0]}")
+        raise ValueError(f"{name}: expected labels from 0 to {classes - 1}, got {outside[0]}")
 
 
 def _nll_value(z, t, weight=None, reduction="mean", ignore_index=-100):
@@ -170,12 +165,12 @@ def _nll_value(z, t, weight=None, reduction="mean", ignore_index=-100):
     return reduced("NLLLoss", z, reduction, "rows", -total), None
 
 
-def _nll_gradient(g, saved, z, t, weight=None, reduction="mean", ignore_index=-100):
+def _nll_gradient(g, saved, z, t, weight=None, reduction="mean", **_):
     if type(saved) is _Folded:
         return _gradient_of_folded(_nll_gradient, g, saved, z, reduction)
     if type(saved) is Weighted:
         return -saved.rows * share_of_rows(g, saved, z, reduction)
-    return minus_one_hot(t, classes=z.shape[1], dtype=z.dtype) * gradient_factor(g, z, reduction, "rows")
+    return minus_one_hot_like(z, t) * gradient_factor(g, z, reduction, "rows")
 
 
 def _cross_entropy_value(z, t, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0):
@@ -244,7 +239,7 @@ def _cross_entropy_of_others(z, t, reduction: str, **how):
     return _value_of_folded(_cross_entropy_value, folded, label_shape(z), reduction, **how)
 
 
-def _cross_entropy_gradient(g, log_p, z, t, weight=None, reduction="mean", ignore_index=-100, label_smoothing=0.0):
+def _cross_entropy_gradient(g, log_p, z, t, weight=None, reduction="mean", **_):
     if type(log_p) is np.ndarray and reduction != "none":
         return label_gradient.value(log_p, t, divided(g, z, reduction, "rows"))
     if type(log_p) is _Folded:
@@ -254,7 +249,7 @@ def _cross_entropy_gradient(g, log_p, z, t, weight=None, reduction="mean", ignor
         return dz * share_of_rows(g, log_p, z, reduction)
     if reduction != "none":
         return label_gradient(log_p, t, divided(g, z, reduction, "rows"))
-    dz = exp(log_p) + minus_one_hot(t, classes=z.shape[1], dtype=z.dtype)
+    dz = exp(log_p) + minus_one_hot_like(z, t)
     return dz * gradient_factor(g, z, reduction, "rows")
 
 
