@@ -204,8 +204,9 @@ def test_the_seeds_of_the_folds():
 def test_two_inputs_and_rows_of_ones_own():
     pairs = [([0, 1, 2, 3], [4, 5]), (np.arange(3), (3,))]
     seen = []
-    minidl.cross_val_score(Two, nn.MSELoss(), lambda parameters: optim.SGD(parameters, lr=0), (X, Y, X[:, :2]), cv=pairs,
-                           scoring=lambda output, target: seen.append((output, target)) or 0, seed=0, progress=False)
+    minidl.cross_val_score(Two, nn.MSELoss(), lambda parameters: optim.SGD(parameters, lr=0), (X, Y, X[:, :2]),
+                           cv=pairs, scoring=lambda output, target: seen.append((output, target)) or 0,
+                           seed=0, progress=False)
     for (output, target), (_, rows) in zip(seen, pairs, strict=True):
         np.testing.assert_allclose(output, of_two(Two(), X[list(rows)], Y[list(rows)]), rtol=1e-5)
         np.testing.assert_array_equal(target, X[list(rows), :2])
