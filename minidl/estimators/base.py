@@ -69,7 +69,7 @@ class Perceptron(BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "module_") or (not self.warm_start and not incremental)
-        outputs = getattr(self, "n_outputs_", None)
+        outputs: Any = getattr(self, "n_outputs_", None)
         X, target, given = self._encoded(X, y, incremental, first)
         if not first and self.n_outputs_ != outputs:
             came, self.n_outputs_ = self.n_outputs_, outputs
