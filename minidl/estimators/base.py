@@ -36,6 +36,7 @@ class Perceptron(BaseEstimator):
     best_validation_score_: float | None
     best_loss_: float | None
     _kept: Any = None  # the step of the last partial_fit
+    _stratifies = False  # whether held-out samples have each class as often as all have
 
     # Each subclass says what its data are.
 
@@ -68,7 +69,7 @@ class Perceptron(BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "module_") or (not self.warm_start and not incremental)
-        outputs = getattr(self, "n_outputs_", 0)
+        outputs: Any = getattr(self, "n_outputs_", None)
         X, target, given = self._encoded(X, y, incremental, first)
         if not first and self.n_outputs_ != outputs:
             came, self.n_outputs_ = self.n_outputs_, outputs
@@ -98,7 +99,7 @@ class Perceptron(BaseEstimator):
 
     def _begin(self, X, sizes: list[int]) -> None:
         """A new network, and nothing learned."""
-        features = X.shape[1]
+        features = self.n_features_in_
         if self.module is None:
             count = len(sizes)
             activations = for_each_layer("activation", self.activation, count)
@@ -125,7 +126,7 @@ class Perceptron(BaseEstimator):
             self._rates.follow(self)
             self._scheduler = make_scheduler(self, self._rates.optimizer)
         if not hasattr(self, "loss_curve_"):
-            self.loss_curve_, self._no_improvement_count = [], 0
+            self.loss_curve_ = []
             self.best_loss_ = None if self.early_stopping else math.inf
             self.validation_scores_ = [] if self.early_stopping else None
             self.best_validation_score_ = -math.inf if self.early_stopping else None
@@ -136,16 +137,13 @@ class Perceptron(BaseEstimator):
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples]:
         """Samples to train on, and held-out ones."""
-        stratify = samples.target if self._stratifies() else None
+        stratify = samples.target if self._stratifies else None
         train, held_out = train_test_split(np.arange(len(samples.target)), random_state=self._random_state,
                                            test_size=self.validation_fraction, stratify=stratify)
         if len(held_out) < 2:
             raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your "
                              "dataset.")
         return samples.of(train), samples.of(held_out)
-
-    def _stratifies(self) -> bool:
-        return False
 
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":
@@ -156,11 +154,10 @@ class Perceptron(BaseEstimator):
         """The network's raw outputs (N, n_outputs)."""
         check_is_fitted(self)
         if check:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            X = validate_data(self, X, accept_sparse="csr", reset=False)
         with threads(self.n_threads):
             if not hasattr(X, "toarray"):
                 return self.module_.predict(X)
-            X = X.tocsr()
             return np.concatenate([self.module_.predict(X[i:i + BLOCK].toarray())
                                    for i in range(0, X.shape[0], BLOCK)])
 

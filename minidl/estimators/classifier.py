@@ -74,7 +74,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self.module = module
 
     def _encoded(self, X, y, incremental, reset):
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+        X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True,
                              dtype=(np.float64, np.float32), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -89,7 +89,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if self.warm_start and set(found) != set(self.classes_):
             raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to "
                              f"fit. Previously got {self.classes_}, `y` has {found}")
-        if len(np.setdiff1d(found, self.classes_, assume_unique=True)):
+        if len(np.setdiff1d(found, self.classes_)):
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has "
                              f"{found}.")
 
@@ -102,9 +102,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self.out_activation_ = "logistic" if one_column else "softmax"
         if one_column or not (of_labels or isinstance(self._loss, str)):
             rows = self._label_binarizer.transform(y)
-            self.n_outputs_ = rows.shape[1]
+            _, self.n_outputs_ = rows.shape
+            self._stratifies = self.n_outputs_ == 1
             return np.ascontiguousarray(rows, dtype=dtype)
-        self.n_outputs_ = max(2, len(self.classes_))
+        self.n_outputs_, self._stratifies = max(2, len(self.classes_)), False
         return np.searchsorted(self.classes_, y).astype(np.int64)
 
     def _weights(self, X, y, sample_weight):
@@ -113,9 +114,6 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return weight
         of_class = compute_sample_weight(self.class_weight, y).astype(X.dtype)
         return of_class if weight is None else weight * of_class
-
-    def _stratifies(self) -> bool:
-        return self.n_outputs_ == 1
 
     @available_if(lambda self: self._check_solver())
     def partial_fit(self, X, y, sample_weight=None, classes=None):
@@ -132,8 +130,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         """The raw outputs: shape (n_samples, n_classes); (n_samples,) for two classes, above 0 for the second."""
         raw = self._outputs(X)
         if self.out_activation_ == "softmax" and len(self.classes_) == 2:
-            return raw[:, 1] - raw[:, 0]
-        return raw.ravel() if raw.shape[1] == 1 else raw
+            first, second = raw.T
+            return second - first
+        return raw.ravel() if self.n_outputs_ == 1 else raw
 
     def predict(self, X) -> np.ndarray:
         """The classes: shape (n_samples,), or for several labels (n_samples, n_classes) of 0 and 1."""
@@ -142,9 +141,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _decoded(self, raw: np.ndarray) -> np.ndarray:
         if self.out_activation_ == "softmax":
             return self.classes_[np.minimum(raw.argmax(axis=1), len(self.classes_) - 1)]
-        if len(self.classes_) == 2 and raw.shape[1] == 1:  # the binarizer's answer, without the 20 µs of its checks
-            return self.classes_[(raw[:, 0] > 0).astype(np.intp)]
-        return self._label_binarizer.inverse_transform(raw.ravel() if raw.shape[1] == 1 else raw, threshold=0.0)
+        if len(self.classes_) == 2 and self.n_outputs_ == 1:  # the binarizer's answer, without the 20 µs of its checks
+            return self.classes_[(raw.ravel() > 0).astype(np.intp)]
+        return self._label_binarizer.inverse_transform(raw, threshold=0.0)
 
     def predict_proba(self, X) -> np.ndarray:
         """Probabilities of the classes, in the order of ``classes_``; of each label, if a sample may have several."""
@@ -152,7 +151,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if self.out_activation_ == "softmax":
             return F.softmax(raw)
         p = F.sigmoid(raw)
-        return np.hstack([1 - p, p]) if p.shape[1] == 1 else p
+        return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
 
     def predict_log_proba(self, X) -> np.ndarray:
         """Their logarithms."""

@@ -78,12 +78,12 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self.module = module
 
     def _encoded(self, X, y, incremental, reset):
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
+        X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=True,
                              dtype=(np.float64, np.float32), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         target = np.ascontiguousarray(y.reshape(len(y), -1), dtype=X.dtype)
-        self.n_outputs_ = target.shape[1]
+        _, self.n_outputs_ = target.shape
         self._loss = loss_of(self.loss, tuple(FUNCTIONS))
         poisson = isinstance(self._loss, str) and self._loss == "poisson"
         self.out_activation_ = "exp" if poisson else "identity"
@@ -102,7 +102,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     def _predicted(self, raw: np.ndarray) -> np.ndarray:
         values = np.exp(raw) if self.out_activation_ == "exp" else raw
-        return values.ravel() if values.shape[1] == 1 else values
+        return values.ravel() if self.n_outputs_ == 1 else values
 
     def _score(self, X, y, sample_weight):
         predicted = self._predicted(self._outputs(X, check=False))

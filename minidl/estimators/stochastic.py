@@ -75,12 +75,11 @@ class Run:
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise ValueError(f"callbacks: expected minidl's Callbacks, got {callback!r}")
-        wanted = [callback.monitor for callback in self.callbacks]
-        wanted.append(None if self.scheduler is None else self.scheduler.metric)
-        for column in wanted:
+        metric = None if self.scheduler is None else self.scheduler.metric
+        for column in [*[callback.monitor for callback in self.callbacks], metric]:
             if column is not None and column.startswith("validation") and self.held_out is None:
                 raise ValueError(f"{column} is measured with early_stopping=True alone")
-        self.measured = bool(self.callbacks) or wanted[-1] is not None
+        self.measured = bool(self.callbacks) or metric is not None
 
     def train(self) -> None:
         """All epochs; the estimator's attributes tell what came of them."""
@@ -94,12 +93,12 @@ class Run:
             while not (self._epoch(interrupt) or self.incremental or interrupt.requested):
                 if estimator.n_iter_ == estimator.max_iter:
                     warnings.warn(f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
-                                  "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=4)
+                                  "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5)
                     break
             for callback in self.callbacks:
                 callback.on_train_end()
         if interrupt.requested:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         if self.best is not None:
             self.model.load_state_dict(self.best)
         self.model.eval()
@@ -142,7 +141,7 @@ class Run:
             loss, _ = step(rows)
             if not math.isfinite(loss):
                 raise ValueError(f"{NOT_FINITE} (The loss became {loss} in epoch {self.estimator.n_iter_ + 1}.)")
-            total += (loss * reported + (penalty / mass if penalty else 0.0)) * count
+            total += (loss * reported + (penalty / mass if mass else 0.0)) * count
             if each_iteration:
                 self.scheduler.step()
             if interrupt.requested or self._late():
@@ -221,5 +220,5 @@ def _batch_size(given, count: int) -> int:
         return min(200, count)
     if given > count:
         warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                      stacklevel=5)
+                      stacklevel=6)
     return min(given, count)

@@ -46,7 +46,7 @@ def cross_val_score(model: Module | Callable[[], Module], criterion, optimizer: 
     if not isinstance(data, (tuple, list)) or len(data) < 2:
         raise TypeError(f"cross_val_score: expected data as (X, y), got {type(data).__name__}")
     arrays = [np.asarray(array) for array in data]
-    if len({len(array) if array.ndim else -1 for array in arrays}) > 1:
+    if len({array.shape[:1] for array in arrays}) > 1:
         raise ValueError("cross_val_score: expected arrays of one length, got "
                          f"shapes {', '.join(str(array.shape) for array in arrays)}")
     generator = random.generator(seed)

@@ -54,7 +54,7 @@ class Ensemble:
         """(N,): the class that most networks answer; of those with equally many votes the most probable one."""
         outputs = self._of_classes(X)
         votes = (outputs.argmax(axis=2)[:, :, None] == np.arange(outputs.shape[2])).sum(axis=0)
-        return (votes + 0.5 * softmax(outputs, 2).mean(axis=0)).argmax(axis=1)
+        return (votes + softmax(outputs, 2).mean(axis=0)).argmax(axis=1)  # a probability is less than a vote
 
     def _of_classes(self, X) -> np.ndarray:
         outputs = self.outputs(X)

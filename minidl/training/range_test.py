@@ -33,8 +33,9 @@ class LRFind:
         Steps after that of the least smoothed loss do not count. The slope at a step is that of the line through it
         and its neighbours, a fifth of all steps, by least squares: unlike the smoothed loss it does not lag behind.
         """
-        reach = max(2, len(self.lr) // 10)
-        end = int(np.argmin(self.smoothed)) + 1 if self.lr else 0
+        if not self.lr:
+            return None
+        reach, end = max(2, len(self.lr) // 10), int(np.argmin(self.smoothed)) + 1
         x, loss = np.log(self.lr), np.array(self.loss)
         slopes = {i: float(np.polyfit(x[i - reach:i + reach + 1], loss[i - reach:i + reach + 1], 1)[0])
                   for i in range(reach, min(end, len(x) - reach))}
