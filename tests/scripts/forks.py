@@ -21,10 +21,6 @@ MEMORY = 16 << 30  # bytes of address space for a test process: a wrong size sha
 FORKS = """
 import json, os, sys
 import numpy.testing, pytest
-try:
-    import hypothesis.extra.numpy
-except ImportError:
-    pass
 
 class Select:
     def __init__(self, only):
