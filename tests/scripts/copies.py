@@ -16,8 +16,7 @@ from pathlib import Path
 from forks import Forks, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:benchmark",
-           "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")  # forks.py loads hypothesis
+OPTIONS = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:benchmark")
 
 
 class Copy:
