@@ -48,7 +48,7 @@ hardsigmoid = composed(
 hardswish = composed("hardswish", lambda x: x * _within(x + 3, 0.0, 6.0) / 6, _hardswish_gradient, inplace=True)
 _threshold = composed(
     "threshold", lambda x, threshold, value: where(x <= threshold, value, x),
-    lambda g, x, threshold, value: threshold_backward(g, x, threshold=threshold), threshold=None, value=None)
+    lambda g, x, threshold, value: threshold_backward(g, x, threshold=threshold), threshold=0.0, value=0.0)
 
 
 def threshold(x, threshold: float, value: float, inplace: bool = False):
