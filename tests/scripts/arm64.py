@@ -28,7 +28,9 @@ SOURCE = TESTS.parent
 RELEASE, MAJOR, MINOR = "bookworm", 3, 11  # Debian 12 and its Python
 PYTHON = f"python{MAJOR}.{MINOR}"
 PACKAGES = [f"lib{PYTHON}-dev", f"{PYTHON}-minimal", "libstdc++6"]
-TOOLS = {"qemu-aarch64-static": "qemu-user-static", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu"}
+# The compiler only recommends its C library's headers, without which it compiles nothing.
+TOOLS = {"qemu-aarch64-static": "qemu-user-static", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+         "/usr/aarch64-linux-gnu/include/stdlib.h": "libc6-dev-arm64-cross"}
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 APT = """
 Dir::State "{folder}/state";
@@ -69,7 +71,7 @@ def fetch(command: list, **environment: str) -> None:
 
 def install_tools() -> None:
     """qemu and the cross compiler, by apt-get where they are missing."""
-    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    missing = [package for tool, package in TOOLS.items() if not (shutil.which(tool) or Path(tool).is_file())]
     if not missing:
         return
     if not shutil.which("apt-get") or os.geteuid() != 0:
