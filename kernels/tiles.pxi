@@ -14,6 +14,7 @@ cdef extern from * nogil:
     #define PANEL_K 256                  /* terms of a sum before its tiles are written back to C */
     #define PANEL_N (2 * LANES)          /* columns of a panel of B: two vectors */
     #define A_ELEMENTS (1 << 17)         /* of the rows of A that pass over a panel before the next k */
+    #define SOON 24                      /* rows in advance: what the third cache takes, at six rows of A */
     #define FINISHED (1 << 12)           /* of C, that are finished in the first-level cache where B is one panel */
     #define FAR (4096 / (Py_ssize_t)sizeof(real)) /* a stride at which rows share cache sets */
     #define LARGE (1 << 19)              /* elements of B from which a panel is fetched before it is packed */
@@ -21,7 +22,7 @@ cdef extern from * nogil:
     static const real ZEROS[8 * 16] = {0};
     static OF_A_THREAD real B_PANEL[PANEL_K * 2 * 16], A_BLOCK[A_ELEMENTS];
     """
-    const int PANEL_K, PANEL_N, A_ELEMENTS, FINISHED, LARGE
+    const int PANEL_K, PANEL_N, A_ELEMENTS, SOON, FINISHED, LARGE
     const Py_ssize_t FAR, PACKED
     const real ZEROS[]
     real B_PANEL[]
@@ -41,14 +42,18 @@ cdef inline void any_tile(
     """rows x (cols vectors) of C over depth terms; of the last vector only tail lanes if partial.
 
     rows, cols, partial and ahead are constants at every call: the loops over them unroll. ahead: FETCHED, the panel
-    of B that is ``behind`` elements behind this one is fetched; KEPT, and this one is packed on the way, into ``kept``.
+    of B that is ``behind`` elements behind this one is fetched, or, where its rows do not share cache sets, this one
+    some rows in advance and the first of that; KEPT, and this one is packed on the way, into ``kept``.
     """
     cdef vec acc[16][2]
     cdef vec row[2]
     cdef vec factor
     cdef const real* third[6]  # every third row of A: the next two are addressed from it
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, soon = 0  # rows of this panel that are fetched here
+    cdef const real* fetched = b + behind
     cdef int i, j
+    if ahead != NOTHING_AHEAD and TILE_ROWS == 6 and depth > SOON and bs0 % (FAR // 4) != 0:
+        soon, fetched = depth - SOON, b + SOON * bs0
     for i in range((rows + 2) // 3):
         third[i] = a + 3 * i * as0
     for i in range(rows):
@@ -64,8 +69,8 @@ cdef inline void any_tile(
             row[j] = load_part(b + j * LANES, tail) if partial and j == cols - 1 else load(b + j * LANES)
             if ahead == KEPT:
                 store(kept + j * LANES, row[j])
-            if ahead != NOTHING_AHEAD:  # by its last element: the line of its first is that of the panel before
-                fetch(b + behind + (j + 1) * LANES - 1)
+            if ahead != NOTHING_AHEAD and (j == cols - 1 or (j + 1) * LANES % LINE_ELEMENTS == 0):
+                fetch(fetched + (j + 1) * LANES - 1)  # by its last element: the line of its first is that before it
         if ahead == KEPT:
             kept += cols * LANES
         for i in range(rows):
@@ -75,6 +80,10 @@ cdef inline void any_tile(
         for i in range((rows + 2) // 3):
             third[i] += as1
         b += bs0
+        if ahead != NOTHING_AHEAD:
+            fetched += bs0
+            if k + 1 == soon:
+                fetched += behind - depth * bs0
     for i in range(rows):
         for j in range(cols):
             if partial and j == cols - 1:
@@ -93,10 +102,15 @@ cdef inline void tile(
 
 
 cdef inline Py_ssize_t height_at(Py_ssize_t rows_left) noexcept nogil:
-    """The rows of the next tile: the highest of TILE_ROWS, 8, 4, 2, 1 that fits."""
-    if rows_left >= TILE_ROWS:
-        return TILE_ROWS
-    return 8 if TILE_ROWS > 8 and rows_left >= 8 else 4 if rows_left >= 4 else 2 if rows_left >= 2 else 1
+    """The rows of the next tile, of which a tile of as many rows may be made.
+
+    Of twelve: the highest of 12, 8, 4, 2, 1 that fits. Of six: six, but the last two are as high as each other, since
+    the few chains of a lower one wait for each other.
+    """
+    if TILE_ROWS > 8:
+        return (12 if rows_left >= 12 else 8 if rows_left >= 8 else 4 if rows_left >= 4 else 2 if rows_left >= 2
+                else 1)
+    return 6 if rows_left > 10 or rows_left == 6 else rows_left if rows_left < 6 else (rows_left + 1) // 2
 
 
 cdef inline void column(
@@ -126,8 +140,12 @@ cdef inline void column(
             tile(TILE_ROWS, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
         elif TILE_ROWS > 8 and height == 8:
             tile(8, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif TILE_ROWS == 6 and height == 5:
+            tile(5, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
         elif height == 4:
             tile(4, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
+        elif TILE_ROWS == 6 and height == 3:
+            tile(3, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
         elif height == 2:
             tile(2, cols, partial, tail, depth, at, at0, at1, b, bs0, start + i * ss0, ss0, c + i * cs0, cs0)
         else:
@@ -162,8 +180,12 @@ cdef Py_ssize_t first_tile(
         any_tile(TILE_ROWS, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     elif TILE_ROWS > 8 and height == 8:
         any_tile(8, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
+    elif TILE_ROWS == 6 and height == 5:
+        any_tile(5, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     elif height == 4:
         any_tile(4, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
+    elif TILE_ROWS == 6 and height == 3:
+        any_tile(3, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     elif height == 2:
         any_tile(2, 2, False, LANES, depth, a, as0, as1, b, bs0, start, ss0, c, cs0, KEPT, kept, behind)
     else:

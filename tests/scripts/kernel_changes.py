@@ -20,7 +20,7 @@ from changes import Change
 SPEED = re.compile(
     r"\b(fetch\w*|prefetch|fetched|behind|together|AHEAD|LINE_ELEMENTS|far_b|fetch_b|pack_a|lone|only|FAR|LARGE|WIDE"
     r"|SHORT|WORK_\w+|in_rows_of_tiles|relax|SPINS\w*|sched_yield|sleepers|giver|aside|CPU_\w+|HUGE_PAGE|madvise"
-    r"|across|work|WORTH\w*|USUAL_TIME|TRIES|MEETINGS|inline)\b")
+    r"|across|soon|SOON|work|WORTH\w*|USUAL_TIME|TRIES|MEETINGS|inline)\b")
 # Functions that decide nothing else: whether tiles are full enough, from how much work on threads are faster.
 SPEED_ALONE = re.compile(r"(cdef|static) [\w ]*\b(fill_tiles|only_meet|work_for_threads)\(.*[:{]$")
 # The last argument says how many operations it is: whether other threads take a part, and may run meanwhile.
