@@ -210,3 +210,10 @@ def test_a_parameter_that_was_deleted_is_named(name):
     delattr(layer, name)
     with pytest.raises(AttributeError, match=rf"^Linear\(2, 2.*\): has no parameter '{name}' any more$"):
         layer(x)
+
+
+def test_images_of_no_axes_are_no_rows():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    step = minidl.capture(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters()))
+    with pytest.raises(ValueError, match=r"expected input of shape \(N, 1\), got \(3,\)"):
+        step(np.zeros(3, np.float32), np.array([0, 1, 0]))

@@ -75,6 +75,11 @@ def test_of_python():
         'raise ValueError(f"{a + 1}") -> pass', "return a -> return None"}
 
 
+def test_any_negative_number_is_the_axis_that_is_left():
+    assert set(made(changes.changes, "x.py", "y = x.reshape(-1)\n")) == {
+        f"y = x.reshape(-1) -> y = x.reshape({other})" for other in ("-(0)", "-(-1)", "(1)")}
+
+
 def test_of_cython():
     test = "if x[i] >= TWO and not n:"
     assert set(made(kernel_changes.changes, "x.pxi", CYTHON)) == {

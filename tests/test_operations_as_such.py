@@ -188,3 +188,9 @@ def test_gradients_are_added_in_place():
     w.zero_grad()
     outer.add_to(w, np.zeros(3), X)
     assert w.grad is not None and w.grad.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("reads", [("y_",), ("x",), ("0", "-")])
+def test_a_derivative_reads_the_output_and_inputs_alone(reads):
+    with pytest.raises(ValueError, match="^doubled: expected reads of '0123456789y', got "):
+        Operation("doubled", lambda x: 2 * x, lambda g, y, x: 2 * g, reads=reads)

@@ -63,6 +63,12 @@ def test_an_axis_that_is_not_there(name, arguments):
         getattr(functional, name)(X, *arguments)
 
 
+@pytest.mark.parametrize("shape", [(-2,), (-2, 4), (4, -3)])
+def test_another_negative_length_is_no_length(shape):
+    with pytest.raises(ValueError, match="^reshape: expected lengths from -1 on, got "):
+        functional.reshape(X, shape)
+
+
 @pytest.mark.parametrize("shape", [(24,), (4, 6), (2, -1), (-1,), (2, 1, 12)])
 def test_another_shape(shape):
     back = lambda g: g.reshape(X.shape)  # noqa: E731

@@ -248,11 +248,8 @@ class Builder:
         matrices = [strided(self.array(first), (stack.rows, first.shape[1]), (first.shape[1] * first.itemsize,
                                                                               first.itemsize))
                     for first, *_ in stack.operands]
-        if _LOWERINGS["linear_weight_gradient"](self, "linear_weight_gradient", matrices, {}, target,
-                                                accumulates=stack.first not in fresh):
-            return True
-        for i in stack.numbers:  # one after the other
-            self._accumulate(self.lines[i], i in fresh)
+        _LOWERINGS["linear_weight_gradient"](  # which takes all that stacked() finds
+            self, "linear_weight_gradient", matrices, {}, target, accumulates=stack.first not in fresh)
         return True
 
     def _reorder(self, number: int) -> None:

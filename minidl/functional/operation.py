@@ -65,7 +65,7 @@ class Operation:
     and the number, or None where no kernel does it alone. ``output_serves`` says for which setting the derivative's
     kernel may read y where the row's derivative reads x: a function, or True.
 
-    Raises TypeError for inputs that are neither Tensors, arrays nor numbers.
+    Raises TypeError for inputs that are neither Tensors, arrays nor numbers; ValueError for ``reads`` of something else.
     """
 
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), saves: bool = False,
@@ -77,6 +77,8 @@ class Operation:
         self.arity = len(derivatives) or math.inf if arity is None else arity
         self.settings, self.saves, self.views = settings, saves, views
         self.reads = reads or tuple(ALL for _ in derivatives)
+        if not set(ALL).issuperset("".join(self.reads)):
+            raise ValueError(f"{name}: expected reads of {ALL!r}, got {self.reads}")
         self.adds, self.add_all, self.add = adds, add_all, add
         self.kernel, self.output_serves, self.common = kernel, output_serves, common
         if kernel is not None:

@@ -53,8 +53,11 @@ def _flat(numbers) -> tuple[int, ...]:
 
 
 def reshape(x, *shape):
-    """x with another shape, in the same order; one length may be -1."""
-    return _reshape(x, shape=_flat(shape))
+    """x with another shape, in the same order; one length may be -1. ValueError for other negative ones."""
+    shape = _flat(shape)
+    if any([length < -1 for length in shape]):  # which NumPy takes for -1
+        raise ValueError(f"reshape: expected lengths from -1 on, got {tuple(shape)}")
+    return _reshape(x, shape=shape)
 
 
 def permute(x, *dims):

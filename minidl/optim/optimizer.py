@@ -46,7 +46,7 @@ def _in_place(method: Callable) -> Callable:
     def step(self, *args, **named):
         if active_recorder() is None:
             return method(self, *args, **named)
-        return self._recorded_step(functools.partial(method, self, *args, **named), listed=True)
+        return self._recorded_step(functools.partial(method, self, *args, **named))
 
     return step
 
@@ -224,8 +224,8 @@ class Optimizer:
             self._recorded_step(self._step)
         return loss
 
-    def _recorded_step(self, step: Callable, listed: bool = False):
-        """The step while it is recorded: each replay calls it in its place. listed : it is a user's own."""
+    def _recorded_step(self, step: Callable):
+        """The step while it is recorded: each replay calls it in its place; a user's own is listed."""
         recorder: Any = active_recorder()
         flats = self.flats()
         recorder.add_parameters(parameter for flat in flats for parameter in flat.parameters)
@@ -235,8 +235,8 @@ class Optimizer:
             for each in undo:
                 each()
 
-        own = type(self).__module__.startswith(__name__.split(".")[0])
-        with recorder.calling(step, f"{type(self).__name__}.step", put_back, listed=listed or not own):
+        own = type(self).__module__.split(".")[0] == __name__.split(".")[0]
+        with recorder.calling(step, f"{type(self).__name__}.step", put_back, listed=not own):
             return step()
 
     def _step(self) -> None:

@@ -6,7 +6,8 @@ returned; a statement or decorator left out.
 
 Not made is what changes no result: docstrings, annotations, ``__all__``, the text of messages (all within
 ``raise`` and f-strings), hints that only save time or memory (PERFORMANCE, the size of a cache) and orders
-that do not matter (COMMUTATIVE). What is equivalent for another reason is made, and counts as not noticed.
+that do not matter (COMMUTATIVE); in reshape(), to which any negative number is the axis that is left, -1 does not
+become another. What is equivalent for another reason is made, and counts as not noticed.
 """
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast
 # Arguments and constants that only say how something is to be done fast, or guard what cannot come.
 PERFORMANCE = {"copy", "strict", "flush", "maxsize", "exist_ok", "missing_ok", "BLOCK", "STEP", "TIMEOUT", "SECONDS",
                "SAMPLE", "__slots__", "__all__", "__array_priority__"}
-COMMUTATIVE = {"max", "min", "add", "multiply", "hypot", "maximum", "minimum", "gcd", "isinstance", "issubclass"}
+COMMUTATIVE = {"max", "min", "add", "multiply", "hypot", "maximum", "minimum", "gcd", "isinstance", "issubclass",
+               "broadcast_shapes", "lowering"}
 # Functions whose texts are parts of messages.
 MESSAGES = re.compile(r"_?(check|expected|described|unsupported|positive_int|unknown|named|arrays_of|print|like)")
 NAME = re.compile(r"[A-Za-z_][\w.:-]*")
@@ -92,6 +94,9 @@ def _letters(node: ast.AST) -> list[ast.AST]:
 
 class _Finder:
     """Walks a tree and yields (kind, node, the text in its place)."""
+
+    def __init__(self):
+        self.negative: set[ast.AST] = set()  # numbers behind a minus whose size does not matter
 
     def of(self, node: ast.AST, within: str = "") -> Iterator[tuple[str, ast.AST, str]]:
         """The changes of the node and all below it, ``within`` the body of a "function" or a "message"."""
@@ -168,7 +173,10 @@ class _Finder:
         if isinstance(value, bool):
             yield "truth", node, str(not value)
         elif isinstance(value, (int, float)):
-            others = (value + 1, value - 1) if isinstance(value, int) or not value else (value * 2,)
+            if node in self.negative:
+                others: tuple = (value - 1,)
+            else:
+                others = (value + 1, value - 1) if isinstance(value, int) or not value else (value * 2,)
             for other in (*others, *([-value] if value else [])):
                 yield "number", node, repr(other) if other > 0 else f"({other!r})"
         elif isinstance(value, str) and within != "message" and NAME.fullmatch(value):
@@ -191,6 +199,8 @@ class _Finder:
     _Assign = _AnnAssign = _Expr = _Delete = _left_out
 
     def _Call(self, node, within):
+        if _called(node) == "reshape":
+            self.negative.update(part.operand for part in ast.walk(node) if isinstance(part, ast.UnaryOp))
         plain = len(node.args) > 1 and not any(isinstance(part, ast.Starred) for part in node.args[:2])
         if plain and within != "message" and _called(node) not in COMMUTATIVE and not MESSAGES.match(_called(node)):
             yield "arguments", node, _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
