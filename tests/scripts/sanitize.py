@@ -30,8 +30,10 @@ TESTS = ["test_kernels.py", "test_kernels_more.py", "test_elementary.py", "test_
 # Left out: test_capture_memory.py measures what is allocated, which a sanitizer changes. test_bits.py starts
 # processes of 200 steps for the bits of threads and targets: only in the long form.
 LONG_TESTS = ["test_bits.py", "test_many_altered.py"]
-# In the short form, these go through all shapes and axes, element by element, and take a minute each.
-SLOW = "not does_not_depend_on_the_size and not sample_by_sample and not exact_over and not every_float"
+# In the short form, these go through all shapes and axes, element by element, and take a minute each; and the chains
+# of optimizers run in float32 alone, whose source is that of float64.
+SLOW = ("not does_not_depend_on_the_size and not sample_by_sample and not exact_over and not every_float"
+        " and not (test_optimizer_chains and float64)")
 
 
 def run(command: list, **environment: str) -> None:
