@@ -175,7 +175,7 @@ def test_what_a_program_of_members_refuses():
 def test_a_loss_of_before_is_not_differentiated_with_the_weights_of_after(calls):
     models = crowd()
     losses = [nn.CrossEntropyLoss()(model(minidl.tensor(DATA[0])), DATA[1]) for model in models]
-    minidl.fit_many(models, nn.CrossEntropyLoss(), optim.SGD, DATA, epochs=1, batch_size=16, progress=False, n_threads=1)
+    minidl.fit_many(models, nn.CrossEntropyLoss(), optim.SGD, DATA, batch_size=16, progress=False, n_threads=1)
     assert max(calls) > 1
     for loss in losses:
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):

@@ -65,7 +65,7 @@ class Operation:
     and the number, or None where no kernel does it alone. ``output_serves`` says for which setting the derivative's
     kernel may read y where the row's derivative reads x: a function, or True.
 
-    Raises TypeError for inputs that are neither Tensors, arrays nor numbers; ValueError for ``reads`` of something else.
+    Raises TypeError for inputs that are neither Tensors, arrays nor numbers, ValueError for ``reads`` of anything else.
     """
 
     def __init__(self, name: str, value: Callable, *derivatives: Callable, settings=(), saves: bool = False,
