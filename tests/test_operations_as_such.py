@@ -192,5 +192,5 @@ def test_gradients_are_added_in_place():
 
 @pytest.mark.parametrize("reads", [("y_",), ("x",), ("0", "-")])
 def test_a_derivative_reads_the_output_and_inputs_alone(reads):
-    with pytest.raises(ValueError, match="^doubled: expected reads of '0123456789y', got "):
+    with pytest.raises(ValueError, match=r"^doubled: expected reads of '0123456789y', got "):
         Operation("doubled", lambda x: 2 * x, lambda g, y, x: 2 * g, reads=reads)

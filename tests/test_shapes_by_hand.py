@@ -65,7 +65,7 @@ def test_an_axis_that_is_not_there(name, arguments):
 
 @pytest.mark.parametrize("shape", [(-2,), (-2, 4), (4, -3)])
 def test_another_negative_length_is_no_length(shape):
-    with pytest.raises(ValueError, match="^reshape: expected lengths from -1 on, got "):
+    with pytest.raises(ValueError, match=r"^reshape: expected lengths from -1 on, got "):
         functional.reshape(X, shape)
 
 
