@@ -33,14 +33,15 @@ class Part:
         """(values, gradients, the state arrays of these names) of each span of parameters that is contiguous."""
         state = self.flat.arrays(names)
         found: list[list] = []  # [store, begin and end in it, begin in the state]
+        last: list = []
         for i in self.indices:
             parameter, place = self.flat.parameters[i], self.flat.begins[i]
             store, begin, end = parameter.store, parameter.start, parameter.start + parameter.numel()
-            last: list = found[-1] if found else [None, 0, 0, 0]
-            if last[0] is store and last[2] == begin and last[3] + begin - last[1] == place:
+            if last and last[0] is store and last[2] == begin and last[3] + begin - last[1] == place:
                 last[2] = end
             else:
-                found.append([store, begin, end, place])
+                last = [store, begin, end, place]
+                found.append(last)
         for store, begin, end, place in found:
             yield (store.values[begin:end], store.gradients[begin:end],
                    [array[place:place + end - begin] for array in state])
@@ -174,9 +175,9 @@ class Flat:
         """Take over the state that these have for the same parameters, cast where these were."""
         known = {id(parameter): (flat, i) for flat in flats for i, parameter in enumerate(flat.parameters)}
         for i, parameter in enumerate(self.parameters):
-            flat, j = known.get(id(parameter), (None, 0))
-            if flat is None:
+            if id(parameter) not in known:
                 continue
+            flat, j = known[id(parameter)]
             self.counts[i] = flat.counts[j]
             for name, array in flat.state.items():
                 mine, = self.arrays([name])

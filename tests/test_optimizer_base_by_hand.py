@@ -1,0 +1,379 @@
+"""What all optimizers share: groups, their flat state and its order, what is checked first, saved, and left alone."""
+from __future__ import annotations
+
+import copy
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn
+from minidl.autograd.parameter import Parameter
+from minidl.optim import SGD, Adam, Optimizer, RMSprop
+from minidl.optim.flat import Flat
+from minidl.optim.group import Group, at_least_zero
+
+A, G = np.ones(2), np.array([1.0, -2.0])
+
+
+def two_groups(kind=SGD, **settings):
+    first, second = Parameter(A), Parameter(A)
+    return first, second, kind([{"params": [first]}, {"params": [second], "lr": 0.25}], lr=0.5, **settings)
+
+
+def step(optimizer, *parameters, g=G):
+    for parameter in parameters:
+        parameter.grad = g
+    optimizer.step()
+
+
+class Own(Optimizer):
+    rules = {"lr": at_least_zero}  # noqa: RUF012
+
+    def __init__(self, params, lr=0.5):
+        super().__init__(params, lr=lr)
+
+    def formula(self, w, g, state, s):
+        return w - s.lr * g
+
+    def step(self, closure=None):
+        """My own."""
+        return super().step(closure)
+
+
+class Counting(Own):
+    """Counts its updates, but has no arrays."""
+
+
+# Groups
+
+def test_the_rate_is_that_of_the_first_group():
+    _, _, optimizer = two_groups()
+    assert optimizer.lr == 0.5
+    optimizer.param_groups.reverse()
+    assert optimizer.lr == 0.25
+
+
+def test_settings_are_the_group_until_something_passes_its_checks_by():
+    _, _, optimizer = two_groups()
+    group, other = optimizer.param_groups
+    assert optimizer.settings(group) is group
+    group["lr"] = 3
+    group.update(momentum=1)
+    assert optimizer.settings(group) is group and group.checked["lr"] == 3.0
+    dict.__setitem__(group, "lr", 2)
+    checked = optimizer.settings(group)
+    assert checked is not group and type(checked) is Group and checked["lr"] == 2.0 and type(checked["lr"]) is float
+    plain = dict(other, lr=1)
+    assert type(optimizer.settings(plain)) is Group and optimizer.settings(plain)["lr"] == 1.0
+    assert optimizer.settings(plain)["params"] == other["params"]
+
+
+def test_settings_that_contradict_are_found_in_a_group():
+    with pytest.raises(ValueError, match="expected momentum > 0 and dampening = 0 for nesterov"):
+        SGD([{"params": [Parameter(A)], "nesterov": True}])
+    assert SGD([{"params": [Parameter(A)], "nesterov": True, "momentum": 0.5}]).param_groups[0]["nesterov"] is True
+
+
+@pytest.mark.parametrize("value, kept", [(Fraction(1, 4), 0.25), (np.float32(0.5), 0.5), (np.int8(3), 3.0), (0, 0.0),
+                                         (1e308, 1e308)])
+def test_numbers_that_are_settings(value, kept):
+    group, = SGD([Parameter(A)], lr=value).param_groups
+    assert group["lr"] == kept and type(group["lr"]) is float
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_a_group_checks_too(duplicate):
+    _, _, optimizer = two_groups()
+    group = duplicate(optimizer.param_groups[1])
+    assert type(group) is Group and group["lr"] == 0.25 and group.kind is SGD
+    with pytest.raises(ValueError, match="SGD: expected lr >= 0"):
+        group["lr"] = -1
+    group |= {"lr": 3}
+    assert type(group) is Group and group["lr"] == 3.0 and optimizer.param_groups[1]["lr"] == 0.25
+
+
+def test_a_group_takes_other_parameters():
+    first, second, optimizer = two_groups()
+    third = Parameter(A)
+    optimizer.param_groups[0]["params"] = (p for p in [first, third])
+    assert optimizer.param_groups[0]["params"] == [first, third]
+    step(optimizer, first, second, third)
+    assert third.data.tolist() == [0.5, 2]
+    with pytest.raises(TypeError, match="SGD: expected Parameters"):
+        optimizer.param_groups[0]["params"] = [A]
+    assert optimizer.param_groups[0]["params"] == [first, third]
+
+
+def test_a_step_of_ones_own_keeps_its_name():
+    assert Own.step.__name__ == "step" and Own.step.__doc__ == "My own."
+    parameter = Parameter(A)
+    step(Own([parameter]), parameter)
+    assert parameter.data.tolist() == [0.5, 2]
+
+
+# What a step does
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_step_is_noted_by_the_parameters_that_it_moved(compiled):
+    first, second, optimizer = two_groups(momentum=0.5)
+    optimizer.compiled = compiled
+    for moved in ((True, False), (True, True), (False, True)):
+        for parameter, moves in zip((first, second), moved, strict=True):
+            parameter.grad = G if moves else None
+        before = first.status.version, second.status.version
+        optimizer.step()
+        grown = first.status.version - before[0], second.status.version - before[1]
+        assert tuple(n > 0 for n in grown) == moved
+        assert optimizer.reason == (None if compiled else "compiled is False")
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros(2, np.float32), [0.0, 0.0], np.zeros(4)[::2],
+                                   np.zeros((2, 1))])
+def test_a_state_of_the_second_group_that_is_wrong_moves_nothing(compiled, wrong):
+    first, second, optimizer = two_groups(momentum=0.5)
+    optimizer.compiled = compiled
+    step(optimizer, first, second)
+    optimizer.flats()[1].state["momentum_buffer"] = wrong
+    before = first.data.tolist()
+    with pytest.raises(ValueError, match=r"^momentum_buffer: expected a state of float64 of shape \(2,\), contiguous"):
+        step(optimizer, first, second)
+    assert first.data.tolist() == before and optimizer.state_dict()["state"][0]["step"] == [1]
+    second.requires_grad = False  # then its state is not needed
+    step(optimizer, first)
+    assert first.data.tolist() != before
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_state_that_is_too_large_moves_nothing(compiled, monkeypatch):
+    first, second, optimizer = two_groups(momentum=0.5)
+    optimizer.compiled = compiled
+    first.grad = second.grad = G
+    arrays = Flat.arrays
+
+    def without_memory(self, names):
+        if self is optimizer._flats[1]:
+            raise MemoryError
+        return arrays(self, names)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Flat, "arrays", without_memory)
+        with pytest.raises(MemoryError):
+            optimizer.step()
+    assert first.data.tolist() == A.tolist()
+    optimizer.step()
+    assert first.data.tolist() == [0.5, 2]
+
+
+def test_the_loss_of_a_closure_is_returned_with_gradients_on():
+    parameter = Parameter(A)
+    optimizer = SGD([parameter], lr=0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (parameter * parameter).sum()
+        loss.backward()
+        return loss
+
+    with minidl.no_grad():
+        assert optimizer.step(closure).item() == 2
+    assert parameter.data.tolist() == [0.5, 0.5] and optimizer.step() is None
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_model_that_is_cast_takes_its_state_along(compiled):
+    model = nn.Linear(2, 1, bias=False, generator=0)
+    optimizer = SGD(model.parameters(), lr=0.5, momentum=0.5)
+    optimizer.compiled = compiled
+    weight = model.weight
+    step(optimizer, weight, g=np.array([[1.0, 2.0]], np.float32))
+    model.double()
+    before = weight.data.copy()
+    step(optimizer, weight, g=np.array([[1.0, 2.0]]))
+    np.testing.assert_array_equal(weight.data, before - 0.5 * np.array([[1.5, 3.0]]))
+    state, = optimizer.state_dict()["state"]
+    assert state["momentum_buffer"].dtype == np.float64 and state["momentum_buffer"].tolist() == [1.5, 3]
+    assert state["step"] == [2]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_state_follows_the_order_of_the_group_and_not_of_memory(compiled):
+    a, b = Parameter(A), Parameter(2 * A)
+    c, d = Parameter(np.zeros(3)), Parameter(3 * A)
+    assert b.store is a.store and b.start == a.start + 2
+    optimizer = SGD([a, c, b, d], lr=1.0, momentum=0.5)
+    optimizer.compiled = compiled
+    c.requires_grad = False
+    for _ in range(2):
+        step(optimizer, a, b, d, g=G)
+        b.grad = 2 * G
+    state, = optimizer.state_dict()["state"]
+    assert state["step"] == [2, 0, 2, 2]
+    assert state["momentum_buffer"].tolist() == [1.5, -3, 0, 0, 0, 1.5, -3, 1.5, -3]
+    assert [p.data.tolist() for p in (a, b, c, d)] == [[-1.5, 6], [-0.5, 7], [0, 0, 0], [0.5, 8]]
+    c.requires_grad = True
+    for p, gradient in ((a, 0 * G), (c, np.array([1.0, 2, 3])), (b, 0 * G), (d, 2 * G)):
+        p.grad = gradient
+    optimizer.step()
+    state, = optimizer.state_dict()["state"]
+    assert state["step"] == [3, 1, 3, 3]
+    assert state["momentum_buffer"].tolist() == [0.75, -1.5, 1, 2, 3, 0.75, -1.5, 2.75, -5.5]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_settings_of_a_dict_of_ones_own_are_read_at_each_step(compiled):
+    class Schedule(dict):
+        """Whose rate hangs on how often it is asked for."""
+
+        asked = 0
+
+        def items(self):
+            self.asked += 1
+            return [(name, 0.25 * self.asked if name == "lr" else value) for name, value in super().items()]
+
+    parameter = Parameter(A)
+    optimizer = Own([parameter])
+    optimizer.compiled = compiled
+    optimizer.param_groups[0] = Schedule(optimizer.param_groups[0])
+    rates = []
+    for _ in range(3):
+        before = parameter.data[0]
+        step(optimizer, parameter)
+        rates.append(before - parameter.data[0])
+    assert len(set(rates)) == 3 and optimizer.reason is not None
+
+
+# Gradients
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_gradients_are_zero_after_zero_grad(set_to_none, steps, compiled):
+    first, second, optimizer = two_groups(momentum=0.5)
+    optimizer.compiled = compiled
+    for _ in range(steps):
+        step(optimizer, first, second)
+    first.grad = G
+    second.grad = None
+    optimizer.zero_grad(set_to_none)
+    assert second.grad is None and not first.gradient.any() and not second.gradient.any()
+    assert first.grad is None if set_to_none else first.grad.tolist() == [0, 0]
+    second.gradient[...] = 7  # by hand, which makes it one
+    assert second.grad.tolist() == [7, 7]
+    optimizer.zero_grad()
+    assert first.grad is None and second.grad is None and not second.gradient.any()
+
+
+# The state
+
+def test_fresh_is_an_optimizer_without_a_state():
+    _, second, optimizer = two_groups(momentum=0.5)
+    assert optimizer.is_fresh()
+    state = optimizer.state_dict()
+    second.grad = G
+    optimizer.step()
+    assert not optimizer.is_fresh()
+    fresh = two_groups(momentum=0.5)[2]
+    saved = optimizer.state_dict()
+    saved["state"][1]["step"] = [0]
+    fresh.load_state_dict(saved)
+    assert not fresh.is_fresh()  # a buffer alone
+    fresh.load_state_dict(state)
+    assert fresh.is_fresh()
+    parameter = Parameter(A)
+    counting = Counting([parameter])
+    assert counting.is_fresh()
+    step(counting, parameter)
+    assert not counting.is_fresh() and counting.state_dict()["state"] == [{"step": [1]}]  # a count alone
+    optimizer.param_groups.pop()
+    assert optimizer.is_fresh()
+
+
+def test_what_is_copied_of_an_optimizer():
+    first, second, optimizer = two_groups(momentum=0.5)
+    step(optimizer, first, second)
+    optimizer.note = "mine"
+    kept = optimizer.__getstate__()
+    assert kept.keys() == {"defaults", "param_groups", "saved", "note"}
+    for twin in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        assert twin.note == "mine" and twin.reason is None and not twin.is_fresh()
+        np.testing.assert_equal(twin.state_dict(), optimizer.state_dict())
+        mine = twin.param_groups[1]["params"][0]
+        step(twin, mine)
+        assert mine.data.tolist() == [0.375, 2.25] and second.data.tolist() == [0.75, 1.5]
+
+
+RMS = {"centered": {"square_avg", "grad_avg"}, "momentum": {"square_avg", "momentum_buffer"}, "": {"square_avg"},
+       "both": {"square_avg", "grad_avg", "momentum_buffer"}}
+
+
+def rms(of):
+    parameter = Parameter(A)
+    return parameter, RMSprop([parameter], centered=of in ("centered", "both"),
+                              momentum=0.5 if of in ("momentum", "both") else 0)
+
+
+@pytest.mark.parametrize("into", RMS)
+@pytest.mark.parametrize("of", RMS)
+def test_a_state_fits_where_it_has_what_its_settings_need(of, into):
+    parameter, optimizer = rms(of)
+    step(optimizer, parameter)
+    saved, other = optimizer.state_dict(), rms(into)[1]
+    assert set(saved["state"][0]) == {"step", *RMS[of]}
+    other.load_state_dict(saved)
+    assert set(other.state_dict()["state"][0]) == {"step", *RMS[of]}
+    for name in RMS[of]:
+        less = {**saved, "state": [{key: value for key, value in saved["state"][0].items() if key != name}]}
+        with pytest.raises(ValueError, match=r"^RMSprop.load_state_dict: expected a state of"):
+            other.load_state_dict(less)
+    more = {**saved, "state": [{**saved["state"][0], "other": np.zeros(2)}]}
+    with pytest.raises(ValueError, match=r"^RMSprop.load_state_dict"):
+        other.load_state_dict(more)
+    full = {**saved, "state": [{"step": [1], **{name: np.ones(2) for name in RMS["both"]}}]}
+    other.load_state_dict(full)  # more of what the optimizer may have
+    assert set(other.state_dict()["state"][0]) == {"step", *RMS["both"]}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_state_that_is_loaded_is_gone_on_from_at_once(compiled):
+    first, second, optimizer = two_groups(Adam)
+    optimizer.compiled = compiled
+    start, states = [A, A], []
+    for _ in range(3):
+        states.append((optimizer.state_dict(), first.data.copy(), second.data.copy()))
+        step(optimizer, first, second)
+    for i in (1, 0, 2, 1):
+        state, *values = states[i]
+        optimizer.load_state_dict(state)
+        first.data, second.data = values
+        step(optimizer, first, second)
+        if i < 2:
+            assert first.data.tolist() == states[i + 1][1].tolist()
+            np.testing.assert_equal(optimizer.state_dict(), states[i + 1][0])
+    assert start[0].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_is_put_back_is_gone_on_from_at_once(compiled):
+    first, second, optimizer = two_groups(Adam)
+    optimizer.compiled = compiled
+    step(optimizer, first, second)
+    undo = [flat.undo() for flat in optimizer.flats()]
+    step(optimizer, first, second)
+    expected, values = optimizer.state_dict(), second.data.tolist()
+    step(optimizer, first, second)
+    for put_back in undo:
+        put_back()
+    step(optimizer, first, second)
+    np.testing.assert_equal(optimizer.state_dict(), expected)
+    assert second.data.tolist() == values
+
+
+@pytest.mark.parametrize("wrong", [{}, {"state": []}, {"param_groups": []}, {"state": [{}], "param_groups": [{}]}])
+def test_what_is_no_state_of_two_groups(wrong):
+    _, _, optimizer = two_groups()
+    with pytest.raises(ValueError, match=r"^SGD.load_state_dict: expected param_groups and state of 2 groups, got"):
+        optimizer.load_state_dict(wrong)
