@@ -207,7 +207,7 @@ def test_a_loaded_state_is_a_copy_and_goes_on():
     for name in ("d", "prev_flat_grad", "old_dirs"):
         state["state"][0][name][...] = 9
     state["state"][0]["ro"].clear()
-    assert other.param_groups[0]["params"][0] is mine[0] and other.lr == 1.0
+    assert other.param_groups[0]["params"] is mine and other.lr == 1.0
     more = [(0.9, [0.5, 0.25]), (0.8, [0.25, 0.125]), (0.7, [0.1, 0.1])]
     first, end, _ = given(more, optimizer=optimizer)
     assert given(more, optimizer=other)[:2] == (first, end)

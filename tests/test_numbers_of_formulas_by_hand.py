@@ -242,6 +242,22 @@ def test_a_state_that_the_optimizer_has_not():
         step(parameter, optimizer)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_a_formula_is_given(compiled):
+    seen = []
+
+    class Looking(Own):
+        def formula(self, w, g, state, s):
+            seen.append((vars(s).keys(), vars(state).keys(), type(s.step)))
+            return w
+
+    parameter = Parameter(W)
+    optimizer = Looking([parameter])
+    optimizer.compiled = compiled
+    step(parameter, optimizer, recorded=False)
+    assert seen[-1] == ({"lr", "share", "step"}, {"m"}, float)
+
+
 # What was recorded and changes later
 
 def capped(g, rate):
