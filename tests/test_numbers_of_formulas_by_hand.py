@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from minidl.autograd import storage
 from minidl.autograd.parameter import Parameter
 from minidl.optim import Optimizer, compiled
 from minidl.optim.functions import is_array, maximum, minimum, sign, sqrt, where
@@ -334,6 +335,57 @@ def test_a_formula_that_fails_is_tried_more_and_more_rarely():
             step(parameter, optimizer, recorded=now >= 31)
         assert attempts == [1, 3, 7, 15, 31]
         assert optimizer._compiler.reason is None
+
+
+def test_a_formula_of_more_than_sixteen_branches_is_given_up_for_a_while():
+    class Whole(Optimizer):
+        rules = {"n": lambda what, value: int(value)}  # noqa: RUF012
+
+        def __init__(self, params, n=0):
+            super().__init__(params, n=n)
+
+        def formula(self, w, g, state, s):
+            return w - s.n * g
+
+    parameter = Parameter(W)
+    optimizer = Whole([parameter])
+    for n in [*range(16), *range(16)]:
+        optimizer.param_groups[0]["n"] = n
+        assert step(parameter, optimizer) == (W - n * G).tolist()
+    optimizer.param_groups[0]["n"] = 16
+    for _ in range(2):
+        assert step(parameter, optimizer, recorded=False) == (W - 16 * G).tolist()
+        assert optimizer.reason == "NotRecordable: the formula takes another branch time and again"
+    for n in (16, 3, 16):
+        optimizer.param_groups[0]["n"] = n
+        assert step(parameter, optimizer) == (W - n * G).tolist()
+
+
+@pytest.mark.parametrize("change", [
+    lambda o, new: o.param_groups[0].update(params=[new]),
+    lambda o, new: o.param_groups[0]["params"].__setitem__(0, new),
+    lambda o, new: o.param_groups.__setitem__(0, dict(o.param_groups[0], params=[new])),
+    lambda o, new: setattr(o, "param_groups", [dict(o.param_groups[0], params=[new])])])
+def test_other_parameters_after_compiled_steps(change):
+    parameter, optimizer = made(lambda self, w, g, state, s: w - g)
+    step(parameter, optimizer)
+    new = Parameter(W)
+    change(optimizer, new)
+    parameter.data = W
+    assert step(new, optimizer) == (W - G).tolist() and parameter.data.tolist() == W.tolist()
+    assert step(new, optimizer) == (W - G).tolist()
+
+
+def test_values_that_have_moved_after_compiled_steps():
+    first, second = Parameter(W), Parameter(W)
+    kind = type("Made", (Own,), {"formula": lambda self, w, g, state, s: w - g})
+    optimizer = kind([first, second])
+    for _ in range(2):
+        first.grad = second.grad = G
+        optimizer.step()
+        values, _ = storage.flatten([second, first])
+        assert values.tolist() == [*second.data, *first.data]
+    assert first.data.tolist() == second.data.tolist() == (W - 2 * G).tolist()
 
 
 # The functions on numbers and arrays

@@ -63,7 +63,7 @@ class LBFGS(Optimizer, in_place=False):
                  max_eval: int | None = None, tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9,
                  history_size: int = 100, line_search_fn: str | None = None):
         if max_eval is None:
-            max_eval = max(1, count("LBFGS: expected max_iter", max_iter, least=1) * 5 // 4)
+            max_eval = count("LBFGS: expected max_iter", max_iter, least=1) * 5 // 4
         super().__init__(params, lr=lr, max_iter=max_iter, max_eval=max_eval, tolerance_grad=tolerance_grad,
                          tolerance_change=tolerance_change, history_size=history_size, line_search_fn=line_search_fn)
         if len(self.param_groups) != 1:
