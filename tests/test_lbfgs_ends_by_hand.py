@@ -159,8 +159,10 @@ def test_a_search_counts_what_it_looks_at():
 @pytest.mark.parametrize("most, evaluations", [(1, 2), (2, 3), (3, 4), (99, 6)])
 def test_a_search_has_the_evaluations_that_are_left(most, evaluations):
     walls = [(0.0, [-1.0]), *((1.0 + i, [3.0]) for i in range(4)), (-1.0, [0.0]), (-1.0, [0.0])]
-    _, _, optimizer = given(walls, line_search_fn="strong_wolfe", max_iter=1, max_eval=most, tolerance_change=1e-30)
+    places, end, optimizer = given(walls, line_search_fn="strong_wolfe", max_iter=1, max_eval=most,
+                                   tolerance_change=1e-30)
     assert counted(optimizer)[0] == evaluations
+    assert end == (places[-1] if most == 99 else [0.0])  # the start is the best of those that were looked at
 
 
 # The state
