@@ -111,6 +111,24 @@ def test_two_parameters_of_which_one_is_frozen_later():
     assert a.data.tolist() != before and b.item() == b_before and not between.data.any()
 
 
+def test_gradients_of_what_is_frozen_do_not_count():
+    first, second, third = (Parameter(np.array(values)) for values in ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0]))
+    optimizer = LBFGS([third, first, second], lr=0.5, max_iter=1)
+    first.requires_grad = False
+
+    def closure():
+        for parameter in (first, second, third):
+            parameter.grad = 0.125 * parameter.data
+        return minidl.tensor(1.0)
+
+    optimizer.step(closure)
+    assert optimizer.state["prev_flat_grad"].tolist() == [0.625, 0.75, 0, 0, 0.375, 0.5]
+    share = 0.5 / 2.25
+    np.testing.assert_allclose(third.data, [5 - 0.625 * share, 6 - 0.75 * share], rtol=1e-12)
+    np.testing.assert_allclose(second.data, [3 - 0.375 * share, 4 - 0.5 * share], rtol=1e-12)
+    assert first.data.tolist() == [1, 2]
+
+
 def test_without_a_parameter_that_has_elements_nothing_is_to_do():
     _, _, optimizer = given([(1.0, [])], start=())
     assert counted(optimizer) == (1, 0)
@@ -210,6 +228,8 @@ def test_a_loaded_state_is_a_copy_and_goes_on():
         state["state"][0][name][...] = 9
     state["state"][0]["ro"].clear()
     assert other.param_groups[0]["params"] is mine and other.lr == 1.0
+    LBFGS([Parameter(np.zeros(2))]).load_state_dict(other.state_dict())  # as it stands, it is a state again
+    assert [type(other.state[name]) for name in ("func_evals", "ro", "old_dirs", "d")] == [int, list, list, np.ndarray]
     more = [(0.9, [0.5, 0.25]), (0.8, [0.25, 0.125]), (0.7, [0.1, 0.1])]
     first, end, _ = given(more, optimizer=optimizer)
     assert given(more, optimizer=other)[:2] == (first, end)
@@ -281,6 +301,10 @@ def test_what_it_is():
     optimizer = LBFGS([Parameter(np.zeros(1))])
     with pytest.raises(ValueError, match=r"^LBFGS: expected one parameter group, got another one$"):
         optimizer.add_param_group({"params": [Parameter(np.zeros(1))]})
+    optimizer.param_groups.append(dict(optimizer.param_groups[0], params=[Parameter(np.zeros(1))]))
+    with pytest.raises(ValueError, match=r"^LBFGS: expected one parameter group, got 2$"):
+        optimizer.step(lambda: 1.0)
+    optimizer.param_groups.pop()
     for value in ("armijo", "", 0, False):
         with pytest.raises(ValueError, match=r"^LBFGS: expected line_search_fn to be None or 'strong_wolfe', got"):
             optimizer.param_groups[0]["line_search_fn"] = value
