@@ -52,12 +52,14 @@ def by_themselves(seeds, models=None, data=None, validation=None, criterion=nn.C
     return weights(models), [history.validation_loss for history in histories]
 
 
-@pytest.mark.parametrize("given, each", [
-    (7, [7, 7, 7]), (np.int64(7), [7, 7, 7]), ([1, 2, 3], [1, 2, 3]), ((1, 2, 3), [1, 2, 3]), (0, [0, 0, 0]),
-    ([np.int32(1), 2, 0], [1, 2, 0]),
-    (lambda: [np.random.default_rng(i) for i in range(3)], lambda: [np.random.default_rng(i) for i in range(3)])])
-@pytest.mark.parametrize("make", [networks, alike])
-def test_seeds(given, each, make, monkeypatch):
+GENERATORS = [lambda: [np.random.default_rng(i) for i in range(3)]] * 2
+
+
+@pytest.mark.parametrize("make, given, each", [
+    (networks, np.int64(7), [7, 7, 7]), (networks, [1, 2, 3], [1, 2, 3]), (networks, *GENERATORS),
+    (alike, 7, [7, 7, 7]), (alike, (1, 2, 3), [1, 2, 3]), (alike, 0, [0, 0, 0]), (alike, [np.int32(1), 2, 0], [1, 2, 0]),
+    (alike, *GENERATORS)])
+def test_seeds(make, given, each, monkeypatch):
     monkeypatch.setattr(many, "LEAST", 2)
     models = make(3)
     minidl.fit_many(models, nn.CrossEntropyLoss(), sgd, (X, LABELS), seed=given() if callable(given) else given,
@@ -139,8 +141,7 @@ def test_data_and_validation_of_each():
     folds = [(X[i:], LABELS[i:]) for i in range(3)]
     held = [(X[:9 + i], LABELS[:9 + i]) for i in range(3)]
     for data, validation, own, its in (
-            (folds, held, folds, held), (folds, held[0], folds, held[:1] * 3), (tuple(folds[0]), held, folds[:1] * 3,
-                                                                               held),
+            (folds, held[0], folds, held[:1] * 3), (folds[0], held, folds[:1] * 3, held),
             (sets.TensorDataset(*folds[1]), None, folds[1:2] * 3, [None] * 3),
             ([sets.TensorDataset(*fold) for fold in folds], held, folds, held)):
         models = networks()

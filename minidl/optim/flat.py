@@ -20,8 +20,10 @@ class Part:
     number of this update, counted from 1 for each parameter.
     """
 
+    step: int
+
     def __init__(self, flat: Flat, indices: Sequence[int]):
-        self.flat, self.indices, self.step = flat, indices, 0
+        self.flat, self.indices = flat, indices
         self.statuses = [flat.statuses[i] for i in indices]
         self._blocks: dict[tuple[str, ...], tuple[list, list[tuple]]] = {}
 
