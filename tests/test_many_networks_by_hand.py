@@ -57,7 +57,8 @@ GENERATORS = [lambda: [np.random.default_rng(i) for i in range(3)]] * 2
 
 @pytest.mark.parametrize("make, given, each", [
     (networks, np.int64(7), [7, 7, 7]), (networks, [1, 2, 3], [1, 2, 3]), (networks, *GENERATORS),
-    (alike, 7, [7, 7, 7]), (alike, (1, 2, 3), [1, 2, 3]), (alike, 0, [0, 0, 0]), (alike, [np.int32(1), 2, 0], [1, 2, 0]),
+    (alike, 7, [7, 7, 7]), (alike, (1, 2, 3), [1, 2, 3]), (alike, 0, [0, 0, 0]),
+    (alike, [np.int32(1), 2, 0], [1, 2, 0]),
     (alike, *GENERATORS)])
 def test_seeds(make, given, each, monkeypatch):
     monkeypatch.setattr(many, "LEAST", 2)
