@@ -77,8 +77,9 @@ def test_the_functions_in_numbers():
     for made, expected in ((get_swa_multi_avg_fn(), 7), (get_ema_multi_avg_fn(0.25), 5)):
         one, other = minidl.tensor(np.float32([8.0])), minidl.tensor(np.float32([8.0]))
         assert made([one, other], [p, p], n) is None and one.tolist() == other.tolist() == [expected]
-    one = minidl.tensor(np.float32([8.0]))
+    one = nn.Parameter(np.float32([8.0]))  # a leaf, which is written to without a gradient
     get_ema_multi_avg_fn()([one], [p], n)
+    assert one.requires_grad
     assert one.data[0] == pytest.approx(7.996, rel=1e-6)
     whole = get_swa_avg_fn()(minidl.tensor(np.array([8])), minidl.tensor(np.array([5])), n)
     assert whole.dtype == np.float64 and whole.tolist() == [7.25]

@@ -151,7 +151,6 @@ class Flat:
             mine, = self.arrays([name])
             mine[:] = array
         self.counts.renew()
-        self.rebind()
 
     def undo(self) -> Callable[[], None]:
         """A function that puts back the present values and state, in the same arrays."""
@@ -169,7 +168,6 @@ class Flat:
                 self.counts[i] = number
             self.state = dict(state)
             self.counts.renew()
-            self.rebind()
 
         return put_back
 
