@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minidl.autograd.parameter import Parameter
-from minidl.optim import Optimizer, compiled
+from minidl.optim import Adam, Optimizer, compiled
 from minidl.optim.functions import maximum, minimum, sign, sqrt, where
 from minidl.optim.group import at_least_zero
 
@@ -148,3 +148,25 @@ def test_ops_of_the_same_values_are_made_once_and_all_give_the_same():
         state, = optimizer.state_dict()["state"]
         assert parameter.data.tolist() == [7.5, -24.5]
         assert [state[n].tolist() for n in "abc"] == [[20, -42], [0, 0], [6.5, -2.5]]
+
+
+def commuted(self, w, g, state, s):
+    """Adam's, with the numbers of products and sums behind the arrays."""
+    (beta1, beta2), t = s.betas, s.step
+    m = state.exp_avg = state.exp_avg * beta1 + g * (1 - beta1)
+    v = state.exp_avg_sq = state.exp_avg_sq * beta2 + g**2 * (1 - beta2)
+    return w - (m / (s.eps + sqrt(v) / sqrt(1 - beta2**t))) * (s.lr / (1 - beta1**t))
+
+
+def test_numbers_before_or_behind_arrays_make_the_same_loop():
+    found = []
+    for kind in (Adam, type("Commuted", (Adam,), {"formula": commuted})):
+        parameter = Parameter(np.linspace(-1, 1, 19))
+        optimizer = kind([parameter], lr=0.25)
+        for step in range(3):
+            parameter.grad = np.linspace(2, -3 + step, 19)
+            optimizer.step()
+        (_, _, chains), = optimizer._compiler.recorded
+        assert [chain.loop_name for chain in chains.values()] == ["adam"] and optimizer.reason is None
+        found.append(parameter.data.tolist())
+    assert found[0] == found[1]
