@@ -76,7 +76,7 @@ class _Writer:
         joined = set()
         for i in self.order:
             name, *operands = self.nodes[i]
-            if name == "add" and product(operands[0]) and product(operands[1]) and operands[0] != operands[1]:
+            if name == "add" and product(operands[0]) and product(operands[1]):
                 name = "two_products"
             elif name == "add" and (product(operands[0]) or product(operands[1])):
                 name, operands = "product_and", operands if product(operands[0]) else operands[::-1]
