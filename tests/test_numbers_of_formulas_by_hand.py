@@ -309,8 +309,81 @@ def test_a_method_that_the_instance_gets_later(name, replacement, moved):
     assert optimizer.reason is None and parameter.data.tolist() == (W - G).tolist()
 
 
+class Rate(float):
+    """A number that changes unseen."""
+
+    now = 0.25
+
+    def __float__(self):
+        return self.now
+
+
+def test_a_number_of_ones_own_that_changes_unseen():
+    parameter, optimizer = made(lambda self, w, g, state, s: w - s.lr * g)
+    group = optimizer.param_groups[0] = dict(optimizer.param_groups[0])
+    assert step(parameter, optimizer) == (W - 0.5 * G).tolist()
+    rate = group["lr"] = Rate(0.25)
+    for rate.now in (0.25, 4.0, 2.0):
+        assert step(parameter, optimizer, recorded=False) == (W - rate.now * G).tolist()
+
+
+def test_the_rate_of_a_plain_dict_at_each_step():
+    parameter, optimizer = made(lambda self, w, g, state, s: w - s.lr * g)
+    group = optimizer.param_groups[0] = dict(optimizer.param_groups[0])
+    for lr in (0.5, 0.25, np.float32(2.0), 4, 0.5):
+        group["lr"] = lr
+        assert step(parameter, optimizer) == (W - float(lr) * G).tolist()
+
+
+def test_settings_of_ones_own_are_read_at_each_change():
+    class Halving(Own):
+        def settings(self, group):
+            return super().settings(dict(group, lr=group["lr"] / 2))
+
+        def formula(self, w, g, state, s):
+            return w - s.lr * g
+
+    parameter = Parameter(W)
+    optimizer = Halving([parameter])
+    for lr in (0.5, 0.25, 2.0, 4.0):
+        optimizer.lr = lr
+        assert step(parameter, optimizer) == (W - lr / 2 * G).tolist()
+
+
+def test_a_state_whose_names_hang_on_a_float():
+    class Growing(Own):
+        state_names = ("m", "v")
+
+        def state_of(self, group):
+            return ("m",) if group["lr"] < 0.3 else ("m", "v")
+
+        def formula(self, w, g, state, s):
+            state.m = g + state.m
+            return w - s.lr * g
+
+    parameter = Parameter(W)
+    optimizer = Growing([parameter], lr=0.125)
+    for lr, names in ((0.125, ["step", "m"]), (0.25, ["step", "m"]), (0.5, ["step", "m", "v"])):
+        optimizer.lr = lr
+        assert step(parameter, optimizer) == (W - lr * G).tolist()
+        assert list(optimizer.state_dict()["state"][0]) == names
+
+
+def test_a_lack_of_memory_is_no_reason_to_go_on_in_python():
+    def without(*_):
+        raise MemoryError
+
+    parameter, optimizer = made(lambda self, w, g, state, s: w - g)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "record", without)
+        with pytest.raises(MemoryError):
+            step(parameter, optimizer)
+    assert parameter.data.tolist() == W.tolist() and step(parameter, optimizer) == (W - G).tolist()
+
+
 def test_compiled_is_read_at_every_step():
     parameter, optimizer = made(lambda self, w, g, state, s: w - g)
+    assert optimizer.reason is None
     step(parameter, optimizer)
     for runs_compiled in (False, True, False, True):
         optimizer.compiled = runs_compiled
