@@ -115,6 +115,39 @@ def test_a_step_of_ones_own_keeps_its_name():
     assert parameter.data.tolist() == [0.5, 2]
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_captured_step_is_named_where_it_is_ones_own(own):
+    class Stepping(SGD):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    parameter = Parameter(A)
+    optimizer = (Stepping if own else SGD)([parameter], lr=0.25)
+
+    @minidl.capture
+    def run():
+        optimizer.zero_grad()
+        loss = (parameter * parameter).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for expected in (2, 0.5, 0.125, 0.03125):
+        assert run().item() == expected
+    assert run.path == ("compiled; in place: Stepping.step" if own else "compiled")
+    assert parameter.data.tolist() == [0.0625, 0.0625]
+
+
+def test_parameters_behind_those_of_an_optimizer_begin_on_a_cache_line():
+    first = Parameter(np.ones(3))
+    if (first.start + 3) % 8 == 0:
+        first = Parameter(np.ones(3))
+    SGD([first])
+    second = Parameter(np.ones(3))
+    third = Parameter(np.ones(3))
+    assert second.start % 8 == 0 and third.start == second.start + 3
+
+
 # What a step does
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -26,6 +26,7 @@ def marked(g):
 
 
 marked.share = 0.5
+marked.halved = lambda g: g / 2
 
 
 def writes_a_setting(self, w, g, state, s):
@@ -41,6 +42,7 @@ REFUSED = {
     "the sign of a number": (lambda self, w, g, state, s: w * sign(-s.lr), -W),
     "a remainder": (lambda self, w, g, state, s: w * (s.lr % 0.375), W * 0.125),
     "an argument by name": (lambda self, w, g, state, s: w - with_a_table(g), W - 0.5 * G),
+    "a function of a function": (lambda self, w, g, state, s: w - marked.halved(g), W - 0.5 * G),
     "an attribute of a function": (lambda self, w, g, state, s: w - marked(g), W - 0.5 * G),
     "a class": (lambda self, w, g, state, s: w - g * (self.__class__ is not None), W - G),
     "a setting written": (writes_a_setting, W - 0.25 * G), "a formula that is no function": (Writing(), W - G),
@@ -57,6 +59,18 @@ def test_what_a_chain_cannot_do_runs_as_python(name):
     for _ in range(3):
         assert step(parameter, optimizer, recorded=False) == expected.tolist()
         assert optimizer.reason.startswith(("NotRecordable: ", "TypeError: unsupported operand")), optimizer.reason
+
+
+def test_what_a_formula_notes_at_a_function_is_noted_at_each_step():
+    def formula(self, w, g, state, s):
+        marked.seen = s.step
+        return w - g
+
+    parameter, optimizer = made(formula)
+    marked.seen = 0
+    for count in range(1, 4):
+        step(parameter, optimizer, recorded=False)
+        assert marked.seen == count and optimizer.state_dict()["state"][0]["step"] == [count]
 
 
 def test_an_attribute_that_hides_a_constant_of_the_base():
