@@ -117,8 +117,11 @@ def test_a_step_of_ones_own_keeps_its_name():
 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_captured_step_is_named_where_it_is_ones_own(own):
+    made = []
+
     class Stepping(SGD):
         def step(self, closure=None):
+            made.append("before")  # Python of its own, at each step
             return super().step(closure)
 
     parameter = Parameter(A)
@@ -135,7 +138,19 @@ def test_a_captured_step_is_named_where_it_is_ones_own(own):
     for expected in (2, 0.5, 0.125, 0.03125):
         assert run().item() == expected
     assert run.path == ("compiled; in place: Stepping.step" if own else "compiled")
-    assert parameter.data.tolist() == [0.0625, 0.0625]
+    assert parameter.data.tolist() == [0.0625, 0.0625] and len(made) == (4 if own else 0)
+
+
+def test_another_base_is_told_of_a_subclass():
+    class Tagged:
+        def __init_subclass__(cls, tag=None, **more):
+            cls.tag = tag
+            super().__init_subclass__(**more)
+
+    class Both(SGD, Tagged, tag=3):
+        pass
+
+    assert Both.tag == 3
 
 
 def test_parameters_behind_those_of_an_optimizer_begin_on_a_cache_line():
