@@ -89,8 +89,11 @@ def test_the_rate_of_a_plain_dict_at_each_step():
 
 
 def test_settings_of_ones_own_are_read_at_each_change():
+    asked = []
+
     class Halving(Own):
         def settings(self, group):
+            asked.append(group["lr"])
             return super().settings(dict(group, lr=group["lr"] / 2))
 
         def formula(self, w, g, state, s):
@@ -101,6 +104,13 @@ def test_settings_of_ones_own_are_read_at_each_change():
     for lr in (0.5, 0.25, 2.0, 4.0):
         optimizer.lr = lr
         assert step(parameter, optimizer) == (W - lr / 2 * G).tolist()
+    asked.clear()
+    optimizer.compiled = False
+    for lr, number in ((4.0, 0), (3.0, 1), (3.0, 1)):
+        if optimizer.lr != lr:
+            optimizer.lr = lr
+        assert step(parameter, optimizer, recorded=False) == (W - lr / 2 * G).tolist()
+        assert asked == [3.0] * number
 
 
 def test_a_state_whose_names_hang_on_a_float():

@@ -180,6 +180,15 @@ def test_a_step_is_noted_by_the_parameters_that_it_moved(compiled):
 
 
 @pytest.mark.parametrize("compiled", [True, False])
+def test_a_step_beyond_the_range_of_floats_is_infinite_without_a_warning(compiled):
+    parameter = Parameter(np.array([-1e308, 1.0]))
+    optimizer = SGD([parameter], lr=10.0, momentum=0.5)
+    optimizer.compiled = compiled
+    step(optimizer, parameter, g=np.array([1e308, 1.0]))
+    assert parameter.data.tolist() == [-np.inf, -9.0]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros(2, np.float32), [0.0, 0.0], np.zeros(4)[::2],
                                    np.zeros((2, 1))])
 def test_a_state_of_the_second_group_that_is_wrong_moves_nothing(compiled, wrong):

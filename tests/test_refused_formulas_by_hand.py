@@ -109,6 +109,13 @@ def test_settings_that_may_change_unseen(rule):
         assert step(parameter, optimizer, recorded=False) == (W - 0.25 * G).tolist()
 
 
+def test_the_parameters_are_no_setting():
+    parameter, optimizer = made(lambda self, w, g, state, s: w - len(s.params) * g)
+    with pytest.raises(AttributeError, match="params"):
+        step(parameter, optimizer)
+    assert parameter.data.tolist() == W.tolist()
+
+
 def test_a_state_that_the_optimizer_has_not():
     def formula(self, w, g, state, s):
         state.speed = g

@@ -12,6 +12,7 @@ import dis
 import math
 import sys
 from functools import lru_cache
+from itertools import pairwise
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ class Recording(NamedTuple):
 
 def numbers(settings: dict[str, Any]) -> list[float]:
     """The floats among the settings, in order."""
-    flat = [value if type(value) is tuple else (value,) for name, value in settings.items() if name != "params"]
+    flat = [value if type(value) is tuple else (value,) for value in settings.values()]
     return [x for values in flat for x in values if type(x) is float]
 
 
@@ -132,10 +133,9 @@ def looked_up(code: CodeType) -> dict[str, bool]:
     Raises NotRecordable for code that is refused in any context.
     """
     names: dict[str, bool] = {}
-    before = None
     if set(code.co_freevars) - {"__class__"}:
         raise NotRecordable(f"{code.co_name} uses names of a function around it")
-    for instruction in dis.get_instructions(code):
+    for before, instruction in pairwise(dis.get_instructions(code)):
         if instruction.opname in REFUSED:
             raise NotRecordable(f"{code.co_name} does {instruction.opname}")
         if instruction.opname == "LOAD_GLOBAL":
@@ -143,9 +143,8 @@ def looked_up(code: CodeType) -> dict[str, bool]:
         if instruction.opname in ATTRIBUTES:
             if instruction.argval.startswith("__"):
                 raise NotRecordable(f"{code.co_name} reads {instruction.argval}")
-            if before is not None and before.opname == "LOAD_GLOBAL":
+            if before.opname == "LOAD_GLOBAL":
                 names[before.argval] = True
-        before = instruction
     return names
 
 
