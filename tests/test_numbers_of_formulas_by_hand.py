@@ -21,7 +21,9 @@ COMPUTED = {
     "power": lambda s: s.lr ** s.share, "square": lambda s: s.lr ** 2, "number to the power": lambda s: 3 ** s.lr,
     "negative": lambda s: -s.lr, "positive": lambda s: +s.lr, "absolute": lambda s: abs(s.share - s.lr),
     "root": lambda s: sqrt(s.lr), "root of a number": lambda s: sqrt(2.0), "step": lambda s: 1 / (s.step + s.lr),
-    "true": lambda s: s.lr + True, "pi": lambda s: s.lr * math.pi, "least": lambda s: min(s.lr, s.share, 0.5),
+    "true": lambda s: s.lr + True, "pi": lambda s: s.lr * math.pi,
+    "root by math": lambda s: s.lr * math.sqrt(2.0), "a constant": lambda s: math.hypot(3.0, 4.0),
+    "least": lambda s: min(s.lr, s.share, 0.5),
     "most": lambda s: max(s.lr, s.share, 0.5), "larger": lambda s: maximum(s.lr, s.share),
     "smaller": lambda s: minimum(s.lr, s.share), "chosen": lambda s: where(s.lr > s.share, s.lr, 7.0),
 }

@@ -29,6 +29,9 @@ marked.share = 0.5
 marked.halved = lambda g: g / 2
 
 
+as_list, least = list, min
+
+
 def writes_a_setting(self, w, g, state, s):
     s.lr = 0.25
     return w - s.lr * g
@@ -46,6 +49,8 @@ REFUSED = {
     "an attribute of a function": (lambda self, w, g, state, s: w - marked(g), W - 0.5 * G),
     "a class": (lambda self, w, g, state, s: w - g * (self.__class__ is not None), W - G),
     "a setting written": (writes_a_setting, W - 0.25 * G), "a formula that is no function": (Writing(), W - G),
+    "another name of a class": (lambda self, w, g, state, s: as_list((w, g))[0] - g, W - G),
+    "another name of a builtin": (lambda self, w, g, state, s: w - least(s.lr, 1.0) * g, W - 0.5 * G),
     "a NumPy number": (lambda self, w, g, state, s: w - np.float64(0.5) * g, W - 0.5 * G),
     "rounded": (lambda self, w, g, state, s: w - round(s.lr + 1.25) * g, W - 2 * G),
     "a text": (lambda self, w, g, state, s: w - len(str(s.lr)) * g, W - 3 * G),
