@@ -1,6 +1,7 @@
 """The threads of fit_many: who is trained with whom, in which order, rung by rung, and what an error or Ctrl-C ends."""
 from __future__ import annotations
 
+import threading
 from collections import deque
 from types import SimpleNamespace
 
@@ -73,6 +74,18 @@ def test_all_are_trained_by_several_threads():
     told = []
     trained([Fake(i, told, room=4) for i in range(40)], workers=3)
     assert sorted(i for _, each in told for i in each) == list(range(40))
+
+
+def test_the_names_of_the_threads():
+    names = []
+
+    class Named(Fake):
+        def train(self, epochs, others=()):
+            names.append(threading.current_thread().name)
+            return super().train(epochs, others)
+
+    trained([Named(i, []) for i in range(3)])
+    assert names == ["fit_many_0"] * 3
 
 
 def test_only_those_that_go_are_trained_and_in_their_order():
