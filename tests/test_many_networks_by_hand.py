@@ -189,12 +189,13 @@ class Noting(Callback):
 
 def test_in_their_order_and_the_defaults(monkeypatch):
     monkeypatch.setattr(Noting, "order", [])
-    models = networks(5)
-    histories = minidl.fit_many(iter(models), nn.CrossEntropyLoss(), sgd, (X, LABELS), n_threads=1, progress=False,
-                                callbacks=[[Noting(i)] for i in range(5)])
+    models, rows = networks(5), (np.resize(X, (65, 3)), np.resize(LABELS, 65))
+    histories = minidl.fit_many(iter(models), nn.CrossEntropyLoss(), sgd, [tuple(x[:n] for x in rows) for n in (
+        64, 65, 64, 32, 33)], n_threads=1, progress=False, callbacks=[[Noting(i)] for i in range(5)])
     assert Noting.order == [0, 1, 2, 3, 4]
-    assert [(len(history), len(history.iteration_loss)) for history in histories] == [(1, 1)] * 5  # an epoch, of 32
-    assert all(history.path == "compiled" for history in histories)
+    assert [len(history.iteration_loss) for history in histories] == [2, 3, 2, 1, 2]  # an epoch, of 32 each
+    assert all(history.path == "compiled" and len(history) == 1 for history in histories)
+    assert minidl.fit_many([], nn.CrossEntropyLoss(), sgd, (X, LABELS)) == []
 
 
 @pytest.mark.parametrize("shared", ["a module", "a parameter", "within"])
