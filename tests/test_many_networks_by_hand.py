@@ -153,6 +153,16 @@ def test_data_and_validation_of_each():
         minidl.fit_many(networks(), nn.CrossEntropyLoss(), sgd, folds, validation=held[:2], **QUIET)
 
 
+@pytest.mark.parametrize("name", ["optimizers", "data", "validation", "schedulers", "callbacks", "criterion"])
+def test_lists_of_another_length_are_named(name):
+    arguments = {"criterion": nn.CrossEntropyLoss(), "optimizers": sgd, "data": (X, LABELS)} | QUIET
+    with pytest.raises(ValueError, match=f"^fit_many: expected {name} for 3 networks, got 2$"):
+        minidl.fit_many(networks(), **arguments | {name: [None, None]})
+    if name != "criterion":
+        with pytest.raises(TypeError, match=f"^fit_many: expected {name} as a list, got int$"):
+            minidl.fit_many(networks(), **arguments | {name: 3})
+
+
 def test_weights_of_samples_are_those_of_all():
     weight = RNG.uniform(0, 2, 24)
     for make in (networks, alike):
