@@ -65,9 +65,9 @@ class _Writer:
     def _join(self) -> None:
         """Join a product that is read once with the sum that reads it."""
         reads: dict[int, int] = {}
-        for operand in [o for i in self.order for o in self.nodes[i][1:]] + list(self.outputs.values()):
-            if operand[0] == "array":
-                reads[operand[1]] = reads.get(operand[1], 0) + 1
+        for kind, place in [o for i in self.order for o in self.nodes[i][1:]] + list(self.outputs.values()):
+            if kind == "array":
+                reads[place] = reads.get(place, 0) + 1
 
         def product(operand: tuple[str, int]) -> bool:
             kind, i = operand
@@ -76,22 +76,23 @@ class _Writer:
         joined = set()
         for i in self.order:
             name, *operands = self.nodes[i]
-            if name == "add" and product(operands[0]) and product(operands[1]) and operands[0] != operands[1]:
-                new = "two_products", operands
+            if name == "add" and product(operands[0]) and product(operands[1]):
+                name = "two_products"
             elif name == "add" and (product(operands[0]) or product(operands[1])):
-                new = "product_and", operands if product(operands[0]) else operands[::-1]
+                name, operands = "product_and", operands if product(operands[0]) else operands[::-1]
             elif name == "subtract" and product(operands[1]):
-                new = "less_product", operands[::-1]
+                name, operands = "less_product", operands[::-1]
             else:
                 continue
             parts: list[tuple[str, int]] = []
-            for k, operand in enumerate(new[1]):
-                if product(operand) and (k == 0 or new[0] == "two_products"):
-                    parts += self.nodes[operand[1]][1:]
-                    joined.add(operand[1])
+            for k, operand in enumerate(operands):
+                if product(operand) and (k == 0 or name == "two_products"):
+                    _, place = operand
+                    parts += self.nodes[place][1:]
+                    joined.add(place)
                 else:
                     parts.append(operand)
-            self.nodes[i] = (new[0], *parts)
+            self.nodes[i] = (name, *parts)
         self.order = [i for i in self.order if i not in joined]
 
     def operations(self) -> tuple[list[tuple], int]:
@@ -100,7 +101,7 @@ class _Writer:
         slots: dict[int, int] = {i: node[1] for i, node in enumerate(self.nodes) if node[0] == "place"}
         last: dict[int, int] = {}       # the last operation that reads a value
         for position, i in enumerate(self.order):
-            last.update({operand[1]: position for operand in self.nodes[i][1:] if operand[0] == "array"})
+            last.update({place: position for kind, place in self.nodes[i][1:] if kind == "array"})
         direct = self._direct(last)     # value -> the place that it is written to at once
         kept = {value for kind, value in self.outputs.values() if kind == "array"}
         free: list[int] = []
@@ -121,7 +122,7 @@ class _Writer:
         for position, i in enumerate(self.order):
             name, *operands = self.nodes[i]
             sources = [slot(operand) for operand in operands]
-            for value in {operand[1] for operand in operands if operand[0] == "array"}:
+            for value in {place for kind, place in operands if kind == "array"}:
                 if last[value] == position and value not in kept and slots[value] >= begin:
                     free.append(slots[value])
             slots[i] = direct[i] if i in direct else temporary()

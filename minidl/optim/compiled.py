@@ -27,10 +27,11 @@ Plan = Sequence[tuple[dict[str, Any], bool, Flat]]
 class Compiler:
     """Makes the steps of one optimizer from the recordings of its formula."""
 
+    recorded: list[tuple[Recording, tuple[str, ...], dict[Any, Any]]]
+
     def __init__(self, checks: Any) -> None:
         self.checks = checks  # Optimizer.settings, which does not change the group's settings
         self.of: tuple = ()  # the state of the optimizer's class when its formula was recorded
-        self.recorded: list[tuple[Recording, tuple[str, ...], dict[Any, Any]]] = []
         self.layouts: list[tuple] = []
         self.reason: str | None = None  # why the formula runs as Python
         self._failures = self._pause = 0

@@ -20,8 +20,10 @@ class Part:
     number of this update, counted from 1 for each parameter.
     """
 
+    step: int
+
     def __init__(self, flat: Flat, indices: Sequence[int]):
-        self.flat, self.indices, self.step = flat, indices, 0
+        self.flat, self.indices = flat, indices
         self.statuses = [flat.statuses[i] for i in indices]
         self._blocks: dict[tuple[str, ...], tuple[list, list[tuple]]] = {}
 
@@ -33,14 +35,15 @@ class Part:
         """(values, gradients, the state arrays of these names) of each span of parameters that is contiguous."""
         state = self.flat.arrays(names)
         found: list[list] = []  # [store, begin and end in it, begin in the state]
+        last: list = []
         for i in self.indices:
             parameter, place = self.flat.parameters[i], self.flat.begins[i]
             store, begin, end = parameter.store, parameter.start, parameter.start + parameter.numel()
-            last: list = found[-1] if found else [None, 0, 0, 0]
-            if last[0] is store and last[2] == begin and last[3] + begin - last[1] == place:
+            if last and last[0] is store and last[2] == begin and last[3] + begin - last[1] == place:
                 last[2] = end
             else:
-                found.append([store, begin, end, place])
+                last = [store, begin, end, place]
+                found.append(last)
         for store, begin, end, place in found:
             yield (store.values[begin:end], store.gradients[begin:end],
                    [array[place:place + end - begin] for array in state])
@@ -148,7 +151,6 @@ class Flat:
             mine, = self.arrays([name])
             mine[:] = array
         self.counts.renew()
-        self.rebind()
 
     def undo(self) -> Callable[[], None]:
         """A function that puts back the present values and state, in the same arrays."""
@@ -166,7 +168,6 @@ class Flat:
                 self.counts[i] = number
             self.state = dict(state)
             self.counts.renew()
-            self.rebind()
 
         return put_back
 
@@ -174,9 +175,9 @@ class Flat:
         """Take over the state that these have for the same parameters, cast where these were."""
         known = {id(parameter): (flat, i) for flat in flats for i, parameter in enumerate(flat.parameters)}
         for i, parameter in enumerate(self.parameters):
-            flat, j = known.get(id(parameter), (None, 0))
-            if flat is None:
+            if id(parameter) not in known:
                 continue
+            flat, j = known[id(parameter)]
             self.counts[i] = flat.counts[j]
             for name, array in flat.state.items():
                 mine, = self.arrays([name])

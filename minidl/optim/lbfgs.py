@@ -12,6 +12,7 @@ from .. import arrays
 from ..autograd.parameter import Parameter
 from ..autograd.tape import active_recorder, recording_on_tape
 from ..kernels.memory import advance
+from .flat import Flat
 from .group import Group, at_least_zero
 from .lr_scheduler.scheduler import count
 from .optimizer import Optimizer
@@ -63,11 +64,10 @@ class LBFGS(Optimizer, in_place=False):
                  max_eval: int | None = None, tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9,
                  history_size: int = 100, line_search_fn: str | None = None):
         if max_eval is None:
-            max_eval = max(1, count("LBFGS: expected max_iter", max_iter, least=1) * 5 // 4)
+            max_eval = count("LBFGS: expected max_iter", max_iter, least=1) * 5 // 4
         super().__init__(params, lr=lr, max_iter=max_iter, max_eval=max_eval, tolerance_grad=tolerance_grad,
                          tolerance_change=tolerance_change, history_size=history_size, line_search_fn=line_search_fn)
-        if len(self.param_groups) != 1:
-            raise ValueError(f"LBFGS: expected one parameter group, got {len(self.param_groups)}")
+        self._flat()
         self.state: dict[str, Any] = {"func_evals": 0, "n_iter": 0}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -78,8 +78,8 @@ class LBFGS(Optimizer, in_place=False):
         recorder = active_recorder()
         if recorder is not None:
             recorder.only_plain("LBFGS.step calls its closure as often as the losses ask for")
-        flat = self.flats()[0]
-        settings = self.settings(self.param_groups[0])
+        flat = self._flat()
+        settings = self.settings(*self.param_groups)
         self._vectors(flat.size)
         before, state = self._values(), {name: copy.copy(value) for name, value in self.state.items()}
         try:
@@ -93,7 +93,7 @@ class LBFGS(Optimizer, in_place=False):
     def _vectors(self, size: int) -> None:
         """Begin anew where the parameters are no longer those that the state is of."""
         kept = self.state.get("prev_flat_grad")
-        if kept is not None and (kept.size != size or kept.dtype != self.flats()[0].dtype):
+        if kept is not None and (kept.size != size or kept.dtype != self._flat().dtype):
             self.state = {"func_evals": self.state["func_evals"], "n_iter": 0}
 
     def _iterate(self, s: dict[str, Any], closure: Callable[[], Any]) -> Any:
@@ -168,12 +168,20 @@ class LBFGS(Optimizer, in_place=False):
         with recording_on_tape(True):
             return closure()
 
+    def _flat(self) -> Flat:
+        """All parameters; ValueError unless there is one group of them."""
+        flats = self.flats()
+        if len(flats) != 1:
+            raise ValueError(f"LBFGS: expected one parameter group, got {len(flats)}")
+        flat, = flats
+        return flat
+
     def _values(self) -> np.ndarray:
-        return np.concatenate([values for values, _ in self.flats()[0].spans])
+        return np.concatenate([values for values, _ in self._flat().spans])
 
     def _gradient(self) -> np.ndarray:
         """The gradients; zero for what is frozen or has none, which does not move then."""
-        flat = self.flats()[0]
+        flat = self._flat()
         g = np.concatenate([gradients for _, gradients in flat.spans])
         for parameter, begin in zip(flat.parameters, flat.begins, strict=True):
             if not parameter.requires_grad:
@@ -181,7 +189,7 @@ class LBFGS(Optimizer, in_place=False):
         return g
 
     def _write(self, vector: np.ndarray) -> None:
-        flat, begin = self.flats()[0], 0
+        flat, begin = self._flat(), 0
         trained = all(parameter.requires_grad for parameter in flat.parameters)
         if not trained:  # what is frozen stays, whatever the history says
             now = self._values()
@@ -197,7 +205,7 @@ class LBFGS(Optimizer, in_place=False):
 
     def state_dict(self) -> dict[str, list[dict[str, Any]]]:
         """As of any optimizer, with PyTorch's names: "old_dirs" and "old_stps" are rows, the last difference last."""
-        flat, state = self.flats()[0], dict(self.state)
+        flat, (group,), state = self._flat(), self.param_groups, dict(self.state)
         for name in ("old_dirs", "old_stps"):
             if name in state:
                 state[name] = np.stack(state[name]) if state[name] else np.empty((0, flat.size), flat.dtype)
@@ -206,11 +214,11 @@ class LBFGS(Optimizer, in_place=False):
         for name in ("d", "prev_flat_grad"):
             if name in state:
                 state[name] = state[name].copy()
-        return {"state": [state], "param_groups": [{**self.param_groups[0], "params": flat.shapes}]}
+        return {"state": [state], "param_groups": [{**group, "params": flat.shapes}]}
 
     def load_state_dict(self, state_dict: dict[str, list[dict[str, Any]]]) -> None:
         """Go on from what ``state_dict()`` gave. ValueError where it does not fit; nothing has changed then."""
-        flat, group = self.flats()[0], self.param_groups[0]
+        flat, (group,) = self._flat(), self.param_groups
         saved, states = state_dict.get("param_groups", []), state_dict.get("state", [])
         wrong = len(saved) != 1 or len(states) != 1 or saved[0].keys() != group.keys() or [
             tuple(shape) for shape in saved[0]["params"]] != flat.shapes
@@ -227,7 +235,7 @@ class LBFGS(Optimizer, in_place=False):
 
     def _fits(self, state: dict[str, Any]) -> bool:
         """Whether a saved state has the names, shapes and dtypes of these parameters."""
-        flat = self.flats()[0]
+        flat = self._flat()
         counts = {"func_evals", "n_iter"}
         if not counts <= state.keys() or any(type(state[name]) is not int or state[name] < 0 for name in counts):
             return False

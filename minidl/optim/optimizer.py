@@ -87,6 +87,8 @@ class Optimizer:
     state_names: ClassVar[tuple[str, ...]] = ()  # the flat arrays of the state
     compiled: bool = True  # whether step() may run the formula compiled
     needs_closure: bool = False  # whether step() must be given a function that computes the loss and its gradients
+    _plan: list[tuple[dict[str, Any], bool, Flat]]  # settings as they were checked last,
+    _seen: tuple  # and the items of the groups then
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], **settings: Any):
         grouped = isinstance(params, (list, tuple)) and params and all(isinstance(p, dict) for p in params)
@@ -95,8 +97,6 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = [
             Group(type(self), {**settings, **members}) for members in entries]
         self._flats: list[Flat] = []
-        self._plan: list[tuple[dict[str, Any], bool, Flat]] = []  # settings as they were checked last,
-        self._seen: tuple = ()  # and the items of the groups then
         self._compiler = Compiler(Optimizer.settings)
         self._steps: list[Any] = []  # the compiled steps, one for each group
         self._follow()

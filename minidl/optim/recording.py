@@ -12,6 +12,7 @@ import dis
 import math
 import sys
 from functools import lru_cache
+from itertools import pairwise
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -22,7 +23,6 @@ from .symbols import Array, NotRecordable, Number, Symbol, Trace
 
 BUILTINS = {abs, len, min, max, sum, range, enumerate, zip, super, reversed, float, int, bool, tuple}
 OURS = (vars(functions), vars(symbols), globals())  # namespaces whose functions need no guards
-LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"}
 REFUSED = {"IMPORT_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_SUBSCR", "DELETE_SUBSCR", "YIELD_VALUE",
            "PUSH_EXC_INFO"}  # of try and with
@@ -40,7 +40,7 @@ class Recording(NamedTuple):
 
 def numbers(settings: dict[str, Any]) -> list[float]:
     """The floats among the settings, in order."""
-    flat = [value if type(value) is tuple else (value,) for name, value in settings.items() if name != "params"]
+    flat = [value if type(value) is tuple else (value,) for value in settings.values()]
     return [x for values in flat for x in values if type(x) is float]
 
 
@@ -133,20 +133,18 @@ def looked_up(code: CodeType) -> dict[str, bool]:
     Raises NotRecordable for code that is refused in any context.
     """
     names: dict[str, bool] = {}
-    before = None
     if set(code.co_freevars) - {"__class__"}:
         raise NotRecordable(f"{code.co_name} uses names of a function around it")
-    for instruction in dis.get_instructions(code):
+    for before, instruction in pairwise(dis.get_instructions(code)):
         if instruction.opname in REFUSED:
             raise NotRecordable(f"{code.co_name} does {instruction.opname}")
-        if instruction.opname in LOADS:
+        if instruction.opname == "LOAD_GLOBAL":
             names.setdefault(instruction.argval, False)
         if instruction.opname in ATTRIBUTES:
             if instruction.argval.startswith("__"):
                 raise NotRecordable(f"{code.co_name} reads {instruction.argval}")
-            if before is not None and before.opname in LOADS:
+            if before.opname == "LOAD_GLOBAL":
                 names[before.argval] = True
-        before = instruction
     return names
 
 
@@ -188,8 +186,9 @@ class Watch:
                 if attribute_read and value is not math:
                     raise NotRecordable(f"{frame.f_code.co_name} reads an attribute of {name}")
                 if isinstance(value, type) and value in BUILTINS:
-                    continue
-                self.note(frame.f_globals, name, value)
+                    self.names.append((frame.f_globals, name, value))
+                else:
+                    self.note(frame.f_globals, name, value)
             elif getattr(builtins, name, None) in BUILTINS:
                 self.names.append((frame.f_globals, name, ABSENT))
                 self.names.append((vars(builtins), name, getattr(builtins, name)))

@@ -19,7 +19,7 @@ def fitting(
     arrays = {name: np.array(array) for name, array in state.items() if name != "step"}
     shapes, steps = [tuple(shape) for shape in saved.get("params", ())], state.get("step", ())
     counted = isinstance(steps, list) and len(steps) == len(flat.parameters) and all(
-        isinstance(step, (int, np.integer)) and not isinstance(step, bool) and 0 <= step < 2**62 for step in steps)
+        isinstance(step, (int, np.integer)) and not isinstance(step, bool) and 0 <= step < 1 << 62 for step in steps)
     # There are no arrays before the first step.
     names = optimizer.state_names if arrays or (counted and any(steps)) else ()
     if arrays and all(name in arrays for name in optimizer.state_of({**group, **saved})):

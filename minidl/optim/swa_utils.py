@@ -99,7 +99,7 @@ class AveragedModel(Module):
             self.multi_avg_fn(mine, theirs, count)
             new = list(mine)
         for mean, x, average in zip(mine, theirs, new, strict=True):
-            mean.copy_(F.where(first, x, average if average.dtype == x.dtype else average.to(x.dtype)))
+            mean.copy_(F.where(first, x, average.to(x.dtype)))
         if not self.use_buffers:
             for mean, x in zip(self.module.buffers(), model.buffers(), strict=True):
                 mean.copy_(x)

@@ -148,8 +148,9 @@ def _taken(runs: Sequence[Run], waiting: deque[int], workers: int) -> list[int]:
         except IndexError:  # another thread took the last one
             break
         if not taken:
-            room = min(runs[i].room(), len(waiting) // (2 * workers))  # at the end less, for all threads end together
-        elif not runs[i].joins(runs[taken[0]]):
+            first = runs[i]
+            room = min(first.room(), len(waiting) // (2 * workers))  # at the end less, for all threads end together
+        elif not runs[i].joins(first):
             waiting.appendleft(i)
             break
         taken.append(i)

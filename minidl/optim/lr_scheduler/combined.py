@@ -30,12 +30,13 @@ class _Combined(LRScheduler):
                                  f"{type(scheduler).__name__}")
         if not schedulers:
             raise ValueError(f"{self._expected('at least one scheduler')}, got none")
-        owner = schedulers[0].optimizer if optimizer is None else optimizer
+        first, *_ = schedulers
+        owner = first.optimizer if optimizer is None else optimizer
         if any(scheduler.optimizer is not owner for scheduler in schedulers):
             raise ValueError(f"{self._expected('schedulers of one optimizer')}, got another's")
         super().__init__(owner, **values)
         self.schedulers = schedulers
-        self.interval = schedulers[0].interval  # type: ignore[misc]
+        self.interval = first.interval  # type: ignore[misc]
 
     def state_dict(self) -> dict[str, Any]:
         """As of any scheduler; the states of the schedules stand under "_schedulers", PyTorch's name."""
