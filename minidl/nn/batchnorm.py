@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from ..autograd.parameter import Parameter
-from ..autograd.tape import no_grad
 from ..autograd.tensor import Tensor
 from ..functional import batch_norm
 from .module import Module
@@ -40,7 +39,6 @@ class OverChannels(Module):
         self.register_buffer("running_var", Tensor(np.ones(num_features, self.dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
-    @no_grad()
     def _counted(self):
         """Count a batch; the share that it has in the running statistics."""
         self.num_batches_tracked.add_(1)

@@ -221,7 +221,8 @@ class LSTM(RecurrentModule):
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
                  dtype=None, *, generator=None):
-        if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < max(hidden_size, 1):
+        most = max(hidden_size, 1) if isinstance(hidden_size, (int, np.integer)) else math.inf  # refused below
+        if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < most:
             raise ValueError(f"LSTM: expected a proj_size from 0 to hidden_size - 1, got {proj_size!r}")
         self.proj_size = int(proj_size)
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype,
@@ -231,7 +232,7 @@ class LSTM(RecurrentModule):
         weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights
         gates = linear(x, weight_ih, _together(bias_ih, bias_hh))
         if projection:
-            return self._projected(gates, states, weight_hh, projection[0], reverse)
+            return self._projected(gates, states, weight_hh, *projection, reverse)
         return lstm(gates, states[0], states[1], weight_hh, reverse=reverse)
 
     def _projected(self, gates, states, weight_hh, weight_hr, reverse: bool):

@@ -60,6 +60,7 @@ from rebuilt import Rebuilt, kernel_files, roots
 PARTS = (4, 20)  # test files that run first, in a process of their own: it starts sooner than that of all
 SECONDS = (5, 40)  # the same of tests that reach a line, by their time
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
+SIGNATURES = "tests/test_signatures.py"  # of arguments and defaults, which are read at import
 # The tests that look closest at a file below kernels/, then at what is made of it, before those that happen to name it.
 CLOSEST = {
     "members": ("test_many_in_a_call", "test_many_altered", "test_fit_many"),
@@ -183,6 +184,8 @@ def ranked(source: Path, changed: str) -> list[str]:
     of_kernels = path.parent.name == "kernels"
     made = [path.stem, *(root for root, parts in roots().items() if path.name in parts)] if of_kernels else []
     closest = [f"tests/{test}.py" for name in made for test in CLOSEST.get(name, ())]
+    if not of_kernels and (source / SIGNATURES).exists():
+        closest.append(SIGNATURES)
 
     def score(test: Path) -> float:
         content = words_of(test)
