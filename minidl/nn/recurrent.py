@@ -232,7 +232,8 @@ class LSTM(RecurrentModule):
         weight_ih, weight_hh, bias_ih, bias_hh, *projection = weights
         gates = linear(x, weight_ih, _together(bias_ih, bias_hh))
         if projection:
-            return self._projected(gates, states, weight_hh, *projection, reverse)
+            weight_hr, = projection
+            return self._projected(gates, states, weight_hh, weight_hr, reverse)
         return lstm(gates, states[0], states[1], weight_hh, reverse=reverse)
 
     def _projected(self, gates, states, weight_hh, weight_hr, reverse: bool):
