@@ -1,4 +1,5 @@
 """For all tests."""
+import gc
 import os
 
 import pytest
@@ -6,6 +7,18 @@ import pytest
 # The tests start Python in the source folder, whose minidl/ has no kernels after a regular install: no
 # process that they start shall look there for modules.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """What is collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
